@@ -1,0 +1,124 @@
+"""The switches of the package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+ENVIRONMENT_VARIABLE = "SKPERCEPTRON_TRACKING"
+_ON = {"1", "true", "yes", "on"}
+_OFF = {"0", "false", "no", "off"}
+
+# What `set_config` changed, for the whole process, ...
+_process_wide: dict[str, Any] = {}
+# ... and what `config_context` changed, for the code inside the `with` block only.
+_in_context: ContextVar[dict[str, Any] | None] = ContextVar(
+    "skperceptron_config", default=None
+)
+
+
+def get_config() -> dict[str, Any]:
+    """Return the current switches.
+
+    Returns
+    -------
+    config : dict
+        ``{"tracking": bool}``.
+
+    Raises
+    ------
+    ValueError
+        When the environment variable ``SKPERCEPTRON_TRACKING`` decides and holds
+        something other than 1, true, yes, on, 0, false, no, off.
+
+    Examples
+    --------
+    >>> import skperceptron
+    >>> with skperceptron.config_context(tracking=False):
+    ...     skperceptron.get_config()
+    {'tracking': False}
+    """
+    config = {**_process_wide, **(_in_context.get() or {})}
+    if "tracking" not in config:
+        config["tracking"] = _from_environment()
+    return config
+
+
+def set_config(*, tracking: bool | None = None) -> None:
+    """Set switches for the whole process, all its threads included.
+
+    Parameters
+    ----------
+    tracking : bool or None, default=None
+        Whether every fit becomes an MLflow run. None leaves the switch as it is. A
+        process starts with the value of the environment variable
+        ``SKPERCEPTRON_TRACKING``, or True without one.
+
+    Raises
+    ------
+    TypeError
+        When `tracking` is neither a bool nor None.
+
+    See Also
+    --------
+    config_context : Set switches for a block of code.
+    get_config : Look at the switches.
+    """
+    _process_wide.update(_checked(tracking))
+
+
+@contextmanager
+def config_context(*, tracking: bool | None = None) -> Iterator[None]:
+    """Set switches for a block of code.
+
+    Parameters
+    ----------
+    tracking : bool or None, default=None
+        Whether fits in the block become MLflow runs. None leaves the switch as it is.
+        A search that starts in the block carries the switch to its worker processes
+        and threads.
+
+    Raises
+    ------
+    TypeError
+        When `tracking` is neither a bool nor None.
+
+    See Also
+    --------
+    set_config : Set switches for the whole process.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import skperceptron
+    >>> with skperceptron.config_context(tracking=False):
+    ...     clf = skperceptron.HillClimbPerceptron().fit(*load_iris(return_X_y=True))
+    >>> clf.run_id_ is None
+    True
+    """
+    token = _in_context.set({**(_in_context.get() or {}), **_checked(tracking)})
+    try:
+        yield
+    finally:
+        _in_context.reset(token)
+
+
+def _checked(tracking: bool | None) -> dict[str, Any]:
+    if tracking is None:
+        return {}
+    if not isinstance(tracking, bool):
+        raise TypeError(f"tracking must be True, False or None, got {tracking!r}.")
+    return {"tracking": tracking}
+
+
+def _from_environment() -> bool:
+    value = os.environ.get(ENVIRONMENT_VARIABLE, "1").strip().lower()
+    if value in _ON | _OFF:
+        return value in _ON
+    raise ValueError(
+        f"The environment variable {ENVIRONMENT_VARIABLE} must be one of "
+        f"{sorted(_ON)} to track fits or one of {sorted(_OFF)} not to, got {value!r}."
+    )

@@ -1,0 +1,470 @@
+"""The multilayer perceptron trained by backpropagation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.optimize import _check_optimize_result
+
+from skperceptron.classifiers._base import TrainingData
+from skperceptron.classifiers._callbacks import run_step, run_steps
+from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
+from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.network import DIFFERENTIABLE, initialize
+from skperceptron.optim import (
+    SGD,
+    Adam,
+    RegularizedLoss,
+    Solver,
+    minimize_lbfgs,
+)
+
+Array = NDArray[np.floating]
+
+
+def _is_stochastic(estimator: BackpropMLP) -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
+        )
+    return True
+
+
+class BackpropMLP(BaseMLP):
+    """Multilayer perceptron trained by backpropagation.
+
+    It takes the parameters of scikit-learn's
+    :class:`~sklearn.neural_network.MLPClassifier` with their names, defaults and
+    meanings, and finds the same weights from the same integer seed. Beyond it, it knows
+    class weights, more activations (also one per layer) and more initialisations, its
+    fits can be watched by scikit-learn's callbacks, and every fit is an MLflow run.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers, or one name for each of them: "identity",
+        "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
+        "softplus", "silu", "gelu".
+
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        How the weights are moved: by the quasi-Newton method L-BFGS on all samples at
+        once, by stochastic gradient descent, or by Adam.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty, which is divided by the number of samples (or the
+        sum of their weights) of a mini-batch.
+
+    batch_size : int or "auto", default="auto"
+        Samples per mini-batch; "auto" is ``min(200, n_samples)``. Not used by "lbfgs".
+
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Schedule of the learning rate of "sgd": constant; ``learning_rate_init / (t + 1)
+        ** power_t`` after `t` samples; or divided by 5 whenever two epochs in a row
+        bring less than `tol`.
+
+    learning_rate_init : float, default=0.001
+        Learning rate at the start. Not used by "lbfgs".
+
+    power_t : float, default=0.5
+        Exponent of the "invscaling" schedule.
+
+    max_iter : int, default=200
+        Most epochs (iterations of "lbfgs").
+
+    shuffle : bool, default=True
+        Whether to reorder the samples before each epoch.
+
+    init : str, default="auto"
+        Start weights: "auto" as MLPClassifier draws them, "glorot_uniform",
+        "glorot_normal", "he_uniform", "he_normal" (all with biases 0), or "normal"
+        (N(0, 1), biases 0.01).
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss: ``{label: weight}`` (1 for labels left out),
+        inversely proportional to their frequency, or all alike.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the start weights, the validation split and the shuffling. An int
+        makes fits reproducible.
+
+    tol : float, default=1e-4
+        Smallest improvement that counts.
+
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+
+    warm_start : bool, default=False
+        Whether a second `fit` continues from the present weights.
+
+    momentum : float in [0, 1], default=0.9
+        Momentum of "sgd".
+
+    nesterovs_momentum : bool, default=True
+        Whether that momentum looks ahead.
+
+    early_stopping : bool, default=False
+        Whether to hold out a part of the training data, to stop when the accuracy on it
+        does not improve any more, and to keep the best weights.
+
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the training data held out.
+
+    beta_1 : float in [0, 1), default=0.9
+        Decay rate of Adam's first moment.
+
+    beta_2 : float in [0, 1), default=0.999
+        Decay rate of Adam's second moment.
+
+    epsilon : float, default=1e-8
+        Keeps Adam's division finite.
+
+    n_iter_no_change : int, default=10
+        Epochs in a row without an improvement of `tol` after which training stops.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by "lbfgs".
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer.
+
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer.
+
+    loss_ : float
+        Loss of the last epoch.
+
+    best_loss_ : float or None
+        Smallest loss of an epoch; None with early stopping.
+
+    loss_curve_ : list of float
+        Loss of each epoch (iteration of "lbfgs").
+
+    validation_scores_ : list of float or None
+        Accuracy on the held-out data after each epoch; None without early stopping.
+
+    best_validation_score_ : float or None
+        The best of them; None without early stopping.
+
+    n_iter_ : int
+        Epochs trained by the last call.
+
+    t_ : int
+        Samples seen in training.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    n_outputs_ : int
+        Number of output units.
+
+    out_activation_ : {"logistic", "softmax"}
+        Activation of the output layer.
+
+    run_id_ : str or None
+        MLflow run of this fit; None when it is not tracked.
+
+    See Also
+    --------
+    HillClimbMLP : The same network trained without gradients.
+
+    References
+    ----------
+    D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
+    back-propagating errors", Nature 323, 1986.
+
+    D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010.
+
+    Examples
+    --------
+    >>> import skperceptron
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     *load_breast_cancer(return_X_y=True), random_state=0
+    ... )
+    >>> clf = skperceptron.BackpropMLP(early_stopping=True, random_state=0)
+    >>> with skperceptron.config_context(tracking=False):
+    ...     pipeline = make_pipeline(StandardScaler(), clf).fit(X_train, y_train)
+    >>> pipeline.score(X_test, y_test) > 0.95
+    True
+    """
+
+    _activation_names = DIFFERENTIABLE
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseMLP._parameter_constraints,
+        "activation": [StrOptions(set(DIFFERENTIABLE)), list, tuple],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "init": [
+            StrOptions(
+                {
+                    "auto",
+                    "glorot_uniform",
+                    "glorot_normal",
+                    "he_uniform",
+                    "he_normal",
+                    "normal",
+                }
+            )
+        ],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | ArrayLike = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: Literal["lbfgs", "sgd", "adam"] = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        init: str = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.init = init
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    partial_fit = available_if(_is_stochastic)(BaseMLP.partial_fit)
+
+    def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
+        y = self._targets(data.y)
+        layers = self._check_layers(data.X.shape[1], y.shape[1], fresh=fresh)
+        rng = check_random_state(self.random_state)
+        if fresh:
+            output_activation = self.activation if not layers.activations else "relu"
+            self._set_output(y.shape[1], multilabel=data.y.ndim == 2)
+            self._reset_curves()
+            params = initialize(
+                layers, self.init, rng, data.X.dtype, str(output_activation)
+            )
+        else:
+            params = layers.pack(*self._get_weights())
+        self._set_weights(layers, params)
+        loss = RegularizedLoss(layers, self.out_activation_, self.alpha)
+        if self.solver == "lbfgs":
+            self._train_lbfgs(data, y, params, loss)
+        else:
+            self._train_stochastic(data, y, params, loss, rng, incremental=incremental)
+
+    def _targets(self, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """One column of 0 and 1 for two classes, else one per class or label."""
+        if codes.ndim == 2:
+            return codes.astype(bool)
+        if len(self.classes_) == 2:
+            return codes[:, np.newaxis] == 1
+        return codes[:, np.newaxis] == np.arange(len(self.classes_))
+
+    def _reset_curves(self) -> None:
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        if self.early_stopping:
+            self.validation_scores_: list[float] | None = []
+            self.best_validation_score_: float | None = -np.inf
+            self.best_loss_: float | None = None
+        else:
+            self.validation_scores_ = None
+            self.best_validation_score_ = None
+            self.best_loss_ = np.inf
+
+    def _progress(self) -> tuple[int, dict[str, float]]:
+        values = {}
+        if self.loss_curve_:
+            values["loss"] = self.loss_curve_[-1]
+        if self.validation_scores_:
+            values["validation_score"] = self.validation_scores_[-1]
+        return len(self.loss_curve_), values
+
+    # Mini-batches
+
+    def _train_stochastic(
+        self,
+        data: TrainingData,
+        y: NDArray,
+        params: Array,
+        loss: RegularizedLoss,
+        rng: np.random.RandomState,
+        *,
+        incremental: bool,
+    ) -> None:
+        if not incremental or not hasattr(self, "_solver"):
+            self._solver = self._make_solver(params)
+        trainer = EpochTrainer(self, data, y, params, loss, self._solver, rng)
+        n_epochs = 1 if incremental else self.max_iter
+        self.n_iter_ = 0
+        context = self._open_fit(n_epochs, incremental)
+        context.call_on_fit_task_begin(estimator=self, **data.hook_args)
+        run_steps(
+            self,
+            context,
+            trainer.epoch,
+            "epoch",
+            data.hook_args,
+            n_steps=n_epochs,
+        )
+        if self.n_iter_ == self.max_iter and not (incremental or trainer.has_converged):
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        trainer.restore_best()
+        context.call_on_fit_task_end(estimator=self, **data.hook_args)
+
+    def _make_solver(self, params: Array) -> Solver:
+        if self.solver == "sgd":
+            return SGD(
+                params,
+                learning_rate_init=self.learning_rate_init,
+                learning_rate=self.learning_rate,
+                power_t=self.power_t,
+                momentum=self.momentum,
+                nesterovs_momentum=self.nesterovs_momentum,
+            )
+        return Adam(
+            params,
+            learning_rate_init=self.learning_rate_init,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+
+    # L-BFGS
+
+    def _train_lbfgs(
+        self, data: TrainingData, y: NDArray, params: Array, loss: RegularizedLoss
+    ) -> None:
+        layers, dtype = loss.layers, params.dtype
+        context = self._open_fit(self.max_iter, incremental=False)
+        context.call_on_fit_task_begin(estimator=self, **data.hook_args)
+        stopped = False
+
+        def on_iteration(x: Array, value: float) -> None:
+            nonlocal stopped
+
+            def record() -> bool:
+                self._set_weights(layers, x.astype(dtype))
+                self.n_iter_ += 1
+                self.loss_ = value
+                self.loss_curve_.append(value)
+                if self.verbose:
+                    print(f"Iteration {self.n_iter_}, loss = {value:.8f}")
+                return False
+
+            # scipy only reports an iteration once it is over.
+            stopped = run_step(self, context, record, "lbfgs-iter", data.hook_args)
+            if stopped:
+                raise StopIteration
+
+        self.n_iter_ = 0
+        result = minimize_lbfgs(
+            params,
+            loss,
+            data.X,
+            y,
+            data.sample_weight,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            on_iteration=on_iteration,
+        )
+        self._set_weights(layers, result.x.astype(dtype))
+        self.loss_ = float(result.fun)
+        if not stopped:
+            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        if not np.isfinite(result.x).all():
+            self._set_weights(layers, params)
+            raise ValueError(NON_FINITE + " The start weights are kept.")
+        context.call_on_fit_task_end(estimator=self, **data.hook_args)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

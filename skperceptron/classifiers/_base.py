@@ -1,0 +1,451 @@
+"""What all classifiers share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from skperceptron.classifiers._callbacks import open_fit
+from skperceptron.network import Layers, forward
+from skperceptron.tracking._destination import remember_destination
+from skperceptron.tracking._recorder import RUN_ATTRIBUTE, record_test_score
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data of one fit: as the user gave it, and checked and encoded.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Samples, float32 or float64.
+
+    labels : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The user's labels.
+
+    y : ndarray of int of shape (n_samples,) or (n_samples, n_outputs)
+        Index of each label in ``classes_``, or the indicators of a multilabel problem.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        Sample weights times class weights.
+
+    hook_args : dict
+        What callbacks receive.
+    """
+
+    X: Any
+    labels: NDArray
+    y: NDArray
+    sample_weight: Array | None
+    hook_args: dict[str, Any]
+
+
+class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Common part of the classifiers: validation, labels, weights, prediction.
+
+    A subclass says what its network looks like (`_get_weights`, `_set_weights`) and how
+    it is trained (`_train`).
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples. float32 stays float32, anything else becomes float64.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels: numbers or strings. Two-dimensional indicators only where the
+            classifier supports multilabel targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, at least 0. None weighs all alike.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            For data, labels, weights or parameters that cannot be used.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network a little further.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, at least 0. None weighs all alike.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever occur. Needed in the first call only.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            For data, labels, weights or parameters that cannot be used.
+        """
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which sees "
+                "only a part of the data. Compute the weights from all labels with "
+                "sklearn.utils.class_weight.compute_class_weight('balanced', "
+                "classes=classes, y=y) and pass them as a dict."
+            )
+        if _check_partial_fit_first_call(self, classes):
+            if type_of_target(y).startswith("multilabel"):
+                self.classes_ = np.arange(np.shape(y)[1])
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        incremental: bool,
+    ) -> Self:
+        fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
+        data = self._check_training_data(
+            X, y, sample_weight, fresh=fresh, incremental=incremental
+        )
+        self._train(data, fresh=fresh, incremental=incremental)
+        return self
+
+    @abstractmethod
+    def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
+        """Find the weights.
+
+        `fresh` starts from random weights, otherwise from the present ones;
+        `incremental` takes a single step.
+        """
+
+    @abstractmethod
+    def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
+        """Weight matrices and bias vectors, read from the fitted attributes."""
+
+    @abstractmethod
+    def _set_weights(self, layers: Layers, params: Array) -> None:
+        """Write the fitted attributes that hold the weights, as views of `params`."""
+
+    @abstractmethod
+    def _progress(self) -> tuple[int, dict[str, float]]:
+        """Latest step and its metrics, read from the fitted attributes."""
+
+    # Validation
+
+    def _check_training_data(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        fresh: bool,
+        incremental: bool,
+    ) -> TrainingData:
+        multilabel = self.__sklearn_tags__().classifier_tags.multi_label
+        X_checked, labels = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            multi_output=multilabel,
+            reset=fresh,
+        )
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = column_or_1d(labels, warn=True)
+        codes = self._encode(labels, fresh=fresh, incremental=incremental)
+        return TrainingData(
+            X=X_checked,
+            labels=labels,
+            y=codes,
+            sample_weight=self._combine_weights(
+                sample_weight, X_checked, labels, codes
+            ),
+            hook_args={
+                "X": X,
+                "y": y,
+                "metadata": (
+                    None if sample_weight is None else {"sample_weight": sample_weight}
+                ),
+                "reconstruction_attributes": self._snapshot,
+            },
+        )
+
+    def _encode(
+        self, labels: NDArray, *, fresh: bool, incremental: bool
+    ) -> NDArray[np.intp]:
+        check_classification_targets(labels)
+        kind = type_of_target(labels)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "Multioutput target data is not supported: y has several columns of "
+                "class labels. Wrap the classifier in "
+                "sklearn.multioutput.MultiOutputClassifier."
+            )
+        classes = unique_labels(labels)
+        if fresh and not incremental:
+            self.classes_ = classes
+        else:
+            self._check_known_classes(classes)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "There must be at least two classes, but there is only one class: "
+                f"{self.classes_[0]!r}."
+            )
+        if kind == "multilabel-indicator":
+            return labels.astype(np.intp)
+        return np.searchsorted(self.classes_, labels)
+
+    def _check_known_classes(self, classes: NDArray) -> None:
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has "
+                f"{classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. 'y' has {classes}."
+            )
+
+    def _combine_weights(
+        self, sample_weight: ArrayLike | None, X: Any, labels: NDArray, codes: NDArray
+    ) -> Array | None:
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+            )
+        if self.class_weight is None:
+            return sample_weight
+        if codes.ndim == 2:
+            raise ValueError(
+                "class_weight is not supported for multilabel targets; use "
+                "sample_weight."
+            )
+        factor = self._class_factors(labels, sample_weight)[codes].astype(X.dtype)
+        return factor if sample_weight is None else factor * sample_weight
+
+    def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
+        if self.class_weight == "balanced":
+            return compute_class_weight(
+                "balanced", classes=self.classes_, y=labels, sample_weight=sample_weight
+            )
+        known = self.classes_.tolist()
+        if unknown := [label for label in self.class_weight if label not in known]:
+            raise ValueError(
+                f"class_weight names classes that do not occur: {unknown}. The classes "
+                f"are {known}."
+            )
+        for label, weight in self.class_weight.items():
+            if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+                raise ValueError(
+                    f"class_weight[{label!r}] must be a finite number that is at least "
+                    f"0, got {weight!r}."
+                )
+        return np.array([self.class_weight.get(label, 1.0) for label in known])
+
+    # Training
+
+    def _open_fit(self, max_subtasks: int, incremental: bool) -> Any:
+        return open_fit(self, max_subtasks=max_subtasks, incremental=incremental)
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Attributes that make a copy of this estimator ready to predict.
+
+        Copies, because training writes to the weights.
+        """
+        layers = self._layers
+        params = layers.pack(*self._get_weights())
+        snapshot = type(self).__new__(type(self))
+        snapshot._set_weights(layers, params)
+        return vars(snapshot)
+
+    # Prediction
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or the indicators of a multilabel problem.
+
+        Raises
+        ------
+        NotFittedError
+            When the classifier is not fitted.
+        """
+        return self._decode(self._output_sums(X))
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Compute the sums of the output units.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            For two classes one value per sample, positive for ``classes_[1]``;
+            otherwise one column per class (or label, in a multilabel problem).
+
+        Raises
+        ------
+        NotFittedError
+            When the classifier is not fitted.
+        """
+        z = self._output_sums(X)
+        return z.ravel() if z.shape[1] == 1 else z
+
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Compute the accuracy.
+
+        The first score on data other than the training data becomes the metric
+        ``test_score`` of the fit's MLflow run.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True class labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Accuracy of ``self.predict(X)``, between 0 and 1.
+
+        Raises
+        ------
+        NotFittedError
+            When the classifier is not fitted.
+        """
+        score = super().score(X, y, sample_weight=sample_weight)
+        record_test_score(self, X, score)
+        return score
+
+    def _output_sums(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            reset=False,
+        )
+        return self._forward(X)
+
+    def _forward(self, X: Any) -> Array:
+        return forward(X, *self._get_weights(), self._layers.activations)
+
+    def _decode(self, z: Array) -> NDArray:
+        """Turn output sums into labels."""
+        decided = self._decide(z)
+        return decided if decided.ndim == 2 else self.classes_[decided]
+
+    @abstractmethod
+    def _decide(self, z: Array) -> NDArray[np.intp]:
+        """Turn output sums into class indices, or into indicators of labels."""
+
+    # The scikit-learn contract
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_layers")
+
+    def __sklearn_clone__(self) -> Self:
+        clone = super().__sklearn_clone__()
+        remember_destination(clone, self)
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop(RUN_ATTRIBUTE, None)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

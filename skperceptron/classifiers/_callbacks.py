@@ -1,0 +1,114 @@
+"""How a fit talks to scikit-learn's callbacks.
+
+scikit-learn marks its callback API as experimental. Whatever this package uses of it
+that is not public is in this module.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackContext
+
+from skperceptron.tracking._recorder import recorder_for
+
+
+def open_fit(
+    estimator: Any, *, max_subtasks: int, incremental: bool
+) -> CallbackContext:
+    """Create the root task of a fit and attach the automatic tracker to it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier being fitted.
+
+    max_subtasks : int
+        Most steps that the fit can have.
+
+    incremental : bool
+        Whether it is a call of `partial_fit`.
+
+    Returns
+    -------
+    CallbackContext
+        The root task.
+    """
+    context = estimator._init_callback_context(
+        task_name="partial-fit" if incremental else "fit", max_subtasks=max_subtasks
+    )
+    recorder = recorder_for(estimator, incremental=incremental)
+    if recorder is not None:
+        # The tracker belongs to this fit only: set on the estimator, it would turn up
+        # in clones and pickles.
+        context._callbacks = [*context._callbacks, recorder]
+        estimator._skl_callbacks_to_teardown.append(recorder)
+        recorder.setup(estimator=estimator, context=context)
+    return context
+
+
+def run_step(
+    estimator: Any,
+    context: CallbackContext,
+    step: Callable[[], bool],
+    task_name: str,
+    hook_args: dict[str, Any],
+) -> bool:
+    """Train one step as a callback task.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier being fitted.
+
+    context : CallbackContext
+        The root task.
+
+    step : callable
+        Does the step, updates the fitted attributes, and tells whether to stop.
+
+    task_name : str
+        Name of the task.
+
+    hook_args : dict
+        What the hooks receive.
+
+    Returns
+    -------
+    bool
+        Whether the step or a callback wants training to stop.
+    """
+    task = context.subcontext(task_name)
+    task.call_on_fit_task_begin(estimator=estimator, **hook_args)
+    is_done = step()
+    return task.call_on_fit_task_end(estimator=estimator, **hook_args) or is_done
+
+
+def run_steps(
+    estimator: Any,
+    context: CallbackContext,
+    step: Callable[[], bool],
+    task_name: str,
+    hook_args: dict[str, Any],
+    *,
+    n_steps: int,
+) -> None:
+    """Train step by step, until `run_step` says stop or for `n_steps` steps.
+
+    Parameters
+    ----------
+    estimator, context, step, task_name, hook_args
+        As in `run_step`.
+
+    n_steps : int
+        Most steps.
+    """
+    try:
+        for _ in range(n_steps):
+            if run_step(estimator, context, step, task_name, hook_args):
+                break
+    except KeyboardInterrupt:
+        # As MLPClassifier does: what was learned so far is worth keeping.
+        warnings.warn("Training interrupted by user.", stacklevel=2)

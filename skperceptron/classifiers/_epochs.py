@@ -1,0 +1,218 @@
+"""Mini-batch training of BackpropMLP: what happens in an epoch and after it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+
+from skperceptron.optim import RegularizedLoss, Solver, train_epoch
+
+if TYPE_CHECKING:
+    from skperceptron.classifiers._backprop import BackpropMLP
+    from skperceptron.classifiers._base import TrainingData
+
+Array = NDArray[np.floating]
+
+# What batch_size="auto" stands for, as in MLPClassifier.
+AUTO_BATCH_SIZE = 200
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large "
+    "values and need to be preprocessed."
+)
+
+
+class EpochTrainer:
+    """Trains a classifier epoch by epoch and keeps its curves up to date.
+
+    It consumes random numbers in MLPClassifier's order (start weights, validation
+    split, one shuffle per epoch), which is what makes equal seeds give equal weights.
+
+    Parameters
+    ----------
+    estimator : BackpropMLP
+        The classifier; its curves are updated.
+
+    data : TrainingData
+        What it is trained on.
+
+    targets : ndarray of bool of shape (n_samples, n_outputs)
+        Targets of the output units.
+
+    params : ndarray of shape (n_params,)
+        Moved in place.
+
+    loss : RegularizedLoss
+        What is minimised.
+
+    solver : SGD or Adam
+        How a gradient moves the parameters.
+
+    rng : RandomState
+        Source of the split and the shuffling.
+
+    Attributes
+    ----------
+    has_converged : bool
+        Whether the last epoch brought too little to go on.
+    """
+
+    def __init__(
+        self,
+        estimator: BackpropMLP,
+        data: TrainingData,
+        targets: NDArray,
+        params: Array,
+        loss: RegularizedLoss,
+        solver: Solver,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.estimator = estimator
+        self.data = data
+        self.targets = targets
+        self.params = params
+        self.loss = loss
+        self.solver = solver
+        self.rng = rng
+        self.has_converged = False
+        self._split()
+        self.batch_size = self._check_batch_size(len(self.training_rows))
+        self._order = np.arange(len(self.training_rows))
+        self._best_params = params.copy()
+
+    def epoch(self) -> bool:
+        """Train one epoch.
+
+        Returns
+        -------
+        bool
+            Whether training is over.
+
+        Raises
+        ------
+        ValueError
+            When the weights overflow. The last finite ones are kept.
+        """
+        est = self.estimator
+        before = self.params.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = train_epoch(
+                self.params,
+                self.loss,
+                self.solver,
+                self.data.X,
+                self.targets,
+                self.data.sample_weight,
+                rows=self.training_rows[self._next_order()],
+                batch_size=self.batch_size,
+            )
+        if not (math.isfinite(value) and np.isfinite(self.params).all()):
+            self.params[...] = before
+            raise ValueError(
+                f"{NON_FINITE} Or learning_rate_init={est.learning_rate_init!r} is too "
+                "large. The weights from before this epoch are kept."
+            )
+        est.n_iter_ += 1
+        est.loss_ = value
+        est.t_ += len(self.data.labels)
+        est.loss_curve_.append(value)
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {value:.8f}")
+        self._judge()
+        self.solver.end_epoch(est.t_)
+        self.has_converged = self._has_stalled()
+        return self.has_converged
+
+    def restore_best(self) -> None:
+        """With early stopping, go back to the weights with the best validation score."""
+        if self.estimator.early_stopping:
+            self.params[...] = self._best_params
+
+    def _split(self) -> None:
+        est, n_samples = self.estimator, len(self.data.labels)
+        self.training_rows = np.arange(n_samples)
+        self.validation_rows = None
+        if not est.early_stopping:
+            return
+        self.training_rows, self.validation_rows = train_test_split(
+            self.training_rows,
+            random_state=self.rng,
+            test_size=est.validation_fraction,
+            # As in MLPClassifier, only two-class splits are stratified.
+            stratify=self.targets if self.targets.shape[1] == 1 else None,
+        )
+        if len(self.validation_rows) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or "
+                "the size of your dataset."
+            )
+
+    def _check_batch_size(self, n_samples: int) -> int:
+        batch_size = self.estimator.batch_size
+        if batch_size == "auto":
+            return min(AUTO_BATCH_SIZE, n_samples)
+        if batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going "
+                "to be clipped",
+                stacklevel=2,
+            )
+        return min(batch_size, n_samples)
+
+    def _next_order(self) -> NDArray[np.intp]:
+        if self.estimator.shuffle:
+            # sklearn.utils.shuffle permutes this way, epoch upon epoch.
+            permutation = np.arange(len(self._order))
+            self.rng.shuffle(permutation)
+            self._order = self._order[permutation]
+        return self._order
+
+    def _judge(self) -> None:
+        """Compare the epoch with the best so far."""
+        est = self.estimator
+        if est.early_stopping:
+            score = self._validation_score()
+            est.validation_scores_.append(score)
+            if est.verbose:
+                print(f"Validation score: {score:f}")
+            improved = not score < est.best_validation_score_ + est.tol
+            if score > est.best_validation_score_:
+                est.best_validation_score_ = score
+                self._best_params[...] = self.params
+        else:
+            improved = not est.loss_ > est.best_loss_ - est.tol
+            est.best_loss_ = min(est.best_loss_, est.loss_)
+        est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
+
+    def _validation_score(self) -> float:
+        rows, weight = self.validation_rows, self.data.sample_weight
+        decided = self.estimator._decide(self.estimator._forward(self.data.X[rows]))
+        return accuracy_score(
+            self.data.y[rows],
+            decided,
+            sample_weight=None if weight is None else weight[rows],
+        )
+
+    def _has_stalled(self) -> bool:
+        est = self.estimator
+        if est._no_improvement_count <= est.n_iter_no_change:
+            return False
+        what = (
+            "Validation score did not improve"
+            if est.early_stopping
+            else "Training loss did not improve"
+        )
+        stop, reaction = self.solver.stalled()
+        if est.verbose:
+            print(
+                f"{what} more than tol={est.tol:f} for {est.n_iter_no_change} "
+                f"consecutive epochs. {reaction}"
+            )
+        if not stop:
+            est._no_improvement_count = 0
+        return stop

@@ -1,0 +1,480 @@
+"""The classifiers trained by stochastic hill climbing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
+from skperceptron.classifiers._callbacks import run_steps
+from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
+from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.network import ACTIVATIONS, Layers, initialize
+
+Array = NDArray[np.floating]
+
+
+class BaseHillClimb(BaseNetworkClassifier):
+    """Training by hill climbing, whatever the network."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "step_size": [Interval(Real, 0, None, closed="neither")],
+        "step_schedule": [StrOptions({"constant", "one_fifth"})],
+        "mutation": [StrOptions({"all", "unit"}), Interval(Real, 0, 1, closed="right")],
+        "init": [StrOptions({"uniform", "glorot", "normal"})],
+    }
+
+    @abstractmethod
+    def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
+        """Describe the network that the parameters ask for."""
+
+    def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
+        n_classes = len(self.classes_)
+        n_outputs = 1 if n_classes == 2 else n_classes
+        layers = self._network(data.X.shape[1], n_outputs, fresh=fresh)
+        random_state = check_random_state(self.random_state)
+        if fresh:
+            seed = random_state.randint(np.iinfo(np.int32).max)
+            self._rng = np.random.default_rng(seed)
+            self._step_size = np.array([self.step_size])
+            params = initialize(layers, self.init, self._rng, data.X.dtype)
+        else:
+            params = layers.pack(*self._get_weights())
+        self._set_weights(layers, params)
+        trainer = ClimbTrainer(
+            self,
+            layers,
+            params,
+            data,
+            random_state,
+            n_iter=(
+                iterations_per_report(self.max_iter) if incremental else self.max_iter
+            ),
+        )
+        if fresh or not incremental:
+            trainer.start_curves()
+        self.n_evaluations_ += 1  # of the start
+        self._climb(trainer, data.hook_args, incremental=incremental)
+
+    def _climb(
+        self, trainer: ClimbTrainer, hook_args: dict[str, Any], *, incremental: bool
+    ) -> None:
+        context = self._open_fit(trainer.n_reports, incremental)
+        context.call_on_fit_task_begin(estimator=self, **hook_args)
+        run_steps(
+            self,
+            context,
+            trainer.step,
+            "iterations",
+            hook_args,
+            n_steps=trainer.n_reports,
+        )
+        trainer.finish()
+        context.call_on_fit_task_end(estimator=self, **hook_args)
+
+    def _progress(self) -> tuple[int, dict[str, float]]:
+        values = {"objective": float(self.objective_curve_[-1])}
+        if self.validation_scores_:
+            values["validation_score"] = self.validation_scores_[-1]
+        return self.n_iter_, values
+
+
+class HillClimbPerceptron(BaseHillClimb):
+    """Linear threshold units trained by stochastic hill climbing.
+
+    One unit decides between two classes (``classes_[1]`` where its sum is at least 0);
+    for more classes there is one unit each, and the largest sum wins. In every
+    iteration normal noise is added to the weights, and the candidate is kept when its
+    objective is not worse. No gradient is needed, so the accuracy itself, or any other
+    metric, can be the objective.
+
+    Parameters
+    ----------
+    max_iter : int, default=2000
+        Iterations. 0 gives the network with its random start weights.
+
+    step_size : float, default=0.1
+        Standard deviation of the noise, at the start if `step_schedule` adapts it.
+
+    objective : str, scorer or callable, default="accuracy"
+        What is maximised: "accuracy", the name of a scikit-learn scorer,
+        a scorer object, or a function ``(y_true, y_pred, *, sample_weight=None) ->
+        float`` of class labels. `sample_weight` is passed only when the fit has sample
+        or class weights.
+
+    step_schedule : {"constant", "one_fifth"}, default="constant"
+        Whether the step size stays as it is, or grows after a kept candidate and
+        shrinks after a rejected one so that about one in five is kept.
+
+    mutation : {"all", "unit"} or float in (0, 1], default="unit"
+        What a candidate changes: every weight; the weights into and out of one random
+        unit, and its bias (each unit then has a step size of its own); or each weight
+        with this probability.
+
+    init : {"uniform", "glorot", "normal"}, default="glorot"
+        Start weights: U[0, 1); uniform with the limits of Glorot and Bengio and biases
+        0; or N(0, 1) and biases 0.01.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
+        out), inversely proportional to their frequency, or all alike.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the start weights, the noise and the validation split. An int makes
+        fits reproducible.
+
+    warm_start : bool, default=False
+        Whether a second `fit` continues the climb, with its weights, its step size and
+        its random numbers.
+
+    verbose : bool or int, default=False
+        Whether to print the objective about a hundred times.
+
+    early_stopping : bool, default=False
+        Whether to hold out a part of the training data, to stop when the objective on
+        it does not improve any more, and to keep the weights that were best on it.
+
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the training data held out, stratified by class.
+
+    n_iter_no_change : int, default=10
+        With early stopping: reports (there are about a hundred in a fit) in a row
+        without an improvement of `tol` after which the climb stops.
+
+    tol : float, default=1e-4
+        With early stopping: the smallest improvement that counts.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights of the units.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Biases of the units.
+
+    objective_ : float
+        Objective of these weights on the training data.
+
+    objective_curve_ : ndarray of shape (n_iter_ + 1,)
+        Objective of the current weights at the start and after each iteration.
+
+    validation_scores_ : list of float or None
+        Objective on the held-out data at each report; None without early stopping.
+
+    best_validation_score_ : float or None
+        The best of them; None without early stopping.
+
+    n_iter_ : int
+        Iterations done.
+
+    n_accepted_ : int
+        Candidates kept.
+
+    n_evaluations_ : int
+        Evaluations of the objective on the training data.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    run_id_ : str or None
+        MLflow run of this fit; None when it is not tracked.
+
+    See Also
+    --------
+    HillClimbMLP : The same search for networks with hidden layers.
+
+    References
+    ----------
+    I. Rechenberg, "Evolutionsstrategie", Frommann-Holzboog, 1973 (the one-fifth rule).
+
+    S. Kern et al., "Learning probability distributions in continuous evolutionary
+    algorithms - a comparative review", Natural Computing 3, 2004 (its present form).
+
+    Examples
+    --------
+    >>> import skperceptron
+    >>> from sklearn.datasets import make_classification
+    >>> X, y = make_classification(
+    ...     n_samples=1000, n_features=5, n_redundant=1, random_state=1
+    ... )
+    >>> clf = skperceptron.HillClimbPerceptron(objective="f1", random_state=0)
+    >>> with skperceptron.config_context(tracking=False):
+    ...     clf.fit(X, y).score(X, y) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseNetworkClassifier._parameter_constraints,
+        **BaseHillClimb._parameter_constraints,
+        "objective": [StrOptions(set(get_scorer_names())), callable],
+    }
+
+    def __init__(
+        self,
+        *,
+        max_iter: int = 2000,
+        step_size: float = 0.1,
+        objective: str | Callable[..., float] = "accuracy",
+        step_schedule: Literal["constant", "one_fifth"] = "constant",
+        mutation: Literal["all", "unit"] | float = "unit",
+        init: Literal["uniform", "glorot", "normal"] = "glorot",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+    ) -> None:
+        self.max_iter = max_iter
+        self.step_size = step_size
+        self.objective = objective
+        self.step_schedule = step_schedule
+        self.mutation = mutation
+        self.init = init
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
+        return Layers(units=(n_features, n_outputs))
+
+    def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
+        return [self.coef_.T], [self.intercept_]
+
+    def _set_weights(self, layers: Layers, params: Array) -> None:
+        self._layers = layers
+        (coef,), (self.intercept_,) = layers.unpack(params)
+        self.coef_ = coef.T
+
+    def _decide(self, z: Array) -> NDArray[np.intp]:
+        if z.shape[1] == 1:
+            return (z[:, 0] >= 0).astype(np.intp)
+        return z.argmax(axis=1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Not for the score, which is fine: scikit-learn expects that a class of next to
+        # no weight is hardly ever predicted. Who maximises the weighted accuracy
+        # itself still gets such samples right wherever that costs nothing.
+        tags.classifier_tags.poor_score = True
+        return tags
+
+
+class HillClimbMLP(BaseHillClimb, BaseMLP):
+    """Multilayer perceptron trained by stochastic hill climbing.
+
+    In every iteration normal noise is added to the weights, and the candidate is kept
+    when its objective is not worse. No gradient is needed: the objective may be any
+    metric, and the activations may be flat or discontinuous.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(30,)
+        Units of each hidden layer.
+
+    activation : str or sequence of str, default="logistic"
+        Activation of the hidden layers, or one name for each of them: "identity",
+        "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
+        "softplus", "silu", "gelu", "step" (1 from 0 on, else 0), "sign".
+
+    max_iter : int, default=5000
+        Iterations. 0 gives the network with its random start weights.
+
+    step_size : float, default=0.1
+        Standard deviation of the noise, at the start if `step_schedule` adapts it.
+
+    objective : str, scorer or callable, default="log_loss"
+        What is maximised: "accuracy", "log_loss" (negated), the name of a scikit-learn scorer,
+        a scorer object, or a function ``(y_true, y_pred, *, sample_weight=None) ->
+        float`` of class labels. `sample_weight` is passed only when the fit has sample
+        or class weights.
+
+    step_schedule : {"constant", "one_fifth"}, default="one_fifth"
+        Whether the step size stays as it is, or grows after a kept candidate and
+        shrinks after a rejected one so that about one in five is kept.
+
+    mutation : {"all", "unit"} or float in (0, 1], default="unit"
+        What a candidate changes: every weight; the weights into and out of one random
+        unit, and its bias (each unit then has a step size of its own); or each weight
+        with this probability.
+
+    init : {"uniform", "glorot", "normal"}, default="glorot"
+        Start weights: U[0, 1); uniform with the limits of Glorot and Bengio and biases
+        0; or N(0, 1) and biases 0.01.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
+        out), inversely proportional to their frequency, or all alike.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the start weights, the noise and the validation split. An int makes
+        fits reproducible.
+
+    warm_start : bool, default=False
+        Whether a second `fit` continues the climb, with its weights, its step size and
+        its random numbers.
+
+    verbose : bool or int, default=False
+        Whether to print the objective about a hundred times.
+
+    early_stopping : bool, default=False
+        Whether to hold out a part of the training data, to stop when the objective on
+        it does not improve any more, and to keep the weights that were best on it.
+
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the training data held out, stratified by class.
+
+    n_iter_no_change : int, default=10
+        With early stopping: reports (there are about a hundred in a fit) in a row
+        without an improvement of `tol` after which the climb stops.
+
+    tol : float, default=1e-4
+        With early stopping: the smallest improvement that counts.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer.
+
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    n_outputs_ : int
+        Number of output units.
+
+    out_activation_ : {"logistic", "softmax"}
+        Activation of the output layer.
+
+    objective_ : float
+        Objective of these weights on the training data.
+
+    objective_curve_ : ndarray of shape (n_iter_ + 1,)
+        Objective of the current weights at the start and after each iteration.
+
+    validation_scores_ : list of float or None
+        Objective on the held-out data at each report; None without early stopping.
+
+    best_validation_score_ : float or None
+        The best of them; None without early stopping.
+
+    n_iter_ : int
+        Iterations done.
+
+    n_accepted_ : int
+        Candidates kept.
+
+    n_evaluations_ : int
+        Evaluations of the objective on the training data.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    run_id_ : str or None
+        MLflow run of this fit; None when it is not tracked.
+
+    See Also
+    --------
+    HillClimbPerceptron : The same search for a network without hidden layers.
+    BackpropMLP : The same network trained by gradients.
+
+    References
+    ----------
+    I. Rechenberg, "Evolutionsstrategie", Frommann-Holzboog, 1973 (the one-fifth rule).
+
+    S. Kern et al., "Learning probability distributions in continuous evolutionary
+    algorithms - a comparative review", Natural Computing 3, 2004 (its present form).
+
+    Examples
+    --------
+    A network of hard thresholds, which no gradient can train:
+
+    >>> import skperceptron
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = skperceptron.HillClimbMLP(activation="step", random_state=0)
+    >>> with skperceptron.config_context(tracking=False):
+    ...     clf.fit((X - X.mean(axis=0)) / X.std(axis=0), y).objective_ > -0.2
+    True
+    """
+
+    _activation_names = tuple(ACTIVATIONS)
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseMLP._parameter_constraints,
+        **BaseHillClimb._parameter_constraints,
+        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "objective": [StrOptions({"log_loss", *get_scorer_names()}), callable],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | ArrayLike = (30,),
+        activation: str | Sequence[str] = "logistic",
+        *,
+        max_iter: int = 5000,
+        step_size: float = 0.1,
+        objective: str | Callable[..., float] = "log_loss",
+        step_schedule: Literal["constant", "one_fifth"] = "one_fifth",
+        mutation: Literal["all", "unit"] | float = "unit",
+        init: Literal["uniform", "glorot", "normal"] = "glorot",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.max_iter = max_iter
+        self.step_size = step_size
+        self.objective = objective
+        self.step_schedule = step_schedule
+        self.mutation = mutation
+        self.init = init
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
+        layers = self._check_layers(n_features, n_outputs, fresh=fresh)
+        self._set_output(n_outputs, multilabel=False)
+        return layers

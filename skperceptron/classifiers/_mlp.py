@@ -1,0 +1,130 @@
+"""What the two multilayer perceptrons share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval
+
+from skperceptron.classifiers._base import BaseNetworkClassifier
+from skperceptron.network import OUTPUT_ACTIVATIONS, Layers
+
+Array = NDArray[np.floating]
+
+
+class BaseMLP(BaseNetworkClassifier):
+    """Layers, weights and probabilities of a multilayer perceptron."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseNetworkClassifier._parameter_constraints,
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+    }
+
+    # Names that `activation` may have; a subclass sets them.
+    _activation_names: tuple[str, ...]
+
+    def _check_layers(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
+        """Describe the network that the parameters ask for."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
+            raise ValueError(
+                "hidden_layer_sizes must be > 0, got "
+                f"{sizes}. Give the number of units of each hidden layer as integers."
+            )
+        layers = Layers(
+            units=(n_features, *(int(size) for size in sizes), n_outputs),
+            activations=self._check_activations(len(sizes)),
+        )
+        if not fresh and layers != self._layers:
+            raise ValueError(
+                "Training can only be continued with the network it began with, "
+                f"{self._layers}, but the parameters now describe {layers}. Call fit "
+                "with warm_start=False to start over."
+            )
+        return layers
+
+    def _check_activations(self, n_hidden: int) -> tuple[str, ...]:
+        names = self.activation
+        names = (names,) * n_hidden if isinstance(names, str) else tuple(names)
+        if unknown := [name for name in names if name not in self._activation_names]:
+            raise ValueError(
+                f"activation has unknown names {unknown}; allowed are "
+                f"{sorted(self._activation_names)}."
+            )
+        if len(names) != n_hidden:
+            raise ValueError(
+                f"activation must be one name or one per hidden layer, got {len(names)} "
+                f"names for {n_hidden} hidden layers."
+            )
+        return names
+
+    def _set_output(self, n_outputs: int, *, multilabel: bool) -> None:
+        self.n_outputs_ = n_outputs
+        softmax = n_outputs > 1 and not multilabel
+        self.out_activation_ = "softmax" if softmax else "logistic"
+
+    def _decide(self, z: Array) -> NDArray[np.intp]:
+        if self.out_activation_ == "softmax":
+            return z.argmax(axis=1)
+        positive = (z > 0).astype(np.intp)
+        return positive[:, 0] if self.n_outputs_ == 1 else positive
+
+    def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
+        return self.coefs_, self.intercepts_
+
+    def _set_weights(self, layers: Layers, params: Array) -> None:
+        self._layers = layers
+        self.n_layers_ = len(layers.units)
+        self.coefs_, self.intercepts_ = layers.unpack(params)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Estimate class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probability of each class, in the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            When the classifier is not fitted.
+        """
+        z = self._output_sums(X)
+        proba = OUTPUT_ACTIVATIONS[self.out_activation_](z)
+        return np.hstack([1 - proba, proba]) if proba.shape[1] == 1 else proba
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Estimate the logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``.
+
+        Raises
+        ------
+        NotFittedError
+            When the classifier is not fitted.
+        """
+        proba = self.predict_proba(X)
+        with np.errstate(divide="ignore"):  # a probability of 0 has the log -inf
+            return np.log(proba, out=proba)

@@ -1,0 +1,142 @@
+"""What a hill climb maximises."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import get_scorer
+from sklearn.metrics._scorer import _BaseScorer
+
+from skperceptron.network import Layers, forward, log_likelihood
+
+if TYPE_CHECKING:
+    from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
+
+Array = NDArray[np.floating]
+Objective = Callable[[Array], float]
+
+
+def make_objective(
+    estimator: BaseNetworkClassifier,
+    layers: Layers,
+    data: TrainingData,
+    rows: NDArray[np.intp] | slice,
+) -> Objective:
+    """Make the function of the flat parameter vector that a climb maximises.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier being fitted; its ``objective`` says what to compute and
+        ``classes_`` must be set.
+
+    layers : Layers
+        Its network.
+
+    data : TrainingData
+        The data.
+
+    rows : ndarray of int or slice
+        The samples that count.
+
+    Returns
+    -------
+    callable
+        ``objective(params) -> float``. Parameters for which the network overflows
+        are worth minus infinity.
+    """
+    X, y, labels = data.X[rows], data.y[rows], data.labels[rows]
+    # float64, so that weights that are whole numbers add up exactly.
+    weight = (
+        None if data.sample_weight is None else data.sample_weight[rows].astype(float)
+    )
+    objective = estimator.objective
+    from_sums: Callable[[Array], float]
+    if objective == "accuracy":
+        from_sums = _accuracy(estimator, y, weight)
+    elif objective == "log_loss":
+
+        def from_sums(z: Array) -> float:
+            return log_likelihood(z, y, weight)
+
+    elif isinstance(objective, str) or isinstance(objective, _BaseScorer):
+        return _scorer_objective(estimator, layers, X, labels, weight)
+    else:
+        from_sums = _metric_objective(estimator, labels, weight)
+
+    def evaluate(params: Array) -> float:
+        z = forward(X, *layers.unpack(params), layers.activations)
+        return from_sums(z) if np.isfinite(z).all() else -math.inf
+
+    return evaluate
+
+
+def check_first_value(value: Any, objective: Any) -> None:
+    """Refuse an objective whose first value is useless.
+
+    Parameters
+    ----------
+    value : object
+        What it returned for the start weights.
+
+    objective : object
+        The parameter of that name.
+
+    Raises
+    ------
+    ValueError
+        When the value is not a finite number.
+    """
+    if isinstance(value, Real) and value == -math.inf:
+        raise ValueError(
+            "The network overflows already with its start weights. The input data may "
+            "contain large values and need to be preprocessed."
+        )
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(
+            f"objective={objective!r} must return one finite number, got {value!r}."
+        )
+
+
+def _accuracy(
+    estimator: BaseNetworkClassifier, y: NDArray, weight: Array | None
+) -> Callable[[Array], float]:
+    if weight is None:
+        return lambda z: float(np.mean(estimator._decide(z) == y))
+    total = weight.sum()
+    return lambda z: float(weight @ (estimator._decide(z) == y) / total)
+
+
+def _metric_objective(
+    estimator: BaseNetworkClassifier, labels: NDArray, weight: Array | None
+) -> Callable[[Array], float]:
+    metric = estimator.objective
+    options = {} if weight is None else {"sample_weight": weight}
+    return lambda z: metric(labels, estimator._decode(z), **options)
+
+
+def _scorer_objective(
+    estimator: BaseNetworkClassifier,
+    layers: Layers,
+    X: Any,
+    labels: NDArray,
+    weight: Array | None,
+) -> Objective:
+    scorer = get_scorer(estimator.objective)
+    options = {} if weight is None else {"sample_weight": weight}
+    # A scorer wants a fitted estimator. This copy predicts with the candidate's
+    # weights; it has seen no feature names, as `X` has none any more.
+    view = copy.copy(estimator)
+    vars(view).pop("feature_names_in_", None)
+
+    def evaluate(params: Array) -> float:
+        view._set_weights(layers, params)
+        return scorer(view, X, labels, **options)
+
+    return evaluate

@@ -1,0 +1,88 @@
+"""The losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, xlogy
+
+Array = NDArray[np.floating]
+
+
+def log_loss(y: NDArray, proba: Array, sample_weight: Array | None = None) -> float:
+    """Cross-entropy of probabilities, as scikit-learn's MLPClassifier computes it.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets, 0 or 1. One column for two classes, one per class or label otherwise.
+
+    proba : ndarray of shape (n_samples, n_outputs)
+        Probability of a 1. Rows add up to one in a multiclass problem.
+
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    eps = np.finfo(proba.dtype).eps
+    p = np.clip(proba, eps, 1 - eps)
+    return -_average_rows(xlogy(y, p), sample_weight)
+
+
+def binary_log_loss(
+    y: NDArray, proba: Array, sample_weight: Array | None = None
+) -> float:
+    """Cross-entropy of independent binary outputs.
+
+    Parameters
+    ----------
+    y, proba, sample_weight
+        As in `log_loss`; here every output also counts its zeros.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    eps = np.finfo(proba.dtype).eps
+    p = np.clip(proba, eps, 1 - eps)
+    return -_average_rows(xlogy(y, p) + xlogy(1 - y, 1 - p), sample_weight)
+
+
+def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> float:
+    """Mean log-likelihood of class labels, from the sums of the output units.
+
+    Unlike `log_loss` it does not clip, so that it tells apart any two networks however
+    confident both are: a search that only compares values must not see a plateau where
+    there is none.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_samples, n_outputs)
+        Output sums; one column for two classes, one per class otherwise.
+
+    y : ndarray of int of shape (n_samples,)
+        Index of the true class.
+
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float
+        The negative of the log loss: at most 0, more is better.
+    """
+    if z.shape[1] == 1:
+        signed = np.where(y == 1, z[:, 0], -z[:, 0])
+        ll = -np.logaddexp(0, -signed)
+    else:
+        ll = z[np.arange(len(y)), y] - logsumexp(z, axis=1)
+    return float(np.average(ll, weights=sample_weight))
+
+
+def _average_rows(values: Array, sample_weight: Array | None) -> float:
+    return float(np.average(values, weights=sample_weight, axis=0).sum())

@@ -1,0 +1,134 @@
+"""Stochastic hill climbing: random steps, kept when they do no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+# One-fifth success rule (Rechenberg, 1973) in the form of Kern et al. (2004): the
+# factors balance when one step in five is kept. 1.5 is the factor of Auger (2009).
+GROWTH = 1.5
+SHRINKAGE = GROWTH ** (-1 / 4)
+
+
+class HillClimb:
+    """A climb that can be continued.
+
+    One iteration draws a candidate ``params + step_size * noise`` with standard normal
+    noise and keeps it when its objective is **not worse** than the current one.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_params,)
+        Where to start. Never written to: an accepted candidate replaces it.
+
+    objective : callable
+        ``objective(params)`` gives the value to maximise. NaN is never kept.
+
+    step_size : float or ndarray of shape (n_groups,)
+        Standard deviation of the noise, or one per group.
+
+    rng : numpy.random.Generator
+        Source of the noise. Every iteration takes the next ``n_params`` standard
+        normals in the dtype of `params` (as many as its group has, with `groups`), and
+        before them what the mutation needs: ``n_params`` uniforms with `share`, one
+        integer with `groups`.
+
+    adapt : bool, default=False
+        Whether to adapt the step size by the one-fifth success rule.
+
+    share : float in (0, 1] or None, default=None
+        Move each parameter only with this probability.
+
+    groups : list of ndarray of int or None, default=None
+        Move only the parameters of one random group at a time. Each group has its own
+        step size.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+        Current parameters.
+
+    value : float
+        Their objective.
+
+    step_size : ndarray of shape (n_groups,) or (1,)
+        Current step size.
+
+    n_accepted, n_evaluations : int
+        Candidates kept, and evaluations of the objective, the start's included.
+    """
+
+    def __init__(
+        self,
+        params: Array,
+        objective: Callable[[Array], float],
+        *,
+        step_size: float | Array,
+        rng: np.random.Generator,
+        adapt: bool = False,
+        share: float | None = None,
+        groups: list[NDArray[np.intp]] | None = None,
+    ) -> None:
+        self.params = params
+        self.objective = objective
+        self.rng = rng
+        self.adapt = adapt
+        self.share = share
+        self.groups = groups
+        n_steps = 1 if groups is None else len(groups)
+        self.step_size = np.array(np.broadcast_to(step_size, n_steps), dtype=float)
+        self.value = objective(params)
+        self.n_accepted = 0
+        self.n_evaluations = 1
+
+    def run(self, n_iter: int) -> NDArray[np.float64]:
+        """Climb on.
+
+        Parameters
+        ----------
+        n_iter : int
+            Iterations to make.
+
+        Returns
+        -------
+        ndarray of shape (n_iter,)
+            The current objective after each iteration.
+        """
+        values = np.empty(n_iter)
+        for i in range(n_iter):
+            candidate, group = self._mutate()
+            value = self.objective(candidate)
+            accepted = value >= self.value
+            if accepted:
+                self.params, self.value = candidate, value
+                self.n_accepted += 1
+            # A candidate that moved nothing says nothing about the step size.
+            if self.adapt and group is not None:
+                self.step_size[group] *= GROWTH if accepted else SHRINKAGE
+            values[i] = self.value
+        self.n_evaluations += n_iter
+        return values
+
+    def _mutate(self) -> tuple[Array, int | None]:
+        n_params, dtype = self.params.size, self.params.dtype
+        if self.groups is not None:
+            group = int(self.rng.integers(len(self.groups)))
+            where = self.groups[group]
+            candidate = self.params.copy()
+            candidate[where] += self._noise(where.size, dtype, group)
+            return candidate, group
+        if self.share is not None:
+            moved = self.rng.random(n_params) < self.share
+            candidate = self.params + self._noise(n_params, dtype, 0) * moved
+            return candidate, 0 if moved.any() else None
+        return self.params + self._noise(n_params, dtype, 0), 0
+
+    def _noise(self, size: int, dtype: np.dtype, group: int) -> Array:
+        noise = self.rng.standard_normal(size, dtype=dtype)
+        noise *= self.step_size[group]
+        return noise

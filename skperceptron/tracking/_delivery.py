@@ -1,0 +1,136 @@
+"""From a record to an MLflow run. The only module that imports MLflow."""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._record import RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULT_EXPERIMENT_ID = "0"
+# Most metrics and most parameters that MLflow takes in one call.
+METRICS_PER_CALL = 1000
+PARAMS_PER_CALL = 100
+# How long a server may take to answer the door, in seconds.
+CONNECT_TIMEOUT = 2.0
+
+
+def deliver(
+    record: RunRecord, destination: Destination, run_id: str | None = None
+) -> str:
+    """Store a record in MLflow.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What to store.
+
+    destination : Destination
+        Where.
+
+    run_id : str or None, default=None
+        The run to add to. None creates one.
+
+    Returns
+    -------
+    run_id : str
+        The run.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be reached or refuses the record.
+    """
+    client = _client(destination.tracking_uri)
+    if run_id is None:
+        tags = dict(record.tags)
+        if destination.parent_run_id is not None:
+            tags["mlflow.parentRunId"] = destination.parent_run_id
+        run_id = client.create_run(
+            _experiment_id(client, destination),
+            start_time=record.start_time,
+            tags=tags,
+            run_name=record.name,
+        ).info.run_id
+    _log(client, run_id, record)
+    if record.end_time is not None:
+        client.set_terminated(run_id, record.status, end_time=record.end_time)
+    return run_id
+
+
+def _log(client: MlflowClient, run_id: str, record: RunRecord) -> None:
+    from mlflow.entities import Metric, Param
+
+    metrics = [Metric(m.key, m.value, m.timestamp, m.step) for m in record.metrics]
+    params = [Param(key, value) for key, value in record.params.items()]
+    while metrics or params:
+        client.log_batch(
+            run_id,
+            metrics=metrics[: METRICS_PER_CALL - PARAMS_PER_CALL],
+            params=params[:PARAMS_PER_CALL],
+            synchronous=True,
+        )
+        del metrics[: METRICS_PER_CALL - PARAMS_PER_CALL], params[:PARAMS_PER_CALL]
+
+
+def _client(tracking_uri: str | None) -> MlflowClient:
+    import mlflow
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    _knock(uri)
+    return _cached_client(uri)
+
+
+@lru_cache
+def _cached_client(tracking_uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri)
+
+
+def _knock(uri: str) -> None:
+    """Find out quickly whether a server listens: MLflow would retry for minutes."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT):
+            pass
+
+
+def _experiment_id(client: MlflowClient, destination: Destination) -> str:
+    if destination.experiment_id is not None:
+        return destination.experiment_id
+    if destination.experiment_name is None:
+        return DEFAULT_EXPERIMENT_ID
+    return _experiment_by_name(client, destination.experiment_name)
+
+
+def _experiment_by_name(client: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name)
+        except MlflowException:
+            # Another process may have created it in between; if not, that is an error.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return experiment.experiment_id
+
+
+def without_credentials(uri: str | None) -> str:
+    """Name a store without telling user and password."""
+    if uri is None:
+        return "its default store"
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]).geturl()

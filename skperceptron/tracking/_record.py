@@ -1,0 +1,103 @@
+"""What is to be said of a fit, in plain values."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+# MLflow refuses longer parameter values.
+MAX_PARAM_LENGTH = 6000
+
+Status = Literal["FINISHED", "FAILED"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A value of a metric.
+
+    Attributes
+    ----------
+    key : str
+        Name.
+
+    value : float
+        Value.
+
+    step : int
+        Iteration or epoch.
+
+    timestamp : int
+        Milliseconds since 1970.
+    """
+
+    key: str
+    value: float
+    step: int
+    timestamp: int
+
+
+@dataclass
+class RunRecord:
+    """A run, or the part of it that is not in MLflow yet.
+
+    Attributes
+    ----------
+    name : str
+        Name of the run.
+
+    start_time : int
+        Milliseconds since 1970.
+
+    params, tags : dict of str
+        Parameters and tags.
+
+    metrics : list of Metric
+        Metrics.
+
+    status : {"FINISHED", "FAILED"}
+        How the fit ended.
+
+    end_time : int or None
+        Milliseconds since 1970; None while the fit goes on.
+    """
+
+    name: str
+    start_time: int = field(default_factory=lambda: now())
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
+    status: Status = "FINISHED"
+    end_time: int | None = None
+
+    def add_metric(self, key: str, value: float, step: int = 0) -> None:
+        """Add a value of a metric, observed now."""
+        self.metrics.append(Metric(key, float(value), step, now()))
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def param_value(value: Any) -> str:
+    """Write a constructor parameter so that MLflow accepts and a reader understands it.
+
+    Parameters
+    ----------
+    value : object
+        Value of the parameter.
+
+    Returns
+    -------
+    str
+        A function by its qualified name, anything else as `str` shows it, cut to what
+        MLflow stores.
+    """
+    if callable(value) and hasattr(value, "__qualname__"):
+        text = f"{value.__module__}.{value.__qualname__}"
+    else:
+        text = str(value)
+    if len(text) > MAX_PARAM_LENGTH:
+        text = text[: MAX_PARAM_LENGTH - 3] + "..."
+    return text

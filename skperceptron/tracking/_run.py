@@ -1,0 +1,125 @@
+"""The MLflow run of an estimator, as long as the estimator can add to it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing
+
+from skperceptron.tracking._delivery import deliver, without_credentials
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._tolerance import tolerate
+
+# Calls of `partial_fit` come by the thousand and must not wait for the store each time.
+SECONDS_BETWEEN_DELIVERIES = 1.0
+# Size of the sample by which training data is recognised.
+_SAMPLE_ROWS = 100
+_SAMPLE_COLUMNS = 100
+
+
+class TrackedRun:
+    """The run of one `fit`, or of all `partial_fit` calls in a row.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What is known at the start.
+
+    destination : Destination
+        Where the run goes.
+
+    incremental : bool
+        Whether it is the run of `partial_fit` calls.
+
+    Attributes
+    ----------
+    record : RunRecord
+        What is not delivered yet.
+
+    run_id : str or None
+        The run in MLflow, once there is one.
+
+    summary : dict of float
+        Metrics of which only the latest value counts, not delivered yet.
+
+    fit_time : float
+        Seconds spent training so far.
+
+    has_progress : bool
+        Whether a step, or the start, was recorded.
+
+    has_test_score : bool
+        Whether a score on other data was recorded.
+    """
+
+    def __init__(
+        self, record: RunRecord, destination: Destination, *, incremental: bool
+    ) -> None:
+        self.record = record
+        self.destination = destination
+        self.incremental = incremental
+        self.run_id: str | None = None
+        self.summary: dict[str, float] = {}
+        self.fit_time = 0.0
+        self.has_progress = False
+        self.has_test_score = False
+        self._training_samples: list[tuple[int, np.ndarray]] = []
+        self._delivered_at = float("-inf")
+        self._is_lost = False
+
+    def remember_training_data(self, X: Any) -> None:
+        """Keep a small sample of the training data, to know it again."""
+        if not self.knows(X):
+            self._training_samples.append(_sample(X))
+
+    def knows(self, X: Any) -> bool:
+        """Tell whether `X` is the training data, or a chunk that was trained on."""
+        n_samples, sample = _sample(X)
+        return any(
+            n_samples == n and sample.shape == s.shape and np.allclose(sample, s)
+            for n, s in self._training_samples
+        )
+
+    def deliver(self) -> None:
+        """Bring what is new to MLflow.
+
+        A run that could not be created is given up, with a warning: its parameters
+        would be missing from whatever came later.
+        """
+        if self._is_lost:
+            return
+        for key, value in self.summary.items():
+            self.record.add_metric(key, value)
+        self.summary = {}
+        store = without_credentials(self.destination.tracking_uri)
+        with tolerate(f"A run of {self.record.name} could not be logged to {store}"):
+            self.run_id = deliver(self.record, self.destination, self.run_id)
+        self._is_lost = self.run_id is None
+        self.record = RunRecord(self.record.name, status=self.record.status)
+        self._delivered_at = time.monotonic()
+
+    def deliver_soon(self) -> None:
+        """Bring what is new to MLflow, unless the last time was a moment ago."""
+        if time.monotonic() - self._delivered_at > SECONDS_BETWEEN_DELIVERIES:
+            self.deliver()
+
+    def close(self) -> None:
+        """Deliver what `deliver_soon` has left behind."""
+        if self.record.metrics or self.summary:
+            self.record.end_time = now()
+            self.deliver()
+
+
+def _sample(X: Any) -> tuple[int, np.ndarray]:
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    n_samples, n_features = X.shape
+    rows = np.unique(np.linspace(0, n_samples - 1, _SAMPLE_ROWS).astype(int))
+    columns = np.unique(np.linspace(0, n_features - 1, _SAMPLE_COLUMNS).astype(int))
+    part = _safe_indexing(_safe_indexing(X, rows), columns, axis=1)
+    dense = part.toarray() if issparse(part) else np.asarray(part)
+    return n_samples, dense.astype(float)

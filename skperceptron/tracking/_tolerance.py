@@ -1,0 +1,33 @@
+"""Tracking must never break a fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TrackingWarning(UserWarning):
+    """A fit went on as it should, but something of it could not be logged."""
+
+
+@contextmanager
+def tolerate(problem: str) -> Iterator[None]:
+    """Turn any error in the block into a warning.
+
+    Parameters
+    ----------
+    problem : str
+        What could not be done, the beginning of a sentence.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever it is, the fit itself is fine
+        warnings.warn(
+            f"{problem}: {type(error).__name__}: {error}. The fit itself is not "
+            "affected. Check that the store of mlflow.get_tracking_uri() can be reached "
+            "and written, or switch tracking off with "
+            "skperceptron.set_config(tracking=False).",
+            TrackingWarning,
+            stacklevel=3,
+        )
