@@ -159,9 +159,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "sklearn.utils.class_weight.compute_class_weight('balanced', "
                 "classes=classes, y=y) and pass them as a dict."
             )
-        if _check_partial_fit_first_call(self, classes):
-            if type_of_target(y).startswith("multilabel"):
-                self.classes_ = np.arange(np.shape(y)[1])
+        first_call = _check_partial_fit_first_call(self, classes)
+        if first_call and type_of_target(y).startswith("multilabel"):
+            self.classes_ = np.arange(np.shape(y)[1])
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _fit(
@@ -227,9 +227,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             X=X_checked,
             labels=labels,
             y=codes,
-            sample_weight=self._combine_weights(
-                sample_weight, X_checked, labels, codes
-            ),
+            sample_weight=self._weigh(sample_weight, X_checked, labels, codes),
             hook_args={
                 "X": X,
                 "y": y,
@@ -278,22 +276,23 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 f"{self.classes_}. 'y' has {classes}."
             )
 
-    def _combine_weights(
+    def _weigh(
         self, sample_weight: ArrayLike | None, X: Any, labels: NDArray, codes: NDArray
     ) -> Array | None:
+        weight: Array | None = None
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
+            weight = _check_sample_weight(
                 sample_weight, X, dtype=X.dtype, ensure_non_negative=True
             )
         if self.class_weight is None:
-            return sample_weight
+            return weight
         if codes.ndim == 2:
             raise ValueError(
                 "class_weight is not supported for multilabel targets; use "
                 "sample_weight."
             )
-        factor = self._class_factors(labels, sample_weight)[codes].astype(X.dtype)
-        return factor if sample_weight is None else factor * sample_weight
+        factor = self._class_factors(labels, weight)[codes].astype(X.dtype)
+        return factor if weight is None else factor * weight
 
     def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
         if self.class_weight == "balanced":
@@ -307,7 +306,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 f"are {known}."
             )
         for label, weight in self.class_weight.items():
-            if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+            if not (isinstance(weight, Real) and 0 <= float(weight) < math.inf):
                 raise ValueError(
                     f"class_weight[{label!r}] must be a finite number that is at least "
                     f"0, got {weight!r}."
@@ -328,7 +327,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         params = layers.pack(*self._get_weights())
         snapshot = type(self).__new__(type(self))
         snapshot._set_weights(layers, params)
-        return vars(snapshot)
+        return dict(vars(snapshot))
 
     # Prediction
 

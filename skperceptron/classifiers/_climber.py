@@ -124,7 +124,7 @@ class ClimbTrainer:
         return self._validate is not None and self._judge()
 
     def finish(self) -> None:
-        """With early stopping, go back to the weights with the best validation score."""
+        """With early stopping, go back to the weights that validated best."""
         if self._validate is not None:
             params, self.estimator.objective_ = self._best
             self.estimator._set_weights(self.layers, params)
@@ -179,5 +179,5 @@ class ClimbTrainer:
 
 
 def iterations_per_report(max_iter: int) -> int:
-    """Iterations between two reports, and in one call of `partial_fit`."""
+    """Count the iterations between two reports, and of one call of `partial_fit`."""
     return math.ceil(max_iter / REPORTS_PER_FIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from sklearn.model_selection import train_test_split
 from skperceptron.optim import RegularizedLoss, Solver, train_epoch
 
 if TYPE_CHECKING:
-    from skperceptron.classifiers._backprop import BackpropMLP
     from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
@@ -64,7 +63,7 @@ class EpochTrainer:
 
     def __init__(
         self,
-        estimator: BackpropMLP,
+        estimator: Any,
         data: TrainingData,
         targets: NDArray,
         params: Array,
@@ -129,7 +128,7 @@ class EpochTrainer:
         return self.has_converged
 
     def restore_best(self) -> None:
-        """With early stopping, go back to the weights with the best validation score."""
+        """With early stopping, go back to the weights that validated best."""
         if self.estimator.early_stopping:
             self.params[...] = self._best_params
 

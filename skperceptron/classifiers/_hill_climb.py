@@ -106,10 +106,10 @@ class HillClimbPerceptron(BaseHillClimb):
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
 
     objective : str, scorer or callable, default="accuracy"
-        What is maximised: "accuracy", the name of a scikit-learn scorer,
-        a scorer object, or a function ``(y_true, y_pred, *, sample_weight=None) ->
-        float`` of class labels. `sample_weight` is passed only when the fit has sample
-        or class weights.
+        What is maximised: "accuracy", the name of a scikit-learn scorer, a scorer
+        object, or a function ``(y_true, y_pred, *, sample_weight=None) -> float`` of
+        class labels. `sample_weight` is passed only when the fit has sample or class
+        weights.
 
     step_schedule : {"constant", "one_fifth"}, default="constant"
         Whether the step size stays as it is, or grows after a kept candidate and
@@ -306,10 +306,10 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
 
     objective : str, scorer or callable, default="log_loss"
-        What is maximised: "accuracy", "log_loss" (negated), the name of a scikit-learn scorer,
-        a scorer object, or a function ``(y_true, y_pred, *, sample_weight=None) ->
-        float`` of class labels. `sample_weight` is passed only when the fit has sample
-        or class weights.
+        What is maximised: "accuracy", "log_loss" (negated), the name of a scikit-learn
+        scorer, a scorer object, or a function ``(y_true, y_pred, *,
+        sample_weight=None) -> float`` of class labels. `sample_weight` is passed only
+        when the fit has sample or class weights.
 
     step_schedule : {"constant", "one_fifth"}, default="one_fifth"
         Whether the step size stays as it is, or grows after a kept candidate and

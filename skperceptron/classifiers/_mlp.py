@@ -61,8 +61,8 @@ class BaseMLP(BaseNetworkClassifier):
             )
         if len(names) != n_hidden:
             raise ValueError(
-                f"activation must be one name or one per hidden layer, got {len(names)} "
-                f"names for {n_hidden} hidden layers."
+                "activation must be one name or one per hidden layer, got "
+                f"{len(names)} names for {n_hidden} hidden layers."
             )
         return names
 

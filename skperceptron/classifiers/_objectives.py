@@ -56,7 +56,7 @@ def make_objective(
     weight = (
         None if data.sample_weight is None else data.sample_weight[rows].astype(float)
     )
-    objective = estimator.objective
+    objective: Any = estimator.objective
     from_sums: Callable[[Array], float]
     if objective == "accuracy":
         from_sums = _accuracy(estimator, y, weight)
@@ -65,7 +65,7 @@ def make_objective(
         def from_sums(z: Array) -> float:
             return log_likelihood(z, y, weight)
 
-    elif isinstance(objective, str) or isinstance(objective, _BaseScorer):
+    elif isinstance(objective, (str, _BaseScorer)):
         return _scorer_objective(estimator, layers, X, labels, weight)
     else:
         from_sums = _metric_objective(estimator, labels, weight)
@@ -133,7 +133,8 @@ def _scorer_objective(
     # A scorer wants a fitted estimator. This copy predicts with the candidate's
     # weights; it has seen no feature names, as `X` has none any more.
     view = copy.copy(estimator)
-    vars(view).pop("feature_names_in_", None)
+    if hasattr(view, "feature_names_in_"):
+        del view.feature_names_in_
 
     def evaluate(params: Array) -> float:
         view._set_weights(layers, params)

@@ -25,8 +25,8 @@ def tolerate(problem: str) -> Iterator[None]:
     except Exception as error:  # whatever it is, the fit itself is fine
         warnings.warn(
             f"{problem}: {type(error).__name__}: {error}. The fit itself is not "
-            "affected. Check that the store of mlflow.get_tracking_uri() can be reached "
-            "and written, or switch tracking off with "
+            "affected. Check that the store of mlflow.get_tracking_uri() can be "
+            "reached and written, or switch tracking off with "
             "skperceptron.set_config(tracking=False).",
             TrackingWarning,
             stacklevel=3,
