@@ -120,6 +120,8 @@ def _sample(X: Any) -> tuple[int, np.ndarray]:
     n_samples, n_features = X.shape
     rows = np.unique(np.linspace(0, n_samples - 1, _SAMPLE_ROWS).astype(int))
     columns = np.unique(np.linspace(0, n_features - 1, _SAMPLE_COLUMNS).astype(int))
-    part = _safe_indexing(_safe_indexing(X, rows), columns, axis=1)
-    dense = part.toarray() if issparse(part) else np.asarray(part)
-    return n_samples, dense.astype(float)
+    if issparse(X):
+        part = X.tocsr()[rows][:, columns].toarray()
+    else:
+        part = np.asarray(_safe_indexing(_safe_indexing(X, rows), columns, axis=1))
+    return n_samples, part.astype(float)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from skperceptron.network import binary_log_loss, log_likelihood, log_loss
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(3, size=20)
+SUMS = RNG.normal(size=(20, 3))
+WEIGHTS = [None, RNG.uniform(size=20)]
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_multiclass_losses_agree_with_scikit_learn(weight):
+    expected = sklearn_log_loss(LABELS, softmax(SUMS, axis=1), sample_weight=weight)
+    one_hot = LABELS[:, np.newaxis] == np.arange(3)
+    assert log_loss(one_hot, softmax(SUMS, axis=1), weight) == pytest.approx(expected)
+    assert log_likelihood(SUMS, LABELS, weight) == pytest.approx(-expected)
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_binary_losses_agree_with_scikit_learn(weight):
+    y, z = (LABELS > 0).astype(int), SUMS[:, :1]
+    expected = sklearn_log_loss(y, expit(z).ravel(), sample_weight=weight)
+    assert binary_log_loss(y[:, None], expit(z), weight) == pytest.approx(expected)
+    assert log_likelihood(z, y, weight) == pytest.approx(-expected)
+
+
+def test_clipped_loss_of_a_certain_error_is_finite():
+    assert np.isfinite(log_loss(np.array([[True, False]]), np.array([[0.0, 1.0]])))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_log_likelihood_tells_apart_what_clipping_would_not(n_outputs):
+    wrong = np.array([[50.0]]) if n_outputs == 1 else np.array([[50.0, 0.0]])
+    label = np.array([0 if n_outputs == 1 else 1])
+    assert log_likelihood(2 * wrong, label) < log_likelihood(wrong, label) < -49

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
+
+from skperceptron.network import DIFFERENTIABLE, Layers, initialize
+from skperceptron.optim import RegularizedLoss
+
+
+def problem(activations, out_activation, alpha, *, seed=0):
+    layers = Layers(
+        units=(5, *(4 for _ in activations), 3), activations=tuple(activations)
+    )
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(12, 5))
+    y = rng.integers(3, size=12)[:, np.newaxis] == np.arange(3)
+    params = initialize(layers, "auto", rng, np.float64)
+    return RegularizedLoss(layers, out_activation, alpha), params, X, y
+
+
+def numeric_gradient(loss, params, *data, h=1e-5):
+    """Fourth-order central differences."""
+    gradient = np.empty_like(params)
+    for i in range(params.size):
+        value = {}
+        for k in (-2, -1, 1, 2):
+            moved = params.copy()
+            moved[i] += k * h
+            value[k] = loss.value_and_gradient(moved, *data)[0]
+        gradient[i] = (value[-2] - 8 * value[-1] + 8 * value[1] - value[2]) / (12 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("activation", DIFFERENTIABLE)
+@pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
+@pytest.mark.parametrize("n_hidden", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_agrees_with_finite_differences(
+    activation, out_activation, n_hidden, weighted
+):
+    loss, params, X, y = problem([activation] * n_hidden, out_activation, alpha=0.1)
+    weight = np.linspace(0.1, 3, len(X)) if weighted else None
+    _, gradient = loss.value_and_gradient(params, X, y, weight)
+    numeric = numeric_gradient(loss, params, X, y, weight)
+    error = np.linalg.norm(gradient - numeric) / np.linalg.norm(numeric)
+    assert error < 1e-6
+
+
+def test_layers_may_have_different_activations():
+    loss, params, X, y = problem(["tanh", "relu", "gelu"], "softmax", alpha=0)
+    _, gradient = loss.value_and_gradient(params, X, y)
+    assert_allclose(
+        gradient, numeric_gradient(loss, params, X, y), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_penalty_grows_with_the_weights_but_not_with_the_biases():
+    loss, params, X, y = problem(["tanh"], "softmax", alpha=2.0)
+    plain = RegularizedLoss(loss.layers, loss.out_activation, alpha=0.0)
+    coefs, _ = loss.layers.unpack(params)
+    penalty = 2.0 / 2 * sum((c**2).sum() for c in coefs) / len(X)
+    value = loss.value_and_gradient(params, X, y)[0]
+    assert value == pytest.approx(plain.value_and_gradient(params, X, y)[0] + penalty)
+
+
+def test_whole_number_weights_act_like_repeated_samples():
+    loss, params, X, y = problem(["tanh"], "softmax", alpha=0.5)
+    times = np.arange(len(X)) % 3
+    weighted = loss.value_and_gradient(params, X, y, times.astype(float))
+    repeated = loss.value_and_gradient(
+        params, np.repeat(X, times, axis=0), np.repeat(y, times, axis=0)
+    )
+    assert weighted[0] == pytest.approx(repeated[0])
+    assert_allclose(weighted[1], repeated[1])
+
+
+def test_sparse_samples_give_the_same_gradient():
+    loss, params, X, y = problem(["tanh"], "softmax", alpha=0.5)
+    X = np.where(X > 0, X, 0)
+    assert_allclose(
+        loss.value_and_gradient(params, csr_array(X), y)[1],
+        loss.value_and_gradient(params, X, y)[1],
+    )

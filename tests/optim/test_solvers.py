@@ -1,0 +1,84 @@
+"""The update rules, against the formulas of their papers written out."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skperceptron.optim import SGD, Adam
+
+GRADIENTS = np.random.default_rng(0).normal(size=(5, 3))
+START = np.array([1.0, -2.0, 0.5])
+SGD_DEFAULTS = {
+    "learning_rate_init": 0.1,
+    "learning_rate": "constant",
+    "power_t": 0.5,
+    "momentum": 0.9,
+    "nesterovs_momentum": False,
+}
+
+
+def moved_by(solver_class, **options):
+    params = START.copy()
+    solver = solver_class(params, **options)
+    for gradient in GRADIENTS:
+        solver.update(params, gradient)
+    return params
+
+
+def test_sgd_with_classical_momentum():
+    w, v = START.copy(), np.zeros(3)
+    for g in GRADIENTS:
+        v = 0.9 * v - 0.1 * g
+        w = w + v
+    assert_allclose(moved_by(SGD, **SGD_DEFAULTS), w)
+
+
+def test_sgd_with_nesterovs_momentum():
+    w, v = START.copy(), np.zeros(3)
+    for g in GRADIENTS:
+        v = 0.9 * v - 0.1 * g
+        w = w + 0.9 * v - 0.1 * g
+    assert_allclose(moved_by(SGD, **{**SGD_DEFAULTS, "nesterovs_momentum": True}), w)
+
+
+def test_adam():
+    w, m, v = START.copy(), np.zeros(3), np.zeros(3)
+    for t, g in enumerate(GRADIENTS, start=1):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g**2
+        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        w = w - rate * m / (np.sqrt(v) + 1e-8)
+    options = {"learning_rate_init": 0.1, "beta_1": 0.9, "beta_2": 0.999}
+    assert_allclose(moved_by(Adam, **options, epsilon=1e-8), w)
+
+
+def test_inverse_scaling_follows_the_samples_seen():
+    solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": "invscaling"})
+    solver.end_epoch(n_samples_seen=99)
+    assert solver.learning_rate == pytest.approx(0.1 / 100**0.5)
+
+
+def test_adaptive_rate_is_divided_until_it_is_too_small():
+    solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": "adaptive"})
+    n_reductions = 0
+    while not solver.stalled()[0]:
+        n_reductions += 1
+    assert n_reductions == 8  # 0.1 / 5**8 is the first rate below 1e-6
+    assert solver.learning_rate == pytest.approx(0.1 / 5**8)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "invscaling"])
+def test_other_schedules_stop_at_once(schedule):
+    solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": schedule})
+    assert solver.stalled() == (True, "Stopping.")
+
+
+def test_float32_is_not_promoted():
+    params = START.astype(np.float32)
+    for solver in (
+        SGD(params, **SGD_DEFAULTS),
+        Adam(params, learning_rate_init=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+    ):
+        solver.update(params, GRADIENTS[0].astype(np.float32))
+        state = [v for v in vars(solver).values() if isinstance(v, np.ndarray)]
+        assert {array.dtype for array in state} == {np.dtype(np.float32)}
