@@ -108,9 +108,7 @@ class ClimbTrainer:
         est, climb = self.estimator, self._climb
         n_iter = min(self.chunk, self.remaining)
         n_accepted, n_evaluations = climb.n_accepted, climb.n_evaluations
-        # A candidate that overflows is worth minus infinity: no need to warn as well.
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = climb.run(n_iter)
+        values = climb.run(n_iter)
         self.remaining -= n_iter
         est._set_weights(self.layers, climb.params)
         est._step_size = climb.step_size.copy()

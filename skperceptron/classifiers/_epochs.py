@@ -110,8 +110,11 @@ class EpochTrainer:
                 rows=self.training_rows[self._next_order()],
                 batch_size=self.batch_size,
             )
-        if not (math.isfinite(value) and np.isfinite(self.params).all()):
+        if self.solver.has_overflowed or not (
+            math.isfinite(value) and np.isfinite(self.params).all()
+        ):
             self.params[...] = before
+            del est._solver  # its state is of no use any more
             raise ValueError(
                 f"{NON_FINITE} Or learning_rate_init={est.learning_rate_init!r} is too "
                 "large. The weights from before this epoch are kept."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,9 @@ def make_objective(
         from_sums = _metric_objective(estimator, labels, weight)
 
     def evaluate(params: Array) -> float:
-        z = forward(X, *layers.unpack(params), layers.activations)
+        # What overflows is worth minus infinity: no need to warn as well.
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = forward(X, *layers.unpack(params), layers.activations)
         return from_sums(z) if np.isfinite(z).all() else -math.inf
 
     return evaluate
@@ -118,7 +121,12 @@ def _metric_objective(
 ) -> Callable[[Array], float]:
     metric = estimator.objective
     options = {} if weight is None else {"sample_weight": weight}
-    return lambda z: metric(labels, estimator._decode(z), **options)
+
+    def from_sums(z: Array) -> float:
+        with _naming(metric):
+            return metric(labels, estimator._decode(z), **options)
+
+    return from_sums
 
 
 def _scorer_objective(
@@ -138,6 +146,19 @@ def _scorer_objective(
 
     def evaluate(params: Array) -> float:
         view._set_weights(layers, params)
-        return scorer(view, X, labels, **options)
+        with _naming(estimator.objective):
+            return scorer(view, X, labels, **options)
 
     return evaluate
+
+
+@contextmanager
+def _naming(objective: Any) -> Iterator[None]:
+    """Say in errors that they come from the objective."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"objective={objective!r} cannot be evaluated: {type(error).__name__}: "
+            f"{error}"
+        ) from error

@@ -101,7 +101,9 @@ class HillClimb:
         """
         values = np.empty(n_iter)
         for i in range(n_iter):
-            candidate, group = self._mutate()
+            # A plateau lets the step grow until it overflows; such a candidate is worse.
+            with np.errstate(over="ignore"):
+                candidate, group = self._mutate()
             value = self.objective(candidate)
             accepted = value >= self.value
             if accepted:

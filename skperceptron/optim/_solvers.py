@@ -68,6 +68,11 @@ class SGD:
         else:
             params += self.velocity
 
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether the state of the solver is not finite any more."""
+        return not np.isfinite(self.velocity).all()
+
     def end_epoch(self, n_samples_seen: int) -> None:
         """Adapt the learning rate after an epoch."""
         if self.schedule == "invscaling":
@@ -145,6 +150,12 @@ class Adam:
             * self.first_moment
             / (np.sqrt(self.second_moment) + self.epsilon)
         )
+
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether the state of the solver is not finite any more."""
+        # An infinite second moment would stop all movement without a sign of it.
+        return not np.isfinite(self.second_moment).all()
 
     def end_epoch(self, n_samples_seen: int) -> None:
         """Nothing to adapt: Adam scales every step by itself."""

@@ -1,0 +1,235 @@
+"""Wrong input is refused before any work starts, with what is allowed."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+
+pytestmark = pytest.mark.usefixtures("untracked")
+CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP, BackpropMLP]
+every_classifier = pytest.mark.parametrize("cls", CLASSIFIERS)
+X, y = load_iris(return_X_y=True)
+
+COMMON = {
+    "class_weight": ["heavy", 3],
+    "random_state": ["seed", -1],
+    "warm_start": ["yes"],
+    "verbose": ["loud", -1],
+    "early_stopping": ["yes"],
+    "validation_fraction": [-0.1, 1.0, "half"],
+    "n_iter_no_change": [0, 2.5],
+    "tol": [-1e-3, "small"],
+}
+CLIMB = {
+    "max_iter": [-1, 1.5],
+    "step_size": [0, -1.0, "big"],
+    "step_schedule": ["two_fifths", None],
+    "mutation": [0.0, 1.5, "some"],
+    "init": ["zeros", "he_normal"],
+    "objective": ["acuracy", 3],
+}
+LAYERS = {
+    "hidden_layer_sizes": [0, -3, "ten"],
+    "activation": ["relo", 3],
+}
+BACKPROP = {
+    "solver": ["sdg"],
+    "alpha": [-1.0],
+    "batch_size": [0, "large"],
+    "learning_rate": ["fast"],
+    "learning_rate_init": [0.0, -1],
+    "power_t": [-0.5],
+    "max_iter": [0, 1.5],
+    "shuffle": ["yes"],
+    "init": ["uniform"],
+    "momentum": [-0.1, 1.1],
+    "nesterovs_momentum": ["yes"],
+    "beta_1": [-0.1, 1.0],
+    "beta_2": [-0.1, 1.0],
+    "epsilon": [0.0],
+    "max_fun": [0],
+}
+WRONG = [
+    (cls, name, value)
+    for cls, table in (
+        (HillClimbPerceptron, COMMON | CLIMB),
+        (HillClimbMLP, COMMON | CLIMB | LAYERS),
+        (BackpropMLP, COMMON | LAYERS | BACKPROP),
+    )
+    for name, values in table.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "value"), WRONG)
+def test_wrong_parameter_is_named_with_the_allowed_values(cls, name, value):
+    with pytest.raises((ValueError, TypeError), match=f"'{name}' parameter .* must be"):
+        cls(**{name: value}).fit(X, y)
+
+
+@every_classifier
+def test_every_parameter_has_its_wrong_values_tested(cls):
+    tested = {name for c, name, _ in WRONG if c is cls}
+    assert set(cls().get_params()) == tested
+
+
+@every_classifier
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity(cls, value):
+    spoiled = X.copy()
+    spoiled[3, 2] = value
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        cls().fit(spoiled, y)
+    clf = cls(max_iter=100, tol=1e9, n_iter_no_change=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        clf.predict(spoiled)
+
+
+@every_classifier
+def test_one_class(cls):
+    with pytest.raises(ValueError, match=r"at least two classes.*only one class"):
+        cls().fit(X, np.zeros(len(X)))
+
+
+@every_classifier
+@pytest.mark.parametrize(
+    ("bad_X", "bad_y", "message"),
+    [
+        (X, y[:-1], "inconsistent numbers of samples"),
+        (X[0], y, "Expected 2D array"),
+        (X[:0], y[:0], "0 sample"),
+        (X[:, :0], y, "0 feature"),
+        (X.astype(str) + "x", y, "could not convert|dtype"),
+        (X, np.linspace(0, 1, len(X)), "Unknown label type"),
+        (X + 1j, y, "Complex data not supported"),
+    ],
+)
+def test_wrong_shapes_and_types(cls, bad_X, bad_y, message):
+    with pytest.raises(ValueError, match=message):
+        cls().fit(bad_X, bad_y)
+
+
+@every_classifier
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(7), "sample_weight.shape"),
+        (-np.ones(len(X)), "[Nn]egative"),
+        (np.full(len(X), np.nan), "NaN"),
+    ],
+)
+def test_wrong_sample_weights(cls, weight, message):
+    with pytest.raises(ValueError, match=message):
+        cls().fit(X, y, sample_weight=weight)
+
+
+@every_classifier
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: 1, 7: 2}, r"names classes that do not occur: \[7\].*\[0, 1, 2\]"),
+        ({0: -1.0}, r"class_weight\[0\] must be a finite number that is at least 0"),
+        ({0: "heavy"}, r"class_weight\[0\] must be a finite number"),
+        ({0: np.inf}, r"class_weight\[0\] must be a finite number"),
+    ],
+)
+def test_wrong_class_weights(cls, class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        cls(class_weight=class_weight).fit(X, y)
+
+
+class TestPartialFit:
+    @every_classifier
+    def test_first_call_needs_the_classes(self, cls):
+        with pytest.raises(ValueError, match="classes must be passed"):
+            cls().partial_fit(X, y)
+
+    @every_classifier
+    def test_unseen_class(self, cls):
+        clf = cls().partial_fit(X, y, classes=[0, 1, 2])
+        with pytest.raises(ValueError, match="classes not in"):
+            clf.partial_fit(X, y + 1)
+
+    @every_classifier
+    def test_other_classes(self, cls):
+        clf = cls().partial_fit(X, y, classes=[0, 1, 2])
+        with pytest.raises(ValueError, match="is not the same as"):
+            clf.partial_fit(X, y, classes=[0, 1, 2, 3])
+
+    @every_classifier
+    def test_single_class(self, cls):
+        with pytest.raises(ValueError, match="at least two classes"):
+            cls().partial_fit(X, np.zeros(len(X)), classes=[0])
+
+    @every_classifier
+    def test_early_stopping(self, cls):
+        with pytest.raises(ValueError, match="early_stopping"):
+            cls(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
+
+    @every_classifier
+    def test_balanced_weights(self, cls):
+        with pytest.raises(ValueError, match="compute_class_weight"):
+            cls(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+
+    @every_classifier
+    def test_chunk_with_some_of_the_classes(self, cls):
+        clf = cls(class_weight={0: 2.0}).partial_fit(X, y, classes=[0, 1, 2])
+        assert clf.partial_fit(X[y == 1], y[y == 1]).predict(X).shape == (150,)
+
+    def test_lbfgs_has_none(self):
+        assert not hasattr(BackpropMLP(solver="lbfgs"), "partial_fit")
+
+
+class TestLayers:
+    @pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
+    @pytest.mark.parametrize("sizes", [(5, 0), (5, -1), (5.5,), ("ten",)])
+    def test_sizes_are_positive_integers(self, cls, sizes):
+        with pytest.raises(ValueError, match="hidden_layer_sizes must be > 0"):
+            cls(sizes).fit(X, y)
+
+    @pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
+    def test_one_activation_per_hidden_layer(self, cls):
+        with pytest.raises(ValueError, match="got 1 names for 2 hidden layers"):
+            cls((5, 5), ["tanh"]).fit(X, y)
+
+    @pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
+    def test_unknown_activation_in_a_list(self, cls):
+        with pytest.raises(ValueError, match=r"unknown names \['relo'\]; allowed are"):
+            cls((5, 5), ["tanh", "relo"]).fit(X, y)
+
+    def test_flat_activations_have_no_gradient(self):
+        with pytest.raises(ValueError, match=r"unknown names \['step'\]"):
+            BackpropMLP((5,), ["step"]).fit(X, y)
+
+    @pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
+    def test_warm_start_needs_the_same_network(self, cls):
+        clf = cls((5,), max_iter=300, tol=1e9, n_iter_no_change=1, warm_start=True)
+        clf.fit(X, y)
+        with pytest.raises(ValueError, match="warm_start=False to start over"):
+            clf.set_params(hidden_layer_sizes=(6,)).fit(X, y)
+
+
+def test_log_loss_needs_probabilities():
+    with pytest.raises(ValueError, match="'objective' parameter"):
+        HillClimbPerceptron(objective="log_loss").fit(X, y)
+
+
+def test_scorer_of_probabilities_is_named_on_the_perceptron():
+    with pytest.raises(
+        ValueError, match="objective='neg_log_loss' cannot be evaluated"
+    ):
+        HillClimbPerceptron(objective="neg_log_loss").fit(X, y)
+
+
+def test_class_weights_of_multilabel_targets():
+    labels = np.column_stack([y == 0, y > 0]).astype(int)
+    with pytest.raises(ValueError, match="multilabel"):
+        BackpropMLP(class_weight="balanced").fit(X, labels)
+
+
+@every_classifier
+def test_validation_set_that_is_too_small(cls):
+    clf = cls(early_stopping=True, validation_fraction=0.001)
+    with pytest.raises(ValueError, match=r"validation|test_size"):
+        clf.fit(X, y)
