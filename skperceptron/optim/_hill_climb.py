@@ -100,8 +100,11 @@ class HillClimb:
             The current objective after each iteration.
         """
         values = np.empty(n_iter)
+        # On a plateau every step is kept and the next one larger. This far it may go:
+        # the square is still a number.
+        largest = float(np.sqrt(np.finfo(self.params.dtype).max))
         for i in range(n_iter):
-            # A plateau lets the step grow until it overflows; such a candidate is worse.
+            # A candidate that overflows is one of the worse ones.
             with np.errstate(over="ignore"):
                 candidate, group = self._mutate()
             value = self.objective(candidate)
@@ -111,7 +114,8 @@ class HillClimb:
                 self.n_accepted += 1
             # A candidate that moved nothing says nothing about the step size.
             if self.adapt and group is not None:
-                self.step_size[group] *= GROWTH if accepted else SHRINKAGE
+                factor = GROWTH if accepted else SHRINKAGE
+                self.step_size[group] = min(factor * self.step_size[group], largest)
             values[i] = self.value
         self.n_evaluations += n_iter
         return values
