@@ -58,10 +58,19 @@ def deliver(
             tags=tags,
             run_name=record.name,
         ).info.run_id
+    elif record.tags:
+        _log_tags(client, run_id, record)
     _log(client, run_id, record)
     if record.end_time is not None:
         client.set_terminated(run_id, record.status, end_time=record.end_time)
     return run_id
+
+
+def _log_tags(client: MlflowClient, run_id: str, record: RunRecord) -> None:
+    from mlflow.entities import RunTag
+
+    tags = [RunTag(key, value) for key, value in record.tags.items()]
+    client.log_batch(run_id, tags=tags, synchronous=True)
 
 
 def _log(client: MlflowClient, run_id: str, record: RunRecord) -> None:

@@ -6,7 +6,6 @@ import getpass
 import platform
 import sys
 import time
-import weakref
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.metrics import accuracy_score
 
 from skperceptron.tracking._destination import Destination, take_destination
 from skperceptron.tracking._record import RunRecord, now, param_value
-from skperceptron.tracking._run import TrackedRun
+from skperceptron.tracking._run import TrackedRun, close_left_behind
 from skperceptron.tracking._tolerance import tolerate
 
 # Attribute under which an estimator keeps its run. It does not survive pickling.
@@ -71,11 +70,11 @@ class FitRecorder:
             if error := sys.exception():
                 text = f"{type(error).__name__}: {error}"
                 record.tags["error"] = text[:MAX_TAG_LENGTH]
-            self.run.deliver()
-        elif self.run.incremental:
+        if self._has_ended and self.run.incremental:
             self.run.deliver_soon()
         else:
             self.run.deliver()
+        close_left_behind()
         estimator.run_id_ = self.run.run_id
 
     def _record_progress(self, estimator: Any) -> None:
@@ -171,8 +170,7 @@ def _new_run(
 ) -> TrackedRun:
     run = TrackedRun(_describe(estimator), destination, incremental=incremental)
     if incremental:
-        # Such a run ends with the estimator, or with the process.
-        weakref.finalize(estimator, run.close)
+        run.close_with(estimator)
     return run
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import time
+import weakref
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,11 @@ SECONDS_BETWEEN_DELIVERIES = 1.0
 # Size of the sample by which training data is recognised.
 _SAMPLE_ROWS = 100
 _SAMPLE_COLUMNS = 100
+
+# Runs of `partial_fit` calls that may still have something to deliver, ...
+_unfinished: set[TrackedRun] = set()
+# ... and those of them whose estimators are gone.
+_left_behind: deque[TrackedRun] = deque()
 
 
 class TrackedRun:
@@ -107,11 +115,34 @@ class TrackedRun:
         if time.monotonic() - self._delivered_at > SECONDS_BETWEEN_DELIVERIES:
             self.deliver()
 
+    def close_with(self, estimator: Any) -> None:
+        """See to it that nothing is left behind when the estimator is gone."""
+        _unfinished.add(self)
+        # The garbage collector may come in the middle of a delivery, so this only
+        # takes a note.
+        weakref.finalize(estimator, _left_behind.append, self).atexit = False
+
     def close(self) -> None:
         """Deliver what `deliver_soon` has left behind."""
+        _unfinished.discard(self)
         if self.record.metrics or self.summary:
             self.record.end_time = now()
             self.deliver()
+
+
+def close_left_behind() -> None:
+    """Deliver the rest of the runs whose estimators are gone."""
+    while _left_behind:
+        try:
+            _left_behind.popleft().close()
+        except IndexError:  # another thread was faster
+            return
+
+
+@atexit.register
+def _close_all() -> None:
+    for run in list(_unfinished):
+        run.close()
 
 
 def _sample(X: Any) -> tuple[int, np.ndarray]:

@@ -1,0 +1,84 @@
+"""The main job, run as a newcomer runs it."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.py"
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """Output of the script, and the store that it leaves behind."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("examples", "mlruns"):
+        (folder / name).mkdir()
+    script = shutil.copy(QUICKSTART, folder / "examples")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, folder / "mlruns" / "mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def table(outcome):
+    """Rows of the printed table: held-out accuracy and runs by data and classifier."""
+    rows, data = {}, None
+    for line in outcome[0].splitlines():
+        if line.strip() in ("breast cancer", "digits"):
+            data = line.strip()
+        elif found := re.match(r"\s+(\w+(?:Perceptron|MLP))\s+\S+=\S+(.*)", line):
+            _, held_out, _, n_runs = found[2].split()
+            rows[data, found[1]] = float(held_out), int(n_runs)
+    return rows
+
+
+def test_table_compares_three_classifiers_on_two_data_sets(table):
+    assert set(table) == {
+        (data, name)
+        for data in ("breast cancer", "digits")
+        for name in ("HillClimbPerceptron", "HillClimbMLP", "BackpropMLP")
+    }
+
+
+@pytest.mark.parametrize("data", ["breast cancer", "digits"])
+def test_backprop_reaches_its_held_out_accuracy(data, table):
+    assert table[data, "BackpropMLP"][0] >= 0.96
+
+
+def test_every_run_is_in_the_store(outcome, table):
+    with closing(sqlite3.connect(outcome[1])) as db:
+        (n_runs,) = db.execute("SELECT count(*) FROM runs").fetchone()
+        statuses = {row[0] for row in db.execute("SELECT DISTINCT status FROM runs")}
+        (n_children,) = db.execute(
+            "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'"
+        ).fetchone()
+    assert n_runs == sum(n for _, n in table.values())
+    # A grid search: 4 candidates, 3 folds and the refit, below one run; a study: 16
+    # trials, 3 folds and the final fit.
+    assert {n for (_, name), (_, n) in table.items() if name != "BackpropMLP"} == {14}
+    assert {n for (_, name), (_, n) in table.items() if name == "BackpropMLP"} == {50}
+    assert n_children == n_runs - 6
+    assert statuses == {"FINISHED"}
+
+
+def test_last_line_opens_exactly_these_runs(outcome):
+    out, store = outcome
+    assert f"mlflow ui --backend-store-uri sqlite:///{store}" in out
+    experiment_id = re.search(r"/#/experiments/(\d+)$", out.strip())[1]
+    with closing(sqlite3.connect(store)) as db:
+        rows = db.execute("SELECT DISTINCT experiment_id FROM runs").fetchall()
+    assert rows == [(int(experiment_id),)]
+
+
+def test_progress_is_shown(outcome):
+    assert outcome[0].count("GridSearchCV - fit") == 4

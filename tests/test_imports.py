@@ -1,0 +1,63 @@
+"""What is imported when, and who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "skperceptron"
+HEAVY = ("mlflow", "optuna", "matplotlib")
+
+
+def modules_after(code):
+    script = f"{code}\nimport sys\nprint(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    return set(out.stdout.split())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not modules_after("import skperceptron") & set(HEAVY)
+
+
+def test_mlflow_waits_for_the_first_tracked_fit():
+    untracked = (
+        "import skperceptron\n"
+        "from sklearn.datasets import load_iris\n"
+        "from sklearn.model_selection import cross_val_score\n"
+        "clf = skperceptron.HillClimbPerceptron(max_iter=5)\n"
+        "with skperceptron.config_context(tracking=False):\n"
+        "    cross_val_score(clf, *load_iris(return_X_y=True))\n"
+    )
+    assert "mlflow" not in modules_after(untracked)
+    tracked = untracked + "clf.fit(*load_iris(return_X_y=True))\n"
+    assert "mlflow" in modules_after(tracked)
+
+
+def imported_by(folder):
+    for path in (PACKAGE / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("network", ["sklearn", *HEAVY, "skperceptron.optim"]),
+        ("optim", ["sklearn", *HEAVY]),
+        ("classifiers", HEAVY),
+        ("tracking", ["skperceptron.classifiers", "skperceptron.network"]),
+    ],
+)
+def test_imports_go_down_only(folder, forbidden):
+    for name in imported_by(folder):
+        assert not name.startswith(tuple(forbidden)), f"{folder} imports {name}"
+    if folder in ("network", "optim"):
+        other = [n for n in imported_by(folder) if n.startswith("skperceptron.")]
+        assert not [n for n in other if n.split(".")[1] not in ("network", "optim")]

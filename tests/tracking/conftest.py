@@ -1,0 +1,69 @@
+"""Runs are read back from the SQLite file itself, not through what wrote them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import mlflow
+import pytest
+
+STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
+
+
+@dataclass
+class Run:
+    """A row of the store."""
+
+    run_id: str
+    name: str
+    status: str
+    start_time: int
+    end_time: int | None
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> str | None:
+        return self.tags.get("mlflow.parentRunId")
+
+    def latest(self, metric: str) -> float:
+        """The value of the highest step."""
+        return max(self.metrics[metric])[1]
+
+
+def read_runs(experiment_id: str) -> list[Run]:
+    with closing(sqlite3.connect(STORE)) as db:
+        rows = db.execute(
+            "SELECT run_uuid, name, status, start_time, end_time FROM runs "
+            "WHERE experiment_id = ? ORDER BY start_time",
+            (int(experiment_id),),
+        )
+        runs = [Run(*row) for row in rows]
+        for run in runs:
+            key = (run.run_id,)
+            run.params = dict(
+                db.execute("SELECT key, value FROM params WHERE run_uuid = ?", key)
+            )
+            run.tags = dict(
+                db.execute("SELECT key, value FROM tags WHERE run_uuid = ?", key)
+            )
+            for name, step, value in db.execute(
+                "SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY step",
+                key,
+            ):
+                run.metrics.setdefault(name, []).append((step, value))
+    return runs
+
+
+@pytest.fixture
+def runs():
+    """An experiment of the test's own; call it to read its runs."""
+    experiment_id = mlflow.create_experiment(uuid.uuid4().hex)
+    mlflow.set_experiment(experiment_id=experiment_id)
+    yield lambda: read_runs(experiment_id)
+    mlflow.set_experiment("Default")

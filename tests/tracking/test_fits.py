@@ -1,0 +1,287 @@
+"""A fit is one finished run with everything in it."""
+
+import gc
+import platform
+import time
+
+import mlflow
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skperceptron
+from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron.tracking import _run
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, y = load_iris(return_X_y=True)
+CLASSIFIERS = [
+    HillClimbPerceptron(max_iter=50, random_state=0),
+    HillClimbMLP(max_iter=300, random_state=0),
+    BackpropMLP(max_iter=20, random_state=0),
+]
+every_classifier = pytest.mark.parametrize(
+    "clf", CLASSIFIERS, ids=lambda clf: type(clf).__name__
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(request):
+    if "clf" in request.fixturenames:
+        request.node.funcargs["clf"] = sklearn.base.clone(
+            request.getfixturevalue("clf")
+        )
+
+
+@every_classifier
+def test_run_is_finished_when_fit_returns(clf, runs):
+    before = time.time()
+    clf.fit(X, y)
+    after = time.time()
+    (run,) = runs()
+    assert run.run_id == clf.run_id_
+    assert run.status == "FINISHED"
+    assert run.name == type(clf).__name__
+    assert before - 1 < run.start_time / 1000 <= run.end_time / 1000 <= after + 1
+    assert run.parent is None
+
+
+@every_classifier
+def test_every_constructor_parameter_is_a_param(clf, runs):
+    clf.fit(X, y)
+    assert runs()[0].params == {k: str(v) for k, v in clf.get_params().items()}
+
+
+@every_classifier
+def test_tags_name_the_estimator_and_the_versions(clf, runs):
+    clf.fit(X, y)
+    tags = runs()[0].tags
+    cls = type(clf)
+    assert tags["estimator_name"] == cls.__name__
+    assert tags["estimator_class"] == f"{cls.__module__}.{cls.__name__}"
+    assert tags["skperceptron_version"] == skperceptron.__version__
+    assert tags["scikit_learn_version"] == sklearn.__version__
+    assert tags["numpy_version"] == np.__version__
+    assert tags["python_version"] == platform.python_version()
+
+
+@every_classifier
+def test_final_metrics(clf, runs):
+    started = time.perf_counter()
+    clf.fit(X, y)
+    seconds = time.perf_counter() - started
+    run = runs()[0]
+    assert run.latest("training_score") == pytest.approx(clf.score(X, y))
+    assert run.latest("n_iter") == clf.n_iter_
+    assert 0 < run.latest("fit_time") < seconds
+
+
+@pytest.mark.parametrize("max_iter", [0, 5, 300])
+def test_objective_by_iteration(max_iter, runs):
+    clf = HillClimbMLP(max_iter=max_iter, random_state=0).fit(X, y)
+    chunk = max(max_iter // 100, 1)
+    steps = range(0, max_iter + 1, chunk)
+    expected = [(step, clf.objective_curve_[step]) for step in steps]
+    assert_allclose(runs()[0].metrics["objective"], expected)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_loss_by_epoch(solver, runs):
+    clf = BackpropMLP(solver=solver, max_iter=20, random_state=0).fit(X, y)
+    assert_allclose(
+        runs()[0].metrics["loss"], list(enumerate(clf.loss_curve_, start=1))
+    )
+
+
+@pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
+def test_validation_score_by_step_where_there_is_one(cls, runs):
+    clf = cls(early_stopping=True, max_iter=100, random_state=0).fit(X, y)
+    logged = runs()[0].metrics["validation_score"]
+    assert_allclose([value for _, value in logged], clf.validation_scores_)
+    cls(max_iter=100, random_state=0).fit(X, y)
+    assert "validation_score" not in runs()[1].metrics
+
+
+def test_curve_longer_than_one_batch_of_mlflow_is_complete(runs):
+    BackpropMLP((2,), max_iter=2500, tol=0, n_iter_no_change=5000).fit(X[:100], y[:100])
+    assert len(runs()[0].metrics["loss"]) == 2500
+
+
+@every_classifier
+def test_refitting_is_a_new_run(clf, runs):
+    first = clf.fit(X, y).run_id_
+    second = clf.fit(X, y).run_id_
+    assert [run.run_id for run in runs()] == [first, second]
+
+
+class TestTestScore:
+    @every_classifier
+    def test_is_the_first_score_on_other_data(self, clf, runs):
+        clf.fit(X[::2], y[::2])
+        clf.score(X[::2], y[::2])
+        assert "test_score" not in runs()[0].metrics
+        expected = clf.score(X[1::2], y[1::2])
+        clf.score(X[:10], y[:10])
+        run = runs()[0]
+        assert run.metrics["test_score"] == [(0, pytest.approx(expected))]
+        assert run.status == "FINISHED"
+
+    def test_does_not_move_the_end_of_the_run(self, runs):
+        clf = HillClimbPerceptron(max_iter=10).fit(X, y)
+        end_time = runs()[0].end_time
+        time.sleep(0.05)
+        clf.score(X[:50], y[:50])
+        assert runs()[0].end_time == end_time
+
+    def test_training_data_is_known_again_behind_a_transformer(self, runs):
+        clf = HillClimbPerceptron(max_iter=10)
+        # PCA's fit_transform and transform differ by rounding.
+        pipeline = make_pipeline(StandardScaler(), PCA(), clf).fit(X, y)
+        pipeline.score(X, y)
+        assert "test_score" not in runs()[0].metrics
+        pipeline.score(X[::2], y[::2])
+        assert "test_score" in runs()[0].metrics
+
+
+def f2(y_true, y_pred, *, sample_weight=None):
+    return 0.5
+
+
+def test_function_as_objective_is_logged_by_its_name(runs):
+    HillClimbPerceptron(objective=f2, max_iter=5).fit(X, y)
+    assert runs()[0].params["objective"] == f"{f2.__module__}.f2"
+
+
+def test_parameter_too_long_for_mlflow_is_cut(runs):
+    labels = np.array([f"{name} {'x' * 3000}" for name in "abc"])[y]
+    class_weight = dict.fromkeys(np.unique(labels).tolist(), 1.0)
+    HillClimbPerceptron(max_iter=5, class_weight=class_weight).fit(X, labels)
+    assert runs()[0].params["class_weight"] == str(class_weight)[:5997] + "..."
+
+
+@every_classifier
+class TestPartialFit:
+    def test_all_calls_are_one_run(self, clf, runs):
+        for call in range(7):
+            clf.partial_fit(X, y, classes=[0, 1, 2] if call == 0 else None)
+        run_id = clf.run_id_
+        clf.fit(X, y)  # which ends the run of the calls before
+        run, _ = runs()
+        assert run.run_id == run_id
+        assert run.status == "FINISHED"
+        key = "loss" if "loss" in run.metrics else "objective"
+        steps = [step for step, _ in run.metrics[key]]
+        assert steps == sorted(set(steps))
+        assert len(steps) == (7 if key == "loss" else 8)
+
+    def test_calls_wait_for_the_store_once_in_a_while_only(
+        self, clf, runs, monkeypatch
+    ):
+        gc.collect()
+        _run.close_left_behind()  # by the tests before
+        delivered = []
+        deliver = _run.deliver
+        monkeypatch.setattr(
+            _run, "deliver", lambda *args: delivered.append(1) or deliver(*args)
+        )
+        monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", 3600)
+        for _ in range(50):
+            clf.partial_fit(X, y, classes=[0, 1, 2])
+        assert len(delivered) == 1
+
+    def test_rest_is_delivered_when_the_estimator_is_gone(self, clf, runs):
+        copy = sklearn.base.clone(clf)
+        for _ in range(5):
+            copy.partial_fit(X, y, classes=[0, 1, 2])
+        n_iter = copy._progress()[0]
+        del copy
+        gc.collect()
+        clf.fit(X, y)
+        assert runs()[0].latest("n_iter") == n_iter
+
+    def test_next_fit_is_another_run(self, clf, runs):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+        clf.partial_fit(X, y)
+        first = clf.run_id_
+        second = clf.fit(X, y).run_id_
+        clf.partial_fit(X, y)
+        third = clf.run_id_
+        assert [run.run_id for run in runs()] == [first, second, third]
+
+
+class TestFailedFit:
+    def test_ends_as_failed_with_the_error(self, runs):
+        clf = BackpropMLP(activation="identity", solver="sgd", learning_rate_init=1e200)
+        with pytest.raises(ValueError, match="non-finite"):
+            clf.fit(X, y)
+        (run,) = runs()
+        assert run.status == "FAILED"
+        assert run.tags["error"].startswith("ValueError: Solver produced non-finite")
+        assert run.run_id == clf.run_id_
+
+    def test_in_partial_fit_fails_the_run_of_the_calls_before(self, runs):
+        clf = BackpropMLP(activation="identity", solver="sgd")
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+        clf._solver.velocity[:] = np.inf
+        with pytest.raises(ValueError, match="non-finite"):
+            clf.partial_fit(X, y)
+        (run,) = runs()
+        assert run.status == "FAILED"
+        assert run.tags["error"].startswith("ValueError")
+
+    def test_keeps_the_curve_up_to_the_failure(self, runs):
+        class Failing:
+            def setup(self, estimator, context): ...
+
+            def teardown(self, estimator, context): ...
+
+            def on_fit_task_begin(self, estimator, context):
+                if estimator.n_iter_ == 5:
+                    raise RuntimeError("boom")
+
+            def on_fit_task_end(self, estimator, context): ...
+
+        clf = BackpropMLP(random_state=0).set_callbacks(Failing())
+        with pytest.raises(RuntimeError):
+            clf.fit(X, y)
+        (run,) = runs()
+        assert run.tags["error"] == "RuntimeError: boom"
+        assert len(run.metrics["loss"]) == 5
+
+    def test_refused_input_is_no_run(self, runs):
+        with pytest.raises(ValueError, match="NaN"):
+            BackpropMLP().fit(X * np.nan, y)
+        with pytest.raises(ValueError, match="alpha"):
+            BackpropMLP(alpha=-1).fit(X, y)
+        assert runs() == []
+
+
+def test_active_run_becomes_the_parent(runs):
+    with mlflow.start_run() as parent:
+        HillClimbPerceptron(max_iter=5).fit(X, y)
+    HillClimbPerceptron(max_iter=5).fit(X, y)
+    parents = {run.parent for run in runs() if run.run_id != parent.info.run_id}
+    assert parents == {parent.info.run_id, None}
+
+
+def test_experiment_of_the_active_run_counts(runs):
+    experiment_id = mlflow.create_experiment(f"elsewhere {time.time_ns()}")
+    with mlflow.start_run(experiment_id=experiment_id):
+        clf = HillClimbPerceptron(max_iter=5).fit(X, y)
+    assert runs() == []
+    assert mlflow.get_run(clf.run_id_).info.experiment_id == experiment_id
+
+
+def test_experiment_named_in_the_environment(runs, monkeypatch):
+    name = f"by name {time.time_ns()}"
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    for _ in range(2):  # created by the first, found by the second
+        clf = HillClimbPerceptron(max_iter=5).fit(X, y)
+        experiment_id = mlflow.get_run(clf.run_id_).info.experiment_id
+        assert mlflow.get_experiment(experiment_id).name == name

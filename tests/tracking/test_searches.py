@@ -1,0 +1,111 @@
+"""Runs of fits that a search makes in other processes and threads."""
+
+import mlflow
+import pytest
+from joblib import parallel_config
+from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skperceptron
+from skperceptron import HillClimbPerceptron
+
+X, y = load_iris(return_X_y=True)
+GRID = {"hillclimbperceptron__step_size": [0.05, 0.1, 0.2, 0.4]}
+BACKENDS = ["loky", "threading"]
+
+
+def make_search(n_jobs):
+    pipeline = make_pipeline(StandardScaler(), HillClimbPerceptron(max_iter=20))
+    return GridSearchCV(pipeline, GRID, cv=3, n_jobs=n_jobs, error_score="raise")
+
+
+def test_every_fit_of_a_search_is_a_finished_run(runs):
+    search = make_search(n_jobs=1).fit(X, y)
+    found = runs()
+    assert len(found) == 4 * 3 + 1
+    assert {run.status for run in found} == {"FINISHED"}
+    assert search.best_estimator_[-1].run_id_ in {run.run_id for run in found}
+    step_sizes = sorted(run.params["step_size"] for run in found)
+    assert step_sizes.count("0.05") >= 3
+    # The folds are scored by the search in the process that fitted them.
+    assert sum("test_score" in run.metrics for run in found) == 12
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_workers_log_to_the_same_experiment_below_the_active_run(backend, runs):
+    with parallel_config(backend=backend), mlflow.start_run() as parent:
+        make_search(n_jobs=2).fit(X, y)
+    found = [run for run in runs() if run.run_id != parent.info.run_id]
+    assert len(found) == 13
+    assert {run.parent for run in found} == {parent.info.run_id}
+    assert {run.status for run in found} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_workers_follow_from_one_experiment_to_the_next(backend, runs):
+    with parallel_config(backend=backend):
+        make_search(n_jobs=2).fit(X, y)
+        elsewhere = mlflow.set_experiment(f"next for {backend} {id(runs)}")
+        make_search(n_jobs=2).fit(X, y)
+    assert len(runs()) == 13
+    assert len(mlflow.search_runs([elsewhere.experiment_id])) == 13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_switch_holds_in_workers(backend, runs):
+    with parallel_config(backend=backend), skperceptron.config_context(tracking=False):
+        search = make_search(n_jobs=2).fit(X, y)
+    assert runs() == []
+    assert search.best_estimator_[-1].run_id_ is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_process_wide_switch_holds_in_workers(backend, runs):
+    skperceptron.set_config(tracking=False)
+    try:
+        with parallel_config(backend=backend):
+            make_search(n_jobs=2).fit(X, y)
+    finally:
+        skperceptron.set_config(tracking=True)
+    assert runs() == []
+
+
+def test_halving_search(runs):
+    search = HalvingRandomSearchCV(
+        HillClimbPerceptron(max_iter=20),
+        {"step_size": [0.05, 0.1, 0.2]},
+        resource="n_samples",
+        min_resources=40,
+        cv=3,
+        random_state=0,
+        error_score="raise",
+    ).fit(X, y)
+    assert len(runs()) == 3 * len(search.cv_results_["params"]) + 1
+
+
+def test_cross_validation_in_two_processes(runs):
+    with mlflow.start_run() as parent:
+        cross_validate(HillClimbPerceptron(max_iter=20), X, y, cv=3, n_jobs=2)
+    parents = [run.parent for run in runs() if run.run_id != parent.info.run_id]
+    assert parents == [parent.info.run_id] * 3
+
+
+def test_ensemble(runs):
+    BaggingClassifier(HillClimbPerceptron(max_iter=20), n_estimators=4).fit(X, y)
+    assert len(runs()) == 4
+
+
+def test_estimator_that_comes_back_from_a_worker_knows_its_run(runs):
+    scores = cross_validate(
+        HillClimbPerceptron(max_iter=20), X, y, cv=3, n_jobs=2, return_estimator=True
+    )
+    run_ids = {clf.run_id_ for clf in scores["estimator"]}
+    assert run_ids == {run.run_id for run in runs()}

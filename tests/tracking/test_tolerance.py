@@ -1,0 +1,99 @@
+"""A fit never fails because tracking does."""
+
+import socket
+import time
+from contextlib import closing
+
+import mlflow
+import pytest
+from sklearn.datasets import load_iris
+
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import TrackingWarning
+
+X, y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def tracking_uri():
+    """Set another store for a test."""
+    before = mlflow.get_tracking_uri()
+    experiment = mlflow.set_experiment("Default")
+    yield mlflow.set_tracking_uri
+    mlflow.set_tracking_uri(before)
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
+
+
+def free_port():
+    with closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_no_server_is_a_quick_warning(tracking_uri):
+    tracking_uri(f"http://me:secret@127.0.0.1:{free_port()}")
+    started = time.perf_counter()
+    with pytest.warns(TrackingWarning) as caught:
+        clf = HillClimbPerceptron(max_iter=20).fit(X, y)
+    assert time.perf_counter() - started < 10
+    message = str(caught[0].message)
+    assert "A run of HillClimbPerceptron could not be logged" in message
+    assert "set_config(tracking=False)" in message
+    assert "secret" not in message
+    assert clf.run_id_ is None
+    assert clf.score(X, y) > 0
+
+
+def test_store_that_cannot_be_written_is_a_warning(tracking_uri):
+    tracking_uri("sqlite:////proc/no/such/folder/mlflow.db")
+    with pytest.warns(TrackingWarning, match="could not be logged"):
+        clf = HillClimbPerceptron(max_iter=20).fit(X, y)
+    assert clf.run_id_ is None
+
+
+def test_lost_run_stays_lost_without_further_warnings(tracking_uri):
+    tracking_uri(f"http://127.0.0.1:{free_port()}")
+    clf = HillClimbPerceptron(max_iter=100)
+    with pytest.warns(TrackingWarning):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+    clf.partial_fit(X, y)  # a warning would be an error here
+    clf.score(X[:20], y[:20])
+
+
+def test_next_fit_is_tracked_again(tracking_uri, runs):
+    store = mlflow.get_tracking_uri()
+    tracking_uri(f"http://127.0.0.1:{free_port()}")
+    clf = HillClimbPerceptron(max_iter=20)
+    with pytest.warns(TrackingWarning):
+        clf.fit(X, y)
+    tracking_uri(store)
+    assert clf.fit(X, y).run_id_ == runs()[0].run_id
+
+
+def test_missing_experiment_is_a_warning(runs, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "987654321")
+    with pytest.warns(TrackingWarning, match="987654321"):
+        HillClimbPerceptron(max_iter=20).fit(X, y)
+
+
+def test_parameter_that_cannot_be_written_is_a_warning(runs):
+    class Nameless(dict):
+        def __repr__(self):
+            raise RuntimeError("I have no name")
+
+    with pytest.warns(TrackingWarning, match="I have no name"):
+        clf = HillClimbPerceptron(class_weight=Nameless({0: 1.0}), max_iter=5).fit(X, y)
+    assert clf.run_id_ is None
+    assert runs() == []
+
+
+def test_infinite_and_undefined_metrics_are_stored(runs):
+    def worse_and_worse(y_true, y_pred):
+        values.append(values[-1] * 1e200)
+        return -values[-1]
+
+    values = [1.0]
+    HillClimbPerceptron(objective=worse_and_worse, max_iter=5).fit(X, y)
+    (run,) = runs()
+    assert run.status == "FINISHED"
+    assert len(run.metrics["objective"]) == 6
