@@ -211,7 +211,7 @@ class BackpropMLP(BaseMLP):
     >>> X_train, X_test, y_train, y_test = train_test_split(
     ...     *load_breast_cancer(return_X_y=True), random_state=0
     ... )
-    >>> clf = skperceptron.BackpropMLP(early_stopping=True, random_state=0)
+    >>> clf = skperceptron.BackpropMLP(activation="silu", tol=1e-3, random_state=0)
     >>> with skperceptron.config_context(tracking=False):
     ...     pipeline = make_pipeline(StandardScaler(), clf).fit(X_train, y_train)
     >>> pipeline.score(X_test, y_test) > 0.95
@@ -315,10 +315,12 @@ class BackpropMLP(BaseMLP):
         y = self._targets(data.y)
         layers = self._check_layers(data.X.shape[1], y.shape[1], fresh=fresh)
         rng = check_random_state(self.random_state)
+        has_scores = getattr(self, "validation_scores_", None) is not None
+        if fresh or has_scores != self.early_stopping:
+            self._reset_curves()
         if fresh:
             output_activation = self.activation if not layers.activations else "relu"
             self._set_output(y.shape[1], multilabel=data.y.ndim == 2)
-            self._reset_curves()
             params = initialize(
                 layers, self.init, rng, data.X.dtype, str(output_activation)
             )

@@ -4,7 +4,8 @@ A fit in the user's own thread asks MLflow and the configuration at once. A sear
 however, fits clones in worker processes and threads, which know neither the caller's
 tracking URI and experiment nor its active run and switches. scikit-learn makes these
 clones in the caller's thread (or from clones made there), so a clone remembers the
-destination and takes it along.
+destination and takes it along. Where the caller's thread makes only the first clones
+and joblib's threads make the rest, as in `cross_validate`, the first are the witnesses.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from skperceptron._config import get_config
 # Attribute under which an estimator carries the destination until it is fitted.
 _ATTRIBUTE = "_tracking_destination"
 _SQLITE = "sqlite:///"
+# What the thread saw that cloned an estimator last.
+_seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,15 @@ class Destination:
             threading.get_ident(),
         )
 
+    @property
+    def speaks_for_this_thread(self) -> bool:
+        """Whether this is a thread of joblib's that works for the one that looked."""
+        return (
+            self.process_id == os.getpid()
+            and self.thread_id != threading.get_ident()
+            and _waits_for_joblib(self.thread_id)
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         # A password must not travel in pickles. The worker's environment has the URI.
         state = dict(vars(self))
@@ -109,7 +124,12 @@ def remember_destination(clone: Any, original: Any) -> None:
         What it is a clone of. When that was itself cloned elsewhere, its destination
         counts.
     """
-    setattr(clone, _ATTRIBUTE, _destination_of(original))
+    witness = _seen_at_clone.get(original)
+    if witness is not None and witness.speaks_for_this_thread:
+        destination = witness
+    else:
+        destination = _seen_at_clone[original] = _destination_of(original)
+    setattr(clone, _ATTRIBUTE, destination)
 
 
 def take_destination(estimator: Any) -> Destination:
@@ -137,6 +157,15 @@ def _destination_of(estimator: Any) -> Destination:
     if remembered is None or remembered.seen_from_here:
         return Destination.current()
     return remembered
+
+
+def _waits_for_joblib(thread_id: int) -> bool:
+    frame = sys._current_frames().get(thread_id)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("joblib."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _absolute(uri: str | None) -> str | None:

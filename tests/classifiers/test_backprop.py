@@ -144,6 +144,16 @@ def test_same_weights_after_warm_starts():
     assert_allclose(ours.loss_curve_, theirs.loss_curve_)
 
 
+def test_early_stopping_may_be_switched_between_warm_starts():
+    X, y = make_data("binary")
+    clf = BackpropMLP((8,), random_state=0, max_iter=5, warm_start=True)
+    clf.fit(X, y).set_params(early_stopping=True).fit(X, y)
+    assert len(clf.validation_scores_) == 5
+    clf.set_params(early_stopping=False).fit(X, y)
+    assert clf.validation_scores_ is None
+    assert clf.best_loss_ == min(clf.loss_curve_)
+
+
 def test_converged_lbfgs_ends_at_the_same_loss():
     ours, theirs = fit_both(make_data("multiclass"), solver="lbfgs", max_iter=2000)
     assert ours.loss_ <= theirs.loss_ * (1 + 1e-6)

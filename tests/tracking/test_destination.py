@@ -33,6 +33,14 @@ def test_clone_of_a_clone_inherits_elsewhere():
     assert not seen_in_another_thread(lambda: take_destination(second)).enabled
 
 
+def test_another_threads_clones_are_its_own_business():
+    clf = HillClimbPerceptron()
+    with skperceptron.config_context(tracking=False):
+        clone(clf)
+        copy = seen_in_another_thread(lambda: clone(clf))
+    assert seen_in_another_thread(lambda: take_destination(copy)).enabled
+
+
 def test_own_thread_asks_afresh():
     with skperceptron.config_context(tracking=False):
         copy = clone(HillClimbPerceptron())

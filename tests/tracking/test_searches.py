@@ -91,11 +91,26 @@ def test_halving_search(runs):
     assert len(runs()) == 3 * len(search.cv_results_["params"]) + 1
 
 
-def test_cross_validation_in_two_processes(runs):
-    with mlflow.start_run() as parent:
-        cross_validate(HillClimbPerceptron(max_iter=20), X, y, cv=3, n_jobs=2)
-    parents = [run.parent for run in runs() if run.run_id != parent.info.run_id]
-    assert parents == [parent.info.run_id] * 3
+class TestCrossValidation:
+    """Its first clones are made in the caller's thread, the others in joblib's."""
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_every_fold_is_below_the_active_run(self, backend, runs):
+        clf = HillClimbPerceptron(max_iter=20)
+        with parallel_config(backend=backend), mlflow.start_run() as parent:
+            cross_validate(clf, X, y, cv=12, n_jobs=2)
+        parents = [run.parent for run in runs() if run.run_id != parent.info.run_id]
+        assert parents == [parent.info.run_id] * 12
+
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_no_fold_is_tracked_when_tracking_is_off(self, backend, runs):
+        clf = HillClimbPerceptron(max_iter=20)
+        with parallel_config(backend=backend):
+            with skperceptron.config_context(tracking=False):
+                cross_validate(clf, X, y, cv=12, n_jobs=2)
+            assert runs() == []
+            cross_validate(clf, X, y, cv=12, n_jobs=2)
+            assert len(runs()) == 12
 
 
 def test_ensemble(runs):
