@@ -167,7 +167,7 @@ class HillClimbPerceptron(BaseHillClimb):
     objective_ : float
         Objective of these weights on the training data.
 
-    objective_curve_ : ndarray of shape (n_iter_ + 1,)
+    objective_curve_ : ndarray of shape (`n_iter_` + 1,)
         Objective of the current weights at the start and after each iteration.
 
     validation_scores_ : list of float or None
@@ -188,7 +188,7 @@ class HillClimbPerceptron(BaseHillClimb):
     n_features_in_ : int
         Number of features.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
 
     run_id_ : str or None
@@ -376,7 +376,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     objective_ : float
         Objective of these weights on the training data.
 
-    objective_curve_ : ndarray of shape (n_iter_ + 1,)
+    objective_curve_ : ndarray of shape (`n_iter_` + 1,)
         Objective of the current weights at the start and after each iteration.
 
     validation_scores_ : list of float or None
@@ -397,7 +397,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     n_features_in_ : int
         Number of features.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
 
     run_id_ : str or None
