@@ -9,13 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from skperceptron.classifiers._objectives import (
-    Objective,
-    check_first_value,
-    make_objective,
-)
+from skperceptron.classifiers._objectives import check_first_value, make_objective
 from skperceptron.network import Layers
-from skperceptron.optim import HillClimb
+from skperceptron.optim import Climb
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
@@ -77,9 +73,7 @@ class ClimbTrainer:
             if validation is None
             else make_objective(estimator, layers, data, validation)
         )
-        self._climb = self._start(
-            params, make_objective(estimator, layers, data, training)
-        )
+        self._climb = self._start(params, data, training)
         self._best = (params, self._climb.value)
         self._no_improvement_count = 0
 
@@ -122,7 +116,8 @@ class ClimbTrainer:
         return self._validate is not None and self._judge()
 
     def finish(self) -> None:
-        """With early stopping, go back to the weights that validated best."""
+        """End the climb; with early stopping, return to what validated best."""
+        self._climb.rewind()
         if self._validate is not None:
             params, self.estimator.objective_ = self._best
             self.estimator._set_weights(self.layers, params)
@@ -140,7 +135,9 @@ class ClimbTrainer:
         )
         return training, validation
 
-    def _start(self, params: Array, objective: Objective) -> HillClimb:
+    def _start(
+        self, params: Array, data: TrainingData, rows: NDArray[np.intp] | slice
+    ) -> Climb:
         est = self.estimator
         groups = self.layers.unit_groups() if est.mutation == "unit" else None
         adapt = est.step_schedule == "one_fifth"
@@ -148,9 +145,12 @@ class ClimbTrainer:
         n_steps = 1 if groups is None else len(groups)
         if adapt and np.size(est._step_size) == n_steps:
             step_size = est._step_size
-        climb = HillClimb(
+        climb = est._make_climb(
             params,
-            objective,
+            self.layers,
+            data,
+            rows,
+            n_iter=self.remaining,
             step_size=step_size,
             rng=est._rng,
             adapt=adapt,

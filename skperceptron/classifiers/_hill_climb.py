@@ -17,7 +17,9 @@ from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
 from skperceptron.classifiers._callbacks import run_steps
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
 from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.classifiers._objectives import make_objective, objective_weight
 from skperceptron.network import ACTIVATIONS, Layers, initialize
+from skperceptron.optim import Climb, HillClimb, ThresholdClimb
 
 Array = NDArray[np.floating]
 
@@ -80,6 +82,20 @@ class BaseHillClimb(BaseNetworkClassifier):
         )
         trainer.finish()
         context.call_on_fit_task_end(estimator=self, **hook_args)
+
+    def _make_climb(
+        self,
+        params: Array,
+        layers: Layers,
+        data: TrainingData,
+        rows: NDArray[np.intp] | slice,
+        *,
+        n_iter: int,
+        **options: Any,
+    ) -> Climb:
+        """Prepare the climb on these rows of the data."""
+        objective = make_objective(self, layers, data, rows)
+        return HillClimb(params, objective, **options)
 
     def _progress(self) -> tuple[int, dict[str, float]]:
         values = {"objective": float(self.objective_curve_[-1])}
@@ -267,6 +283,31 @@ class HillClimbPerceptron(BaseHillClimb):
         self._layers = layers
         (coef,), (self.intercept_,) = layers.unpack(params)
         self.coef_ = coef.T
+
+    def _make_climb(
+        self,
+        params: Array,
+        layers: Layers,
+        data: TrainingData,
+        rows: NDArray[np.intp] | slice,
+        *,
+        n_iter: int,
+        **options: Any,
+    ) -> Climb:
+        if self.objective != "accuracy":
+            return super()._make_climb(
+                params, layers, data, rows, n_iter=n_iter, **options
+            )
+        weight = objective_weight(data, rows)
+        return ThresholdClimb(
+            params,
+            data.X[rows],
+            data.y[rows],
+            weight,
+            layers,
+            n_iter=n_iter,
+            **options,
+        )
 
     def _decide(self, z: Array) -> NDArray[np.intp]:
         if z.shape[1] == 1:

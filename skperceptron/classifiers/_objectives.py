@@ -53,10 +53,7 @@ def make_objective(
         are worth minus infinity.
     """
     X, y, labels = data.X[rows], data.y[rows], data.labels[rows]
-    # float64, so that weights that are whole numbers add up exactly.
-    weight = (
-        None if data.sample_weight is None else data.sample_weight[rows].astype(float)
-    )
+    weight = objective_weight(data, rows)
     objective: Any = estimator.objective
     from_sums: Callable[[Array], float]
     if objective == "accuracy":
@@ -78,6 +75,15 @@ def make_objective(
         return from_sums(z) if np.isfinite(z).all() else -math.inf
 
     return evaluate
+
+
+def objective_weight(
+    data: TrainingData, rows: NDArray[np.intp] | slice
+) -> NDArray[np.float64] | None:
+    """Weights of some samples, as float64, so that whole numbers add up exactly."""
+    return (
+        None if data.sample_weight is None else data.sample_weight[rows].astype(float)
+    )
 
 
 def check_first_value(value: Any, objective: Any) -> None:

@@ -4,13 +4,18 @@ from skperceptron.optim._backprop import minimize_lbfgs, train_epoch
 from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._solvers import SGD, Adam, Solver
+from skperceptron.optim._threshold_climb import ThresholdClimb
+
+Climb = HillClimb | ThresholdClimb
 
 __all__ = [
     "SGD",
     "Adam",
+    "Climb",
     "HillClimb",
     "RegularizedLoss",
     "Solver",
+    "ThresholdClimb",
     "minimize_lbfgs",
     "train_epoch",
 ]

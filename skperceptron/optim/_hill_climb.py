@@ -15,6 +15,14 @@ GROWTH = 1.5
 SHRINKAGE = GROWTH ** (-1 / 4)
 
 
+def largest_step(dtype: np.dtype) -> float:
+    """Tell how far an adapted step may grow: so that its square is still a number.
+
+    On a plateau every step is kept, and the next one is larger.
+    """
+    return float(np.sqrt(np.finfo(dtype).max))
+
+
 class HillClimb:
     """A climb that can be continued.
 
@@ -100,9 +108,7 @@ class HillClimb:
             The current objective after each iteration.
         """
         values = np.empty(n_iter)
-        # On a plateau every step is kept and the next one larger. This far it may go:
-        # the square is still a number.
-        largest = float(np.sqrt(np.finfo(self.params.dtype).max))
+        largest = largest_step(self.params.dtype)
         for i in range(n_iter):
             # A candidate that overflows is one of the worse ones.
             with np.errstate(over="ignore"):
@@ -119,6 +125,9 @@ class HillClimb:
             values[i] = self.value
         self.n_evaluations += n_iter
         return values
+
+    def rewind(self) -> None:
+        """Do nothing: it draws the noise of one candidate at a time."""
 
     def _mutate(self) -> tuple[Array, int | None]:
         n_params, dtype = self.params.size, self.params.dtype

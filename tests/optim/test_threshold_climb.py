@@ -1,0 +1,149 @@
+"""The compiled climb, against `HillClimb` with the same random numbers."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+
+from skperceptron.network import Layers, initialize
+from skperceptron.optim import HillClimb, ThresholdClimb
+
+
+def make_problem(n_units, *, n_samples=300, n_features=6, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, n_features))
+    z = X @ rng.normal(size=(n_features, n_units))
+    z += 0.5 * rng.normal(size=z.shape)
+    layers = Layers((n_features, n_units))
+    start = initialize(layers, "uniform", rng, dtype)
+    return X.astype(dtype), decide(z), layers, start
+
+
+def decide(z):
+    return (z[:, 0] >= 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
+
+
+def accuracy_on(X, y, weight, layers):
+    def accuracy(params):
+        (coef,), (intercept,) = layers.unpack(params)
+        correct = decide(X @ coef + intercept) == y
+        return np.average(correct, weights=weight)
+
+    return accuracy
+
+
+def both_climbs(problem, *, weight=None, sparse=False, n_iter=367, **options):
+    X, y, layers, start = problem
+    if options.pop("by_unit", False):
+        options["groups"] = layers.unit_groups()
+    literal = HillClimb(
+        start,
+        accuracy_on(X, y, weight, layers),
+        rng=np.random.default_rng(1),
+        **options,
+    )
+    compiled = ThresholdClimb(
+        start,
+        csr_array(X) if sparse else X,
+        y,
+        weight,
+        layers,
+        n_iter=n_iter,
+        rng=np.random.default_rng(1),
+        **options,
+    )
+    return literal, compiled
+
+
+@pytest.mark.parametrize("n_units", [1, 4])
+@pytest.mark.parametrize(
+    "mutation", [{}, {"share": 0.3}, {"by_unit": True}], ids=["all", "share", "unit"]
+)
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_same_random_numbers_give_the_same_climb(
+    n_units, mutation, adapt, weighted, sparse
+):
+    weight = np.random.default_rng(2).uniform(size=300) if weighted else None
+    literal, compiled = both_climbs(
+        make_problem(n_units),
+        weight=weight,
+        sparse=sparse,
+        step_size=0.1,
+        adapt=adapt,
+        **mutation,
+    )
+    for n_iter in (150, 1, 216):
+        assert_allclose(compiled.run(n_iter), literal.run(n_iter), rtol=1e-14)
+        assert compiled.n_accepted == literal.n_accepted
+        assert_array_equal(compiled.params, literal.params)
+        assert_allclose(compiled.step_size, literal.step_size)
+    assert compiled.value == pytest.approx(literal.value)
+    assert compiled.n_evaluations == literal.n_evaluations == 368
+
+
+def test_same_climb_on_data_too_large_to_be_kept_transposed():
+    literal, compiled = both_climbs(
+        make_problem(1, n_samples=5000, n_features=40), step_size=0.02
+    )
+    assert_array_equal(compiled.run(300), literal.run(300))
+    assert_array_equal(compiled.params, literal.params)
+
+
+def test_many_kept_candidates_do_not_add_up_rounding_errors():
+    X, y, layers, start = make_problem(1)
+    literal, compiled = both_climbs((X, y, layers, start), step_size=1e-3)
+    assert_array_equal(compiled.run(5000), literal.run(5000))
+    assert compiled.n_accepted > 1000
+    assert compiled.value == accuracy_on(X, y, None, layers)(compiled.params)
+
+
+def test_rewinding_gives_back_what_was_prepared_in_vain():
+    literal, compiled = both_climbs(make_problem(3), by_unit=True, step_size=0.1)
+    literal.run(37)
+    compiled.run(37)
+    compiled.rewind()
+    assert compiled.rng.random() == literal.rng.random()
+
+
+def test_climb_goes_on_after_rewinding_and_beyond_the_plan():
+    literal, compiled = both_climbs(make_problem(1), step_size=0.1, n_iter=20)
+    compiled.run(15)
+    compiled.rewind()
+    compiled.run(100)
+    literal.run(115)
+    assert_array_equal(compiled.params, literal.params)
+
+
+def test_start_is_never_written_to():
+    problem = make_problem(1)
+    before = problem[-1].copy()
+    both_climbs(problem, step_size=0.1)[1].run(100)
+    assert_array_equal(problem[-1], before)
+
+
+def test_float32_stays_float32_and_ends_with_the_accuracy_of_its_weights():
+    X, y, layers, start = make_problem(3, dtype=np.float32)
+    _, compiled = both_climbs((X, y, layers, start), step_size=0.1)
+    compiled.run(300)
+    assert compiled.params.dtype == np.float32
+    # A sum within rounding of another may count on one side here and on the other there.
+    expected = accuracy_on(X, y, None, layers)(compiled.params)
+    assert abs(compiled.value - expected) <= 2 / len(y)
+
+
+@pytest.mark.parametrize("n_units", [1, 3])
+def test_candidates_that_overflow_are_rejected(n_units):
+    X, y, layers, start = make_problem(n_units)
+    _, compiled = both_climbs((X * 1e10, y, layers, start), step_size=1e300)
+    compiled.run(100)
+    assert compiled.n_accepted == 0
+    assert_array_equal(compiled.params, start)
+
+
+def test_start_that_overflows_is_worth_minus_infinity():
+    X, y, layers, start = make_problem(1)
+    with np.errstate(all="ignore"):  # the literal climb overflows just the same
+        _, compiled = both_climbs((X, y, layers, start + 1e308), step_size=1)
+    assert compiled.value == -np.inf
