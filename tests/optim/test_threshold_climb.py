@@ -128,7 +128,7 @@ def test_float32_stays_float32_and_ends_with_the_accuracy_of_its_weights():
     _, compiled = both_climbs((X, y, layers, start), step_size=0.1)
     compiled.run(300)
     assert compiled.params.dtype == np.float32
-    # A sum within rounding of another may count on one side here and on the other there.
+    # A sum within rounding of another may count on either side.
     expected = accuracy_on(X, y, None, layers)(compiled.params)
     assert abs(compiled.value - expected) <= 2 / len(y)
 
