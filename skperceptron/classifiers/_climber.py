@@ -151,11 +151,11 @@ class ClimbTrainer:
             data,
             rows,
             n_iter=self.remaining,
-            step_size=step_size,
-            rng=est._rng,
-            adapt=adapt,
-            share=None if isinstance(est.mutation, str) else float(est.mutation),
-            groups=groups,
+            steps={"step_size": step_size, "rng": est._rng, "adapt": adapt},
+            mutation={
+                "share": None if isinstance(est.mutation, str) else float(est.mutation),
+                "groups": groups,
+            },
         )
         check_first_value(climb.value, est.objective)
         return climb

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -17,9 +18,13 @@ from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
 from skperceptron.classifiers._callbacks import run_steps
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
 from skperceptron.classifiers._mlp import BaseMLP
-from skperceptron.classifiers._objectives import make_objective, objective_weight
+from skperceptron.classifiers._objectives import (
+    BUILT_IN_OBJECTIVES,
+    make_objective,
+    objective_weight,
+)
 from skperceptron.network import ACTIVATIONS, Layers, initialize
-from skperceptron.optim import Climb, HillClimb, ThresholdClimb
+from skperceptron.optim import Climb, HillClimb, ThresholdClimb, UnitClimb
 
 Array = NDArray[np.floating]
 
@@ -91,11 +96,16 @@ class BaseHillClimb(BaseNetworkClassifier):
         rows: NDArray[np.intp] | slice,
         *,
         n_iter: int,
-        **options: Any,
+        steps: dict[str, Any],
+        mutation: dict[str, Any],
     ) -> Climb:
-        """Prepare the climb on these rows of the data."""
+        """Prepare the climb on these rows of the data.
+
+        `steps` are the parameters of `HillClimb` that concern the step size, `mutation`
+        those that concern what a candidate moves, `n_iter` is what is planned.
+        """
         objective = make_objective(self, layers, data, rows)
-        return HillClimb(params, objective, **options)
+        return HillClimb(params, objective, **steps, **mutation)
 
     def _progress(self) -> tuple[int, dict[str, float]]:
         values = {"objective": float(self.objective_curve_[-1])}
@@ -290,23 +300,19 @@ class HillClimbPerceptron(BaseHillClimb):
         layers: Layers,
         data: TrainingData,
         rows: NDArray[np.intp] | slice,
-        *,
-        n_iter: int,
         **options: Any,
     ) -> Climb:
         if self.objective != "accuracy":
-            return super()._make_climb(
-                params, layers, data, rows, n_iter=n_iter, **options
-            )
-        weight = objective_weight(data, rows)
+            return super()._make_climb(params, layers, data, rows, **options)
         return ThresholdClimb(
             params,
             data.X[rows],
             data.y[rows],
-            weight,
+            objective_weight(data, rows),
             layers,
-            n_iter=n_iter,
-            **options,
+            n_iter=options["n_iter"],
+            **options["steps"],
+            **options["mutation"],
         )
 
     def _decide(self, z: Array) -> NDArray[np.intp]:
@@ -519,3 +525,24 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         layers = self._check_layers(n_features, n_outputs, fresh=fresh)
         self._set_output(n_outputs, multilabel=False)
         return layers
+
+    def _make_climb(
+        self,
+        params: Array,
+        layers: Layers,
+        data: TrainingData,
+        rows: NDArray[np.intp] | slice,
+        **options: Any,
+    ) -> Climb:
+        compiled = self.objective in BUILT_IN_OBJECTIVES and self.mutation == "unit"
+        if not compiled or issparse(data.X):
+            return super()._make_climb(params, layers, data, rows, **options)
+        return UnitClimb(
+            params,
+            data.X[rows],
+            data.y[rows],
+            objective_weight(data, rows),
+            layers,
+            str(self.objective),
+            **options["steps"],
+        )

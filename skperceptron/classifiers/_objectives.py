@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 Objective = Callable[[Array], float]
 
+# The objectives that compiled code knows.
+BUILT_IN_OBJECTIVES = ("accuracy", "log_loss")
+
 
 def make_objective(
     estimator: BaseNetworkClassifier,

@@ -5,8 +5,9 @@ from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._solvers import SGD, Adam, Solver
 from skperceptron.optim._threshold_climb import ThresholdClimb
+from skperceptron.optim._unit_climb import UnitClimb
 
-Climb = HillClimb | ThresholdClimb
+Climb = HillClimb | ThresholdClimb | UnitClimb
 
 __all__ = [
     "SGD",
@@ -16,6 +17,7 @@ __all__ = [
     "RegularizedLoss",
     "Solver",
     "ThresholdClimb",
+    "UnitClimb",
     "minimize_lbfgs",
     "train_epoch",
 ]
