@@ -78,10 +78,11 @@ def main() -> None:
         for tune in (tune_perceptron, tune_hill_climb_mlp, tune_backprop_mlp):
             results.append(compare(name, tune, split, experiment_id, console))
     console.print(as_table(results))
+    mlflow_command = Path(sys.executable).with_name("mlflow")
     console.print(
-        "\nLook at these runs: start\n\n"
-        f"    mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
-        f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}",
+        "\nLook at these runs, each tuning above its fits: start\n\n"
+        f"    {mlflow_command} ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
+        f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}/runs",
         soft_wrap=True,
     )
 
@@ -107,6 +108,7 @@ def compare(data, tune, split, experiment_id, console) -> Result:
         test_accuracy = pipeline.score(X_test, y_test)
         classifier = type(pipeline[-1]).__name__
         mlflow.set_tag("mlflow.runName", f"{classifier} on {data}")
+        mlflow.log_params(parameters)
         mlflow.log_metrics({"cv_accuracy": cv_accuracy, "test_accuracy": test_accuracy})
     children = mlflow.search_runs(
         [experiment_id],

@@ -461,7 +461,7 @@ class BackpropMLP(BaseMLP):
         self.loss_ = float(result.fun)
         if not stopped:
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        if not np.isfinite(result.x).all():
+        if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             self._set_weights(layers, params)
             raise ValueError(NON_FINITE + " The start weights are kept.")
         context.call_on_fit_task_end(estimator=self, **data.hook_args)

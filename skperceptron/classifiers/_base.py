@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import column_or_1d
@@ -28,7 +29,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skperceptron.classifiers._callbacks import open_fit
+from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._destination import remember_destination
 from skperceptron.tracking._recorder import RUN_ATTRIBUTE, record_test_score
@@ -173,10 +174,18 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         incremental: bool,
     ) -> Self:
         fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
-        data = self._check_training_data(
-            X, y, sample_weight, fresh=fresh, incremental=incremental
-        )
-        self._train(data, fresh=fresh, incremental=incremental)
+        before = dict(vars(self))
+        try:
+            data = self._check_training_data(
+                X, y, sample_weight, fresh=fresh, incremental=incremental
+            )
+            self._train(data, fresh=fresh, incremental=incremental)
+        except Exception:
+            if not has_begun(self):
+                # What was refused must not spoil what was learned before.
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
         return self
 
     @abstractmethod
@@ -194,6 +203,11 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     @abstractmethod
     def _set_weights(self, layers: Layers, params: Array) -> None:
         """Write the fitted attributes that hold the weights, as views of `params`."""
+
+    @property
+    def _is_multilabel(self) -> bool:
+        """Whether the fitted network has independent outputs."""
+        return False
 
     @abstractmethod
     def _progress(self) -> tuple[int, dict[str, float]]:
@@ -220,6 +234,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             multi_output=multilabel,
             reset=fresh,
         )
+        if issparse(labels):
+            labels = labels.toarray()
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = column_or_1d(labels, warn=True)
         codes = self._encode(labels, fresh=fresh, incremental=incremental)
@@ -254,6 +270,11 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             self.classes_ = classes
         else:
             self._check_known_classes(classes)
+        if not fresh and (labels.ndim == 2) != self._is_multilabel:
+            raise ValueError(
+                "Training can only be continued with targets of the kind it began "
+                "with: one label per sample, or one column of indicators per label."
+            )
         if len(self.classes_) < 2:
             raise ValueError(
                 "There must be at least two classes, but there is only one class: "
@@ -292,7 +313,13 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "sample_weight."
             )
         factor = self._class_factors(labels, weight)[codes].astype(X.dtype)
-        return factor if weight is None else factor * weight
+        weight = factor if weight is None else factor * weight
+        if not 0 < weight.sum() < math.inf:
+            raise ValueError(
+                "The weights of the samples, class_weight times sample_weight, must "
+                f"add up to a positive number, got {weight.sum()}."
+            )
+        return weight
 
     def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
         if self.class_weight == "balanced":

@@ -49,6 +49,11 @@ def open_fit(
     return context
 
 
+def has_begun(estimator: Any) -> bool:
+    """Tell whether the root task of the present fit was created."""
+    return hasattr(estimator, "_callback_fit_ctx")
+
+
 def run_step(
     estimator: Any,
     context: CallbackContext,

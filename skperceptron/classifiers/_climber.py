@@ -74,6 +74,8 @@ class ClimbTrainer:
             else make_objective(estimator, layers, data, validation)
         )
         self._climb = self._start(params, data, training)
+        if self._validate is not None:
+            check_first_value(self._validate(params), estimator.objective)
         self._best = (params, self._climb.value)
         self._no_improvement_count = 0
 

@@ -121,7 +121,7 @@ class EpochTrainer:
             )
         est.n_iter_ += 1
         est.loss_ = value
-        est.t_ += len(self.data.labels)
+        est.t_ += len(self.training_rows)
         est.loss_curve_.append(value)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {value:.8f}")

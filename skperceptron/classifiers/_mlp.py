@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -33,7 +33,7 @@ class BaseMLP(BaseNetworkClassifier):
     def _check_layers(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         """Describe the network that the parameters ask for."""
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
         if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
             raise ValueError(
                 "hidden_layer_sizes must be > 0, got "
@@ -70,6 +70,10 @@ class BaseMLP(BaseNetworkClassifier):
         self.n_outputs_ = n_outputs
         softmax = n_outputs > 1 and not multilabel
         self.out_activation_ = "softmax" if softmax else "logistic"
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
 
     def _decide(self, z: Array) -> NDArray[np.intp]:
         if self.out_activation_ == "softmax":

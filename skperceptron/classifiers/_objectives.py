@@ -72,10 +72,8 @@ def make_objective(
         from_sums = _metric_objective(estimator, labels, weight)
 
     def evaluate(params: Array) -> float:
-        # What overflows is worth minus infinity: no need to warn as well.
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = forward(X, *layers.unpack(params), layers.activations)
-        return from_sums(z) if np.isfinite(z).all() else -math.inf
+        z = _finite_sums(X, layers, params)
+        return -math.inf if z is None else from_sums(z)
 
     return evaluate
 
@@ -154,11 +152,26 @@ def _scorer_objective(
         del view.feature_names_in_
 
     def evaluate(params: Array) -> float:
+        if _finite_sums(X, layers, params) is None:
+            return -math.inf
         view._set_weights(layers, params)
         with _naming(estimator.objective):
             return scorer(view, X, labels, **options)
 
     return evaluate
+
+
+def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
+    """Compute the output sums; None if anything overflows."""
+    # Saturating activations can hide infinite weights and sums behind finite outputs.
+    if not np.isfinite(params).all():
+        return None
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            z = forward(X, *layers.unpack(params), layers.activations)
+    except FloatingPointError:
+        return None
+    return z if np.isfinite(z).all() else None
 
 
 @contextmanager

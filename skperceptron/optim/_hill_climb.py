@@ -111,7 +111,7 @@ class HillClimb:
         largest = largest_step(self.params.dtype)
         for i in range(n_iter):
             # A candidate that overflows is one of the worse ones.
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 candidate, group = self._mutate()
             value = self.objective(candidate)
             accepted = value >= self.value

@@ -416,19 +416,24 @@ def scan_units(  # type: ignore[no-untyped-def]
         layer, unit = layer_of[group], unit_of[group]
         fan_in, n_here = units[layer], units[layer + 1]
         row = row_start[layer] + unit
-        # The unit's own sums.
+        # The unit's own sums. Saturating activations can hide what overflows here from
+        # the outputs.
+        finite = True
         for f in range(fan_in):
             at = coef_start[layer] + f * n_here + unit
             moved[at] = params[at] + sigma * noise[i, f]
             incoming[f] = moved[at]
+            finite &= abs(moved[at]) < np.inf
         bias = bias_start[layer] + unit
         moved[bias] = params[bias] + sigma * noise[i, fan_in]
+        finite &= abs(moved[bias]) < np.inf
         if layer == 0:
             np.dot(X, incoming[:fan_in], new_s[row])
         else:
             begin = row_start[layer - 1]
             np.dot(incoming[:fan_in], a[begin : begin + fan_in], new_s[row])
         new_s[row] += moved[bias]
+        finite &= all_finite(new_s[row : row + 1])
         if layer == n_layers - 1:
             # Only this output has changed: exchange its row for the evaluation.
             new_a[row] = s[row]
@@ -442,6 +447,7 @@ def scan_units(  # type: ignore[no-untyped-def]
                 old = params[start + k]
                 new = old + sigma * noise[i, fan_in + 1 + k]
                 moved[start + k] = new
+                finite &= abs(new) < np.inf
                 to = row_start[layer + 1] + k
                 for j in range(s.shape[1]):
                     new_s[to, j] = s[to, j] + (new * new_a[row, j] - old * a[row, j])
@@ -458,8 +464,9 @@ def scan_units(  # type: ignore[no-untyped-def]
                 scratch,
                 bits,
             )
+            finite &= all_finite(new_s[row_start[layer + 1] : output])
             value = evaluate(use_accuracy, new_s[output:], y, weight, scratch, bits)
-        accepted = value >= state[0]
+        accepted = finite and value >= state[0]
         if accepted:
             state[0] = value
             state[1] += 1

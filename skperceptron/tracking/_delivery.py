@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._record import RunRecord
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,9 +69,15 @@ def deliver(
             tags=tags,
             run_name=record.name,
         ).info.run_id
-    elif record.tags:
+        try:
+            _log(client, run_id, record)
+        except Exception:
+            # Better an unfinished run that says so than one that seems to go on.
+            client.set_terminated(run_id, "FAILED")
+            raise
+    else:
         _log_tags(client, run_id, record)
-    _log(client, run_id, record)
+        _log(client, run_id, record)
     if record.end_time is not None:
         client.set_terminated(run_id, record.status, end_time=record.end_time)
     return run_id
@@ -69,6 +86,8 @@ def deliver(
 def _log_tags(client: MlflowClient, run_id: str, record: RunRecord) -> None:
     from mlflow.entities import RunTag
 
+    if not record.tags:
+        return
     tags = [RunTag(key, value) for key, value in record.tags.items()]
     client.log_batch(run_id, tags=tags, synchronous=True)
 
@@ -100,7 +119,30 @@ def _client(tracking_uri: str | None) -> MlflowClient:
 def _cached_client(tracking_uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri)
+    # The first client of a database creates its tables; two processes must not try that
+    # at once.
+    with _alone(tracking_uri):
+        client = MlflowClient(tracking_uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+if hasattr(os, "register_at_fork"):
+    # Connections to a database do not survive a fork.
+    os.register_at_fork(after_in_child=_cached_client.cache_clear)
+
+
+@contextmanager
+def _alone(tracking_uri: str) -> Iterator[None]:
+    """Keep other processes of this machine out of the block."""
+    if fcntl is None:
+        yield
+        return
+    name = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"skperceptron-{name}.lock"
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed
+        yield
 
 
 def _knock(uri: str) -> None:

@@ -10,10 +10,12 @@ and joblib's threads make the rest, as in `cross_validate`, the first are the wi
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,9 @@ class Destination:
         tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
         experiment_id = os.environ.get("MLFLOW_EXPERIMENT_ID")
         parent_run_id = None
-        if mlflow := sys.modules.get("mlflow"):
+        if "mlflow" in sys.modules:
+            # Imported again to wait for another thread that is just importing it.
+            mlflow = importlib.import_module("mlflow")
             tracking_uri = mlflow.get_tracking_uri()
             if active := mlflow.active_run():
                 parent_run_id = active.info.run_id
@@ -85,21 +89,16 @@ class Destination:
         )
 
     @property
-    def seen_from_here(self) -> bool:
-        """Whether this thread looked, so that looking again tells at least as much."""
-        return (self.process_id, self.thread_id) == (
-            os.getpid(),
-            threading.get_ident(),
-        )
-
-    @property
     def speaks_for_this_thread(self) -> bool:
-        """Whether this is a thread of joblib's that works for the one that looked."""
-        return (
-            self.process_id == os.getpid()
-            and self.thread_id != threading.get_ident()
-            and _waits_for_joblib(self.thread_id)
-        )
+        """Whether this thread works for the one that looked.
+
+        That is so in a worker process, and in a thread of joblib's for which the other
+        thread waits. Any other thread sees for itself where its runs go.
+        """
+        if self.process_id != os.getpid():
+            return True
+        is_another = self.thread_id != threading.get_ident()
+        return is_another and _waits_for_joblib(self.thread_id)
 
     def __getstate__(self) -> dict[str, Any]:
         # A password must not travel in pickles. The worker's environment has the URI.
@@ -124,12 +123,16 @@ def remember_destination(clone: Any, original: Any) -> None:
         What it is a clone of. When that was itself cloned elsewhere, its destination
         counts.
     """
+    with suppress(Exception):  # the fit will say what is wrong
+        setattr(clone, _ATTRIBUTE, _destination_for_clone_of(original))
+
+
+def _destination_for_clone_of(original: Any) -> Destination:
     witness = _seen_at_clone.get(original)
     if witness is not None and witness.speaks_for_this_thread:
-        destination = witness
-    else:
-        destination = _seen_at_clone[original] = _destination_of(original)
-    setattr(clone, _ATTRIBUTE, destination)
+        return witness
+    destination = _seen_at_clone[original] = _destination_of(original)
+    return destination
 
 
 def take_destination(estimator: Any) -> Destination:
@@ -154,9 +157,9 @@ def take_destination(estimator: Any) -> Destination:
 
 def _destination_of(estimator: Any) -> Destination:
     remembered: Destination | None = vars(estimator).get(_ATTRIBUTE)
-    if remembered is None or remembered.seen_from_here:
-        return Destination.current()
-    return remembered
+    if remembered is not None and remembered.speaks_for_this_thread:
+        return remembered
+    return Destination.current()
 
 
 def _waits_for_joblib(thread_id: int) -> bool:

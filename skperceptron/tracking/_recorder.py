@@ -12,7 +12,9 @@ import numpy as np
 import sklearn
 from sklearn.callback import CallbackContext
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import _check_sample_weight
 
+from skperceptron._config import get_config
 from skperceptron.tracking._destination import Destination, take_destination
 from skperceptron.tracking._record import RunRecord, now, param_value
 from skperceptron.tracking._run import TrackedRun, close_left_behind
@@ -41,9 +43,14 @@ class FitRecorder:
         self._started_at = time.perf_counter()
         self._has_ended = False
 
-    def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
-        """Record where the training starts, before its first step."""
-        if context is not self._root and not self.run.has_progress:
+    def on_fit_task_begin(
+        self, estimator: Any, context: CallbackContext, *, X: Any = None
+    ) -> None:
+        """Remember the data; record where the training starts."""
+        if context is self._root:
+            with tolerate("The training data cannot be told from other data"):
+                self.run.remember_training_data(X)
+        elif not self.run.has_progress:
             self._record_progress(estimator)
 
     def on_fit_task_end(
@@ -94,14 +101,16 @@ class FitRecorder:
         fit_time = time.perf_counter() - self._started_at
         if not self.run.has_progress:
             self._record_progress(estimator)
-        self.run.remember_training_data(X)
         self.run.fit_time += fit_time
         self.run.summary["fit_time"] = self.run.fit_time
         self.run.summary["n_iter"] = estimator._progress()[0]
-        if not self.run.incremental:
-            self.run.summary["training_score"] = accuracy_score(
-                y, estimator.predict(X), sample_weight=sample_weight
-            )
+        if self.run.incremental:
+            return
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        self.run.summary["training_score"] = accuracy_score(
+            y, estimator.predict(X), sample_weight=sample_weight
+        )
 
 
 def recorder_for(estimator: Any, *, incremental: bool) -> FitRecorder | None:
@@ -121,14 +130,17 @@ def recorder_for(estimator: Any, *, incremental: bool) -> FitRecorder | None:
     FitRecorder or None
         None when tracking is off.
     """
-    destination = take_destination(estimator)
+    destination = None
+    with tolerate("A fit cannot be tracked"):
+        destination = take_destination(estimator)
     previous: TrackedRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
-    if previous is not None and not (incremental and previous.incremental):
+    enabled = destination is not None and destination.enabled
+    if previous is not None and not (enabled and incremental and previous.incremental):
         previous.close()
         previous = None
     if previous is None:
         estimator.run_id_ = None
-    if not destination.enabled:
+    if destination is None or not enabled:
         return None
     with tolerate("A fit cannot be tracked"):
         run = previous or _new_run(estimator, destination, incremental=incremental)
@@ -152,7 +164,7 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
         The score.
     """
     run: TrackedRun | None = vars(estimator).get(RUN_ATTRIBUTE)
-    if run is None or run.has_test_score:
+    if run is None or run.has_test_score or not get_config()["tracking"]:
         return
     with tolerate("A test score could not be tracked"):
         if run.knows(X):
@@ -188,8 +200,15 @@ def _describe(estimator: Any) -> RunRecord:
             "scikit_learn_version": sklearn.__version__,
             "numpy_version": np.__version__,
             "python_version": platform.python_version(),
-            "mlflow.user": getpass.getuser(),
             "mlflow.source.name": sys.argv[0] or "python",
             "mlflow.source.type": "LOCAL",
+            **_user_tag(),
         },
     )
+
+
+def _user_tag() -> dict[str, str]:
+    try:
+        return {"mlflow.user": getpass.getuser()}
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return {}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import time
 import weakref
 from collections import deque
+from dataclasses import replace
+from functools import lru_cache
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -14,14 +18,16 @@ from sklearn.utils import _safe_indexing
 
 from skperceptron.tracking._delivery import deliver, without_credentials
 from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._record import Metric, RunRecord, now
 from skperceptron.tracking._tolerance import tolerate
 
 # Calls of `partial_fit` come by the thousand and must not wait for the store each time.
 SECONDS_BETWEEN_DELIVERIES = 1.0
 # Size of the sample by which training data is recognised.
-_SAMPLE_ROWS = 100
-_SAMPLE_COLUMNS = 100
+_SAMPLE_ROWS = 32
+_SAMPLE_COLUMNS = 32
+# So many chunks of `partial_fit` are known again, the latest ones.
+_KNOWN_CHUNKS = 100
 
 # Runs of `partial_fit` calls that may still have something to deliver, ...
 _unfinished: set[TrackedRun] = set()
@@ -75,13 +81,15 @@ class TrackedRun:
         self.fit_time = 0.0
         self.has_progress = False
         self.has_test_score = False
-        self._training_samples: list[tuple[int, np.ndarray]] = []
+        self._training_samples: deque[tuple[int, np.ndarray]] = deque(
+            maxlen=_KNOWN_CHUNKS
+        )
         self._delivered_at = float("-inf")
         self._is_lost = False
 
     def remember_training_data(self, X: Any) -> None:
         """Keep a small sample of the training data, to know it again."""
-        if not self.knows(X):
+        if not (self.has_test_score or self.knows(X)):
             self._training_samples.append(_sample(X))
 
     def knows(self, X: Any) -> bool:
@@ -100,15 +108,19 @@ class TrackedRun:
         """
         if self._is_lost:
             return
-        for key, value in self.summary.items():
-            self.record.add_metric(key, value)
-        self.summary = {}
+        latest = [Metric(k, v, 0, now()) for k, v in self.summary.items()]
+        record = replace(self.record, metrics=[*self.record.metrics, *latest])
+        is_new = self.run_id is None
         store = without_credentials(self.destination.tracking_uri)
-        with tolerate(f"A run of {self.record.name} could not be logged to {store}"):
-            self.run_id = deliver(self.record, self.destination, self.run_id)
-        self._is_lost = self.run_id is None
-        self.record = RunRecord(self.record.name, status=self.record.status)
+        delivered = False
+        with tolerate(f"A run of {record.name} could not be logged to {store}"):
+            self.run_id = deliver(record, self.destination, self.run_id)
+            delivered = True
         self._delivered_at = time.monotonic()
+        self._is_lost = is_new and not delivered
+        if delivered:
+            self.record = RunRecord(record.name)
+            self.summary = {}
 
     def deliver_soon(self) -> None:
         """Bring what is new to MLflow, unless the last time was a moment ago."""
@@ -118,6 +130,7 @@ class TrackedRun:
     def close_with(self, estimator: Any) -> None:
         """See to it that nothing is left behind when the estimator is gone."""
         _unfinished.add(self)
+        _close_at_exit(os.getpid())
         # The garbage collector may come in the middle of a delivery, so this only
         # takes a note.
         weakref.finalize(estimator, _left_behind.append, self).atexit = False
@@ -139,10 +152,26 @@ def close_left_behind() -> None:
             return
 
 
-@atexit.register
+@lru_cache
+def _close_at_exit(process_id: int) -> None:
+    atexit.register(_close_all)
+    # Child processes of multiprocessing end without the handlers of atexit.
+    Finalize(None, _close_all, exitpriority=10)
+
+
 def _close_all() -> None:
     for run in list(_unfinished):
         run.close()
+
+
+def _forget_all() -> None:
+    """In a forked child: what waits there is the parent's to deliver."""
+    _unfinished.clear()
+    _left_behind.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _sample(X: Any) -> tuple[int, np.ndarray]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 
@@ -233,3 +234,52 @@ def test_validation_set_that_is_too_small(cls):
     clf = cls(early_stopping=True, validation_fraction=0.001)
     with pytest.raises(ValueError, match=r"validation|test_size"):
         clf.fit(X, y)
+
+
+class TestRefusedFit:
+    """A fit that is refused leaves the classifier as it was."""
+
+    @pytest.mark.parametrize(
+        ("cls", "wrong"),
+        [
+            (HillClimbPerceptron, {"objective": "neg_log_loss"}),
+            (HillClimbPerceptron, {"class_weight": {"no such label": 1.0}}),
+            (HillClimbMLP, {"activation": ["relo"]}),
+            (HillClimbMLP, {"objective": lambda y_true, y_pred: np.nan}),
+            (BackpropMLP, {"activation": ["relo"]}),
+            (BackpropMLP, {"early_stopping": True, "validation_fraction": 1e-3}),
+        ],
+    )
+    def test_keeps_what_was_learned(self, cls, wrong):
+        clf = cls(max_iter=200, tol=1e-2, random_state=0).fit(X, y)
+        expected = clf.decision_function(X)
+        before = set(vars(clf))
+        names = np.array(["a", "b", "c"])[y]
+        with pytest.raises(ValueError, match=r".+"):
+            clf.set_params(**wrong).fit(X[:, :3], names)
+        assert set(vars(clf)) == before
+        np.testing.assert_array_equal(clf.decision_function(X), expected)
+
+    @every_classifier
+    def test_leaves_a_new_classifier_unfitted(self, cls):
+        clf = cls(class_weight={7: 1.0})
+        with pytest.raises(ValueError, match="do not occur"):
+            clf.fit(X, y)
+        with pytest.raises(NotFittedError):
+            clf.predict(X)
+
+
+@every_classifier
+def test_weights_that_cancel_out(cls):
+    clf = cls(class_weight={0: 0.0})
+    with pytest.raises(ValueError, match="must add up to a positive number"):
+        clf.partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+def test_objective_that_is_undefined_on_the_validation_part(cls):
+    def metric(y_true, y_pred):
+        return np.nan if len(y_true) < 20 else np.mean(y_true == y_pred)
+
+    with pytest.raises(ValueError, match="must return one finite number, got nan"):
+        cls(objective=metric, early_stopping=True).fit(X, y)

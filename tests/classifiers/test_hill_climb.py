@@ -246,12 +246,10 @@ def test_warm_start_continues_the_climb(cls, mutation, step_schedule, iris):
     twice = cls(max_iter=200, warm_start=True, **params).fit(*iris)
     first = twice.objective_curve_
     twice.fit(*iris)
-    assert_array_equal(
-        np.append(first, twice.objective_curve_[1:]), once.objective_curve_
-    )
-    assert_array_equal(
-        twice.decision_function(iris[0]), once.decision_function(iris[0])
-    )
+    # Up to the rounding of sums that are kept between candidates.
+    both = np.append(first, twice.objective_curve_[1:])
+    assert_allclose(both, once.objective_curve_, rtol=1e-12)
+    assert_allclose(twice.decision_function(iris[0]), once.decision_function(iris[0]))
 
 
 @both
@@ -262,8 +260,8 @@ def test_partial_fits_are_chunks_of_one_climb(cls, iris):
     for call in range(100):
         parts.partial_fit(X, y, classes=[0, 1, 2] if call == 0 else None)
         assert parts.n_iter_ == 4 * (call + 1)
-    assert_array_equal(parts.objective_curve_, whole.objective_curve_)
-    assert_array_equal(parts.decision_function(X), whole.decision_function(X))
+    assert_allclose(parts.objective_curve_, whole.objective_curve_, rtol=1e-12)
+    assert_allclose(parts.decision_function(X), whole.decision_function(X))
     assert parts.n_accepted_ == whole.n_accepted_
 
 
@@ -306,10 +304,21 @@ def test_constant_features_and_one_sample_per_class(cls):
 
 
 @both
-@pytest.mark.parametrize("step_size", [0.1, 1e305])
-def test_overflow_never_reaches_the_weights(cls, step_size, iris):
+@pytest.mark.parametrize("objective", ["accuracy", "balanced_accuracy"])
+@pytest.mark.parametrize("mutation", ["all", "unit", 0.5])
+@pytest.mark.parametrize("step_size", [0.1, 1e308])
+def test_overflow_never_reaches_the_weights(cls, objective, mutation, step_size, iris):
     X, y = iris
-    clf = cls(step_size=step_size, max_iter=100, random_state=0).fit(X * 1e5, y)
+    clf = cls(
+        objective=objective,
+        mutation=mutation,
+        step_size=step_size,
+        step_schedule="constant",
+        max_iter=100,
+        random_state=0,
+    ).fit(X * 1e5, y)
+    coefs, intercepts = clf._get_weights()
+    assert all(np.isfinite(w).all() for w in [*coefs, *intercepts])
     assert np.isfinite(clf.decision_function(X)).all()
 
 

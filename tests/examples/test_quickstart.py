@@ -73,8 +73,10 @@ def test_every_run_is_in_the_store(outcome, table):
 
 def test_last_line_opens_exactly_these_runs(outcome):
     out, store = outcome
-    assert f"mlflow ui --backend-store-uri sqlite:///{store}" in out
-    experiment_id = re.search(r"/#/experiments/(\d+)$", out.strip())[1]
+    command = re.search(r"^ +(\S+mlflow) ui --backend-store-uri (\S+)$", out, re.M)
+    assert Path(command[1]).exists()
+    assert command[2] == f"sqlite:///{store}"
+    experiment_id = re.search(r"/#/experiments/(\d+)/runs$", out.strip())[1]
     with closing(sqlite3.connect(store)) as db:
         rows = db.execute("SELECT DISTINCT experiment_id FROM runs").fetchall()
     assert rows == [(int(experiment_id),)]

@@ -20,17 +20,23 @@ def seen_in_another_thread(function):
     return result[0]
 
 
-def test_clone_takes_along_what_its_maker_saw():
+def test_clone_takes_along_to_another_process_what_its_maker_saw(monkeypatch):
     with skperceptron.config_context(tracking=False):
         copy = clone(HillClimbPerceptron())
-    assert not seen_in_another_thread(lambda: take_destination(copy)).enabled
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    second = clone(copy)
+    assert not take_destination(copy).enabled
+    assert not take_destination(second).enabled
 
 
-def test_clone_of_a_clone_inherits_elsewhere():
-    with skperceptron.config_context(tracking=False):
-        copy = clone(HillClimbPerceptron())
-    second = seen_in_another_thread(lambda: clone(copy))
-    assert not seen_in_another_thread(lambda: take_destination(second)).enabled
+def test_thread_of_the_users_own_sees_for_itself():
+    copy = clone(HillClimbPerceptron())
+
+    def look():
+        with skperceptron.config_context(tracking=False):
+            return take_destination(copy)
+
+    assert not seen_in_another_thread(look).enabled
 
 
 def test_another_threads_clones_are_its_own_business():

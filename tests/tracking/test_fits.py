@@ -131,6 +131,28 @@ class TestTestScore:
         assert run.metrics["test_score"] == [(0, pytest.approx(expected))]
         assert run.status == "FINISHED"
 
+    def test_is_not_what_a_callback_computes_on_the_training_data(self, runs):
+        class Scoring:
+            def setup(self, estimator, context): ...
+
+            def teardown(self, estimator, context): ...
+
+            def on_fit_task_begin(self, estimator, context): ...
+
+            def on_fit_task_end(self, estimator, context, *, X=None, y=None):
+                estimator.score(X, y)
+
+        clf = HillClimbPerceptron(max_iter=5).set_callbacks(Scoring()).fit(X, y)
+        assert "test_score" not in runs()[0].metrics
+        clf.score(X[:20], y[:20])
+        assert "test_score" in runs()[0].metrics
+
+    def test_is_not_logged_when_tracking_is_off(self, runs):
+        clf = HillClimbPerceptron(max_iter=5).fit(X, y)
+        with skperceptron.config_context(tracking=False):
+            clf.score(X[:20], y[:20])
+        assert "test_score" not in runs()[0].metrics
+
     def test_does_not_move_the_end_of_the_run(self, runs):
         clf = HillClimbPerceptron(max_iter=10).fit(X, y)
         end_time = runs()[0].end_time
@@ -214,6 +236,19 @@ class TestPartialFit:
         assert [run.run_id for run in runs()] == [first, second, third]
 
 
+def test_scalar_sample_weight(runs):
+    clf = HillClimbPerceptron(max_iter=20).fit(X, y, sample_weight=2.0)
+    assert runs()[0].latest("training_score") == pytest.approx(clf.score(X, y))
+
+
+def test_partial_fits_cost_the_same_however_many_there_were(runs, monkeypatch):
+    monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", 3600)
+    clf = HillClimbPerceptron(max_iter=1)
+    for call in range(300):
+        clf.partial_fit(X + call, y, classes=[0, 1, 2])
+    assert len(clf._tracked_run._training_samples) == _run._KNOWN_CHUNKS
+
+
 class TestFailedFit:
     def test_ends_as_failed_with_the_error(self, runs):
         clf = BackpropMLP(activation="identity", solver="sgd", learning_rate_init=1e200)
@@ -233,6 +268,16 @@ class TestFailedFit:
         (run,) = runs()
         assert run.status == "FAILED"
         assert run.tags["error"].startswith("ValueError")
+
+    def test_partial_fit_after_a_failed_one_finishes_the_run(self, runs, monkeypatch):
+        monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", -1)
+        clf = BackpropMLP(activation="identity", solver="sgd")
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+        clf._solver.velocity[:] = np.inf
+        with pytest.raises(ValueError, match="non-finite"):
+            clf.partial_fit(X, y)
+        clf.partial_fit(X, y)
+        assert [run.status for run in runs()] == ["FINISHED"]
 
     def test_keeps_the_curve_up_to_the_failure(self, runs):
         class Failing:

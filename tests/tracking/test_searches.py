@@ -68,13 +68,11 @@ def test_switch_holds_in_workers(backend, runs):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_process_wide_switch_holds_in_workers(backend, runs):
+def test_process_wide_switch_holds_in_workers(backend, runs, monkeypatch):
+    monkeypatch.setattr(skperceptron._config, "_process_wide", {})
     skperceptron.set_config(tracking=False)
-    try:
-        with parallel_config(backend=backend):
-            make_search(n_jobs=2).fit(X, y)
-    finally:
-        skperceptron.set_config(tracking=True)
+    with parallel_config(backend=backend):
+        make_search(n_jobs=2).fit(X, y)
     assert runs() == []
 
 

@@ -6,10 +6,11 @@ from contextlib import closing
 
 import mlflow
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning
+from skperceptron.tracking import TrackingWarning, _run
 
 X, y = load_iris(return_X_y=True)
 
@@ -97,3 +98,46 @@ def test_infinite_and_undefined_metrics_are_stored(runs):
     (run,) = runs()
     assert run.status == "FINISHED"
     assert len(run.metrics["objective"]) == 6
+
+
+@pytest.mark.parametrize("value", ["maybe", "2"])
+def test_switch_that_is_not_understood_is_a_warning(value, runs, monkeypatch):
+    monkeypatch.setenv("SKPERCEPTRON_TRACKING", value)
+    with pytest.warns(TrackingWarning, match="SKPERCEPTRON_TRACKING must be one of"):
+        clone(HillClimbPerceptron(max_iter=5)).fit(X, y)
+    assert runs() == []
+
+
+def test_user_without_a_name_is_left_out(runs, monkeypatch):
+    def nameless():
+        raise OSError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    HillClimbPerceptron(max_iter=5).fit(X, y)
+    assert runs()[0].status == "FINISHED"
+
+
+def test_run_that_could_not_be_completed_is_marked_as_failed(runs, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+    with pytest.warns(TrackingWarning, match="disk full"):
+        HillClimbPerceptron(max_iter=5).fit(X, y)
+    assert [run.status for run in runs()] == ["FAILED"]
+
+
+def test_what_a_partial_fit_could_not_deliver_comes_with_the_next(runs, monkeypatch):
+    monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", -1)
+    clf = HillClimbPerceptron(max_iter=100).partial_fit(X, y, classes=[0, 1, 2])
+
+    def refuse(*args, **kwargs):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+        with pytest.warns(TrackingWarning, match="disk full"):
+            clf.partial_fit(X, y)
+    clf.partial_fit(X, y)
+    steps = [step for step, _ in runs()[0].metrics["objective"]]
+    assert steps == [0, 1, 2, 3]
