@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, xlogy
+from scipy.special import xlogy
 
 Array = NDArray[np.floating]
 
@@ -80,7 +80,13 @@ def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> 
         signed = np.where(y == 1, z[:, 0], -z[:, 0])
         ll = -np.logaddexp(0, -signed)
     else:
-        ll = z[np.arange(len(y)), y] - logsumexp(z, axis=1)
+        largest = z.max(axis=1)
+        own = z[np.arange(len(y)), y] - largest
+        shares = np.exp(z - largest[:, np.newaxis])
+        shares[np.arange(len(y)), y] = 0
+        others = shares.sum(axis=1)
+        # log1p keeps what the others leave of a probability that is close to 1.
+        ll = own - np.where(own == 0, np.log1p(others), np.log(np.exp(own) + others))
     return float(np.average(ll, weights=sample_weight))
 
 

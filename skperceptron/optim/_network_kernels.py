@@ -40,6 +40,8 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _SMALLEST, _LARGEST = -708.0, 709.0
+# Below it, three terms of the series of log(1 + x) are as good as the function.
+_TINY = 1e-5
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
@@ -168,42 +170,40 @@ def log_likelihood(z, y, weight, scratch, bits):  # type: ignore[no-untyped-def]
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
-    scratch : ndarray of float64 of shape (4, n_samples)
+    scratch : ndarray of float64 of shape (5, n_samples)
     bits : ndarray of int64 of shape (n_samples,)
         Scratch memory.
 
     Returns
     -------
     float
-        NaN when a sum is not finite.
     """
     shifted, exponential = scratch[0], scratch[1]
-    largest, totals = scratch[2], scratch[3]
+    largest, own, others = scratch[2], scratch[3], scratch[4]
     n_outputs, n = z.shape
-    own = 0.0
     if n_outputs == 1:
-        # log p = min(s, 0) - log(1 + exp(-|s|)), s the sum in favour of the label.
+        # Two outputs, one of them always 0.
         for j in range(n):
-            s = z[0, j] if y[j] == 1 else -z[0, j]
-            w = 1.0 if weight.size == 0 else weight[j]
-            own += w * min(s, 0.0)
-            shifted[j] = -abs(s)
-        exp_row(shifted, totals, bits)
+            largest[j] = z[0, j] if y[j] == 1 else -z[0, j]  # in favour of the label
+            shifted[j] = -abs(largest[j])
+        exp_row(shifted, exponential, bits)
         for j in range(n):
-            totals[j] += 1.0
+            right = largest[j] >= 0
+            others[j] = exponential[j] if right else 1.0
+            own[j] = 1.0 if right else exponential[j]
+            shifted[j] = 0.0 if right else largest[j]
     else:
         largest[:] = z[0]
         for k in range(1, n_outputs):
             _keep_larger(z[k], largest)
-        totals[:] = 0.0
+        others[:] = 0.0
         for k in range(n_outputs):
             _subtract(z[k], largest, shifted)
             exp_row(shifted, exponential, bits)
-            _add(exponential, totals)
+            _add_unless(exponential, y, k, others, own)
         for j in range(n):
-            w = 1.0 if weight.size == 0 else weight[j]
-            own += w * (z[y[j], j] - largest[j])
-    return own - _sum_of_logs(totals, weight)
+            shifted[j] = z[y[j], j] - largest[j]
+    return _sum_of_log_shares(shifted, own, others, weight)
 
 
 # A function of its own for each of these loops: the compiler then vectorises it.
@@ -220,27 +220,37 @@ def _subtract(x, y, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add(x, total):  # type: ignore[no-untyped-def]
+def _add_unless(x, y, k, others, own):  # type: ignore[no-untyped-def]
     for j in range(x.size):
-        total[j] += x[j]
+        is_own = y[j] == k
+        others[j] += 0.0 if is_own else x[j]
+        own[j] = x[j] if is_own else own[j]
 
 
 @njit(cache=True, nogil=True)
-def _sum_of_logs(totals, weight):  # type: ignore[no-untyped-def]
+def _sum_of_log_shares(log_own, own, others, weight):  # type: ignore[no-untyped-def]
+    """Sum of ``log(own / (own + others))``, precise also where `others` is tiny.
+
+    `own` is ``exp(log_own)``; the larger of it and the largest part of `others` is 1.
+    """
     result = 0.0
-    if weight.size:
-        for j in range(totals.size):
-            result += weight[j] * math.log(totals[j])
-        return result
-    # One logarithm for a product of many: it is far from overflowing, as each factor is
-    # between 1 and the number of classes.
+    # One logarithm for a product of many: each factor is between 1 and the number of
+    # classes.
     product = 1.0
-    for j in range(totals.size):
-        product *= totals[j]
-        if product > 1e200:
-            result += math.log(product)
-            product = 1.0
-    return result + math.log(product)
+    for j in range(own.size):
+        if weight.size:
+            right = log_own[j] == 0
+            log = math.log1p(others[j]) if right else math.log(own[j] + others[j])
+            result += weight[j] * (log_own[j] - log)
+        elif log_own[j] == 0 and others[j] < _TINY:
+            result -= others[j] * (1.0 - others[j] * (0.5 - others[j] / 3.0))
+        else:
+            result += log_own[j]
+            product *= own[j] + others[j]
+            if product > 1e200:
+                result -= math.log(product)
+                product = 1.0
+    return result - math.log(product)
 
 
 @njit(cache=True, nogil=True)
@@ -308,7 +318,7 @@ def propagate(  # type: ignore[no-untyped-def]
     s, a : ndarray of shape (n_rows, n_samples)
         Sums and outputs; those of the layers from `first` on are updated.
 
-    scratch : ndarray of float64 of shape (4, n_samples)
+    scratch : ndarray of float64 of shape (5, n_samples)
     bits : ndarray of int64 of shape (n_samples,)
         Scratch memory.
     """
@@ -402,7 +412,7 @@ def scan_units(  # type: ignore[no-untyped-def]
     step_size, growth, shrinkage, largest_step, state, values
         As in the kernel for threshold units.
 
-    scratch : ndarray of float64 of shape (4, n_samples)
+    scratch : ndarray of float64 of shape (5, n_samples)
     bits : ndarray of int64 of shape (n_samples,)
         Scratch memory.
     """

@@ -94,7 +94,7 @@ class UnitClimb:
         self._sums, self._outputs, self._new_sums, self._new_outputs = (
             np.zeros(shape, params.dtype) for _ in range(4)
         )
-        self._scratch = np.empty((4, len(y)))
+        self._scratch = np.empty((5, len(y)))
         self._bits = np.empty(len(y), dtype=np.int64)
         self.n_accepted = 0
         self.n_evaluations = 1

@@ -7,8 +7,9 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,8 +29,8 @@ DEFAULT_EXPERIMENT_ID = "0"
 # Most metrics and most parameters that MLflow takes in one call.
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
-# How long a server may take to answer the door, in seconds.
-CONNECT_TIMEOUT = 2.0
+# How long a server may take to say that it is there, in seconds.
+ANSWER_TIMEOUT = 2.0
 
 
 def deliver(
@@ -146,12 +147,16 @@ def _alone(tracking_uri: str) -> Iterator[None]:
 
 
 def _knock(uri: str) -> None:
-    """Find out quickly whether a server listens: MLflow would retry for minutes."""
+    """Find out quickly whether a server answers: MLflow would retry for minutes."""
     parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        with socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT):
-            pass
+    if parts.scheme == "http" and parts.hostname:
+        connection = HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_TIMEOUT)
+        with closing(connection):
+            connection.request("GET", f"{parts.path.rstrip('/')}/health")
+            connection.getresponse()  # whatever it says, it is awake
+    elif parts.scheme == "https" and parts.hostname:
+        address = parts.hostname, parts.port or 443
+        socket.create_connection(address, ANSWER_TIMEOUT).close()
 
 
 def _experiment_id(client: MlflowClient, destination: Destination) -> str:

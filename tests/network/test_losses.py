@@ -32,6 +32,14 @@ def test_clipped_loss_of_a_certain_error_is_finite():
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
+def test_log_likelihood_is_precise_for_confident_networks(n_outputs):
+    right = np.array([[50.0]]) if n_outputs == 1 else np.array([[0.0, 50.0]])
+    assert log_likelihood(right, np.array([1])) == pytest.approx(
+        -np.exp(-50), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
 def test_log_likelihood_tells_apart_what_clipping_would_not(n_outputs):
     wrong = np.array([[50.0]]) if n_outputs == 1 else np.array([[50.0, 0.0]])
     label = np.array([0 if n_outputs == 1 else 1])

@@ -132,6 +132,35 @@ def test_candidates_that_overflow_are_rejected():
 
 
 class TestKernels:
+    @pytest.mark.parametrize("n_outputs", [1, 4])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 500.0])
+    def test_log_likelihood_agrees_with_the_vectorised_one(
+        self, n_outputs, weighted, scale
+    ):
+        rng = np.random.default_rng(0)
+        z = scale * rng.normal(size=(N, n_outputs))
+        y = decide(z)  # mostly right, some very wrong
+        y[: N // 4] = rng.integers(max(n_outputs, 2), size=N // 4)
+        weight = rng.uniform(size=N) if weighted else np.empty(0)
+        value = _network_kernels.log_likelihood(
+            np.ascontiguousarray(z.T),
+            y,
+            weight,
+            np.empty((5, N)),
+            np.empty(N, np.int64),
+        )
+        expected = log_likelihood(z, y, weight if weighted else None)
+        total = weight.sum() if weighted else N
+        assert value / total == pytest.approx(expected, rel=1e-13)
+
+    def test_log_likelihood_is_precise_for_confident_networks(self):
+        z, y = np.array([[40.0] * 3, [0.0] * 3]), np.zeros(3, dtype=np.intp)
+        value = _network_kernels.log_likelihood(
+            z, y, np.empty(0), np.empty((5, 3)), np.empty(3, np.int64)
+        )
+        assert value == pytest.approx(-3 * np.exp(-40.0), rel=1e-13)
+
     def test_exp_agrees_with_numpy_over_its_whole_range(self):
         x = np.concatenate([np.linspace(-708, 709, 20_001), [0.0, -1e-300, 1e-9]])
         out = np.empty_like(x)
@@ -148,7 +177,7 @@ class TestKernels:
         z = np.concatenate([np.linspace(-40, 40, 4001), [-800.0, 800.0], [1e-9, -1e-5]])
         out = np.empty_like(z)
         code = _network_kernels.ACTIVATION_CODES[name]
-        scratch, bits = np.empty((4, z.size)), np.empty(z.size, np.int64)
+        scratch, bits = np.empty((5, z.size)), np.empty(z.size, np.int64)
         _network_kernels.activate(code, z, out, scratch, bits)
         assert_allclose(out, ACTIVATIONS[name].function(z), rtol=1e-12, atol=1e-300)
 
