@@ -80,7 +80,8 @@ def main() -> None:
     console.print(as_table(results))
     mlflow_command = Path(sys.executable).with_name("mlflow")
     console.print(
-        "\nLook at these runs, each tuning above its fits: start\n\n"
+        "\nLook at these runs, each tuning above its fits (the page begins with the "
+        'newest 100, "Load more" shows the others): start\n\n'
         f"    {mlflow_command} ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
         f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}/runs",
         soft_wrap=True,

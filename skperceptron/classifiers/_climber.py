@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from skperceptron.optim import Climb
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
-    from skperceptron.classifiers._hill_climb import BaseHillClimb
 
 Array = NDArray[np.floating]
 
@@ -55,7 +54,7 @@ class ClimbTrainer:
 
     def __init__(
         self,
-        estimator: BaseHillClimb,
+        estimator: Any,
         layers: Layers,
         params: Array,
         data: TrainingData,
