@@ -15,7 +15,7 @@ _TILE = 128
 
 
 @njit(cache=True, nogil=True)
-def _count_binary(z, p, sigma, y):  # type: ignore[no-untyped-def]
+def _count_binary(z, p, sigma, y):
     """Count the samples that ``z + sigma * p`` puts on their side of zero."""
     count = 0
     for j in range(z.size):
@@ -24,7 +24,7 @@ def _count_binary(z, p, sigma, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _weigh_binary(z, p, sigma, y, weight):  # type: ignore[no-untyped-def]
+def _weigh_binary(z, p, sigma, y, weight):
     """Add up the weights of the samples that ``z + sigma * p`` puts on their side."""
     total = 0.0
     for j in range(z.size):
@@ -34,7 +34,7 @@ def _weigh_binary(z, p, sigma, y, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _correct_multiclass(z, p, first, sigma, y, weight):  # type: ignore[no-untyped-def]
+def _correct_multiclass(z, p, first, sigma, y, weight):
     """Weight (or number) of the samples whose largest sum is that of their class.
 
     Unit ``first + m`` has the sums ``z[first + m] + sigma * p[m]``, all others have
@@ -69,7 +69,7 @@ def _correct_multiclass(z, p, first, sigma, y, weight):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
-def correct(z, p, first, sigma, y, weight):  # type: ignore[no-untyped-def]
+def correct(z, p, first, sigma, y, weight):
     """Weight (or number) of the samples that threshold units classify correctly."""
     if z.shape[0] == 1:
         if weight.size == 0:
@@ -79,7 +79,7 @@ def correct(z, p, first, sigma, y, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _all_finite(z, p, first, sigma):  # type: ignore[no-untyped-def]
+def _all_finite(z, p, first, sigma):
     for m in range(p.shape[0]):
         for j in range(p.shape[1]):
             if not np.isfinite(z[first + m, j] + sigma * p[m, j]):
@@ -88,7 +88,7 @@ def _all_finite(z, p, first, sigma):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def scan(  # type: ignore[no-untyped-def]
+def scan(
     z,
     p,
     reach,

@@ -45,7 +45,7 @@ _TINY = 1e-5
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def exp_row(x, out, bits):  # type: ignore[no-untyped-def]
+def exp_row(x, out, bits):
     """Compute ``exp(x)`` to the last bit or two, in a form that compilers vectorise.
 
     Parameters
@@ -89,7 +89,7 @@ def exp_row(x, out, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def activate(code, z, out, scratch, bits):  # type: ignore[no-untyped-def]
+def activate(code, z, out, scratch, bits):
     """Apply an activation to a row of sums.
 
     Parameters
@@ -145,7 +145,7 @@ def activate(code, z, out, scratch, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _activate_one(code, z):  # type: ignore[no-untyped-def]
+def _activate_one(code, z):
     if code == 5:  # elu
         return z if z > 0 else math.expm1(z)
     if code == 6:  # softplus
@@ -156,7 +156,7 @@ def _activate_one(code, z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def log_likelihood(z, y, weight, scratch, bits):  # type: ignore[no-untyped-def]
+def log_likelihood(z, y, weight, scratch, bits):
     """Sum of the weighted log-likelihoods of the labels.
 
     Parameters
@@ -208,19 +208,19 @@ def log_likelihood(z, y, weight, scratch, bits):  # type: ignore[no-untyped-def]
 
 # A function of its own for each of these loops: the compiler then vectorises it.
 @njit(cache=True, nogil=True)
-def _keep_larger(x, largest):  # type: ignore[no-untyped-def]
+def _keep_larger(x, largest):
     for j in range(x.size):
         largest[j] = x[j] if x[j] > largest[j] else largest[j]
 
 
 @njit(cache=True, nogil=True)
-def _subtract(x, y, out):  # type: ignore[no-untyped-def]
+def _subtract(x, y, out):
     for j in range(x.size):
         out[j] = x[j] - y[j]
 
 
 @njit(cache=True, nogil=True)
-def _add_unless(x, y, k, others, own):  # type: ignore[no-untyped-def]
+def _add_unless(x, y, k, others, own):
     for j in range(x.size):
         is_own = y[j] == k
         others[j] += 0.0 if is_own else x[j]
@@ -228,7 +228,7 @@ def _add_unless(x, y, k, others, own):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sum_of_log_shares(log_own, own, others, weight):  # type: ignore[no-untyped-def]
+def _sum_of_log_shares(log_own, own, others, weight):
     """Sum of ``log(own / (own + others))``, precise also where `others` is tiny.
 
     `own` is ``exp(log_own)``; the larger of it and the largest part of `others` is 1.
@@ -254,7 +254,7 @@ def _sum_of_log_shares(log_own, own, others, weight):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def count_correct(z, y, weight, scratch):  # type: ignore[no-untyped-def]
+def count_correct(z, y, weight, scratch):
     """Sum of the weights of the samples that an MLP classifies correctly.
 
     For two classes, class 1 where the sum is positive; else the first largest sum.
@@ -281,7 +281,7 @@ def count_correct(z, y, weight, scratch):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def all_finite(z):  # type: ignore[no-untyped-def]
+def all_finite(z):
     """Tell whether no value is NaN or infinite."""
     # Counting, unlike leaving at the first one, is done for many values at a time.
     n_finite = 0
@@ -292,7 +292,7 @@ def all_finite(z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def evaluate(use_accuracy, z, y, weight, scratch, bits):  # type: ignore[no-untyped-def]
+def evaluate(use_accuracy, z, y, weight, scratch, bits):
     """Compute the objective times the total weight; -inf where it overflows."""
     if not all_finite(z):
         return -np.inf
@@ -302,7 +302,7 @@ def evaluate(use_accuracy, z, y, weight, scratch, bits):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def propagate(  # type: ignore[no-untyped-def]
+def propagate(
     first, units, codes, coef_start, bias_start, row_start, params, s, a, scratch, bits
 ):
     """Compute all layers behind the sums of one layer.
@@ -337,7 +337,7 @@ def propagate(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def scan_units(  # type: ignore[no-untyped-def]
+def scan_units(
     X,
     y,
     weight,

@@ -38,7 +38,7 @@ class _Block:
     noise, group_of, added, reach
         As the kernel takes them.
 
-    rng_state : dict or None
+    rng_state : dict
         State of the generator before their noise was drawn.
 
     n_left : int
@@ -49,7 +49,7 @@ class _Block:
     group_of: NDArray[np.intp]
     added: Array
     reach: Array
-    rng_state: Mapping[str, Any] | None
+    rng_state: Mapping[str, Any]
     n_left: int
 
     @property
@@ -66,12 +66,9 @@ class _Block:
             self.group_of[rows],
             self.added[rows],
             self.reach[rows],
-            rng_state=None,
+            rng_state=self.rng_state,
             n_left=size,
         )
-
-
-_NOTHING = _Block(*(np.empty(0),) * 4, rng_state=None, n_left=0)  # type: ignore[arg-type]
 
 
 class ThresholdClimb:
@@ -152,7 +149,7 @@ class ThresholdClimb:
         self._largest_norm = np.sqrt(_squared_row_norms(X).max()) + 1
         self._largest_step = largest_step(params.dtype) if adapt else np.inf
         self._n_planned = n_iter
-        self._block = _NOTHING
+        self._block: _Block | None = None
         self._memory: Array | None = None
         self._most_candidates = _most_candidates(
             X, 1 if self._by_unit else layers.units[-1]
@@ -179,7 +176,7 @@ class ThresholdClimb:
         self.params = self.params.copy()
         done = 0
         while done < n_iter:
-            if self._block.n_left == 0:
+            if self._block is None or self._block.n_left == 0:
                 self._block = self._prepare(max(self._n_planned, n_iter - done))
             size = min(self._block.n_left, n_iter - done)
             self._scan(self._block.take(size), values[done : done + size])
@@ -191,11 +188,10 @@ class ThresholdClimb:
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""
-        if self._block.n_left > 0:
-            assert self._block.rng_state is not None
+        if self._block is not None and self._block.n_left > 0:
             self.rng.bit_generator.state = self._block.rng_state
             self._draw(self._block.n_taken)
-            self._block.n_left = 0
+        self._block = None
 
     def _prepare(self, n_wanted: int) -> _Block:
         if self.n_accepted - self._n_accepted_then > _ACCEPTED_BEFORE_REFRESH:
