@@ -151,13 +151,11 @@ def tune_backprop_mlp(X, y, data, console):
 
     def suggest(trial: optuna.Trial) -> Pipeline:
         classifier = BackpropMLP(
-            hidden_layer_sizes=(trial.suggest_int("hidden_units", 16, 128, log=True),),
-            activation=trial.suggest_categorical(
-                "activation", ["relu", "silu", "tanh"]
-            ),
-            alpha=trial.suggest_float("alpha", 1e-5, 1e1, log=True),
+            hidden_layer_sizes=(trial.suggest_int("hidden_units", 64, 256, log=True),),
+            activation=trial.suggest_categorical("activation", ["relu", "silu"]),
+            alpha=trial.suggest_float("alpha", 1e-2, 1e1, log=True),
             learning_rate_init=trial.suggest_float(
-                "learning_rate_init", 1e-3, 3e-2, log=True
+                "learning_rate_init", 1e-3, 1e-2, log=True
             ),
             max_iter=N_EPOCHS,
             random_state=SEED,
