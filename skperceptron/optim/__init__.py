@@ -1,13 +1,12 @@
 """The two ways of moving a network's parameters: gradients and hill climbing."""
 
 from skperceptron.optim._backprop import minimize_lbfgs, train_epoch
+from skperceptron.optim._climb import Climb
 from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._solvers import SGD, Adam, Solver
 from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
-
-Climb = HillClimb | ThresholdClimb | UnitClimb
 
 __all__ = [
     "SGD",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim._climb import Climb
+
 Array = NDArray[np.floating]
 
 # One-fifth success rule (Rechenberg, 1973) in the form of Kern et al. (2004): the
@@ -23,8 +25,8 @@ def largest_step(dtype: np.dtype) -> float:
     return float(np.sqrt(np.finfo(dtype).max))
 
 
-class HillClimb:
-    """A climb that can be continued.
+class HillClimb(Climb):
+    """A climb on any objective.
 
     One iteration draws a candidate ``params + step_size * noise`` with standard normal
     noise and keeps it when its objective is **not worse** than the current one.
@@ -55,20 +57,6 @@ class HillClimb:
     groups : list of ndarray of int or None, default=None
         Move only the parameters of one random group at a time. Each group has its own
         step size.
-
-    Attributes
-    ----------
-    params : ndarray of shape (n_params,)
-        Current parameters.
-
-    value : float
-        Their objective.
-
-    step_size : ndarray of shape (n_groups,) or (1,)
-        Current step size.
-
-    n_accepted, n_evaluations : int
-        Candidates kept, and evaluations of the objective, the start's included.
     """
 
     def __init__(
@@ -91,25 +79,10 @@ class HillClimb:
         n_steps = 1 if groups is None else len(groups)
         self.step_size = np.array(np.broadcast_to(step_size, n_steps), dtype=float)
         self.value = objective(params)
-        self.n_accepted = 0
-        self.n_evaluations = 1
 
-    def run(self, n_iter: int) -> NDArray[np.float64]:
-        """Climb on.
-
-        Parameters
-        ----------
-        n_iter : int
-            Iterations to make.
-
-        Returns
-        -------
-        ndarray of shape (n_iter,)
-            The current objective after each iteration.
-        """
-        values = np.empty(n_iter)
+    def _advance(self, values: NDArray[np.float64]) -> None:
         largest = largest_step(self.params.dtype)
-        for i in range(n_iter):
+        for i in range(len(values)):
             # A candidate that overflows is one of the worse ones.
             with np.errstate(over="ignore", invalid="ignore"):
                 candidate, group = self._mutate()
@@ -123,11 +96,6 @@ class HillClimb:
                 factor = GROWTH if accepted else SHRINKAGE
                 self.step_size[group] = min(factor * self.step_size[group], largest)
             values[i] = self.value
-        self.n_evaluations += n_iter
-        return values
-
-    def rewind(self) -> None:
-        """Do nothing: it draws the noise of one candidate at a time."""
 
     def _mutate(self) -> tuple[Array, int | None]:
         n_params, dtype = self.params.size, self.params.dtype

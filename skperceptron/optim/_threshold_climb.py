@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
+from skperceptron.optim._climb import Climb
 from skperceptron.optim._hill_climb import GROWTH, SHRINKAGE, largest_step
 
 Array = NDArray[np.floating]
@@ -71,7 +72,7 @@ class _Block:
         )
 
 
-class ThresholdClimb:
+class ThresholdClimb(Climb):
     """`HillClimb` on the accuracy of a single layer of threshold units.
 
     It finds what `HillClimb` finds with the same random numbers, sooner: the sums of
@@ -102,11 +103,6 @@ class ThresholdClimb:
 
     step_size, rng, adapt, share, groups
         As in `HillClimb`; `groups` are those of ``layers.unit_groups()``.
-
-    Attributes
-    ----------
-    params, value, step_size, n_accepted, n_evaluations
-        As in `HillClimb`.
     """
 
     def __init__(
@@ -154,25 +150,11 @@ class ThresholdClimb:
         self._most_candidates = _most_candidates(
             X, 1 if self._by_unit else layers.units[-1]
         )
-        self.n_accepted = 0
-        self.n_evaluations = 1
         self._refresh()
         self.value = self._n_correct / self._total
 
-    def run(self, n_iter: int) -> NDArray[np.float64]:
-        """Climb on.
-
-        Parameters
-        ----------
-        n_iter : int
-            Iterations to make.
-
-        Returns
-        -------
-        ndarray of shape (n_iter,)
-            The current objective after each iteration.
-        """
-        values = np.empty(n_iter)
+    def _advance(self, values: NDArray[np.float64]) -> None:
+        n_iter = len(values)
         self.params = self.params.copy()
         done = 0
         while done < n_iter:
@@ -183,8 +165,7 @@ class ThresholdClimb:
             done += size
             self._n_planned -= size
         self.value = self._n_correct / self._total
-        self.n_evaluations += n_iter
-        return values / self._total
+        values /= self._total
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
+from skperceptron.optim._climb import Climb
 from skperceptron.optim._hill_climb import GROWTH, SHRINKAGE, largest_step
 
 Array = NDArray[np.floating]
@@ -16,7 +17,7 @@ _CANDIDATES_PER_CALL = 256
 _ACCEPTED_BEFORE_REFRESH = 64
 
 
-class UnitClimb:
+class UnitClimb(Climb):
     """`HillClimb` with ``groups=layers.unit_groups()`` on a built-in objective.
 
     It finds what `HillClimb` finds with the same random numbers, up to rounding, at a
@@ -45,11 +46,6 @@ class UnitClimb:
         What is maximised (the log loss is negated).
 
     step_size, rng, adapt
-        As in `HillClimb`.
-
-    Attributes
-    ----------
-    params, value, step_size, n_accepted, n_evaluations
         As in `HillClimb`.
     """
 
@@ -96,35 +92,16 @@ class UnitClimb:
         )
         self._scratch = np.empty((5, len(y)))
         self._bits = np.empty(len(y), dtype=np.int64)
-        self.n_accepted = 0
-        self.n_evaluations = 1
         self._raw_value = -np.inf
         self._refresh()
         self.value = self._raw_value / self._total
 
-    def run(self, n_iter: int) -> NDArray[np.float64]:
-        """Climb on.
-
-        Parameters
-        ----------
-        n_iter : int
-            Iterations to make.
-
-        Returns
-        -------
-        ndarray of shape (n_iter,)
-            The current objective after each iteration.
-        """
-        values = np.empty(n_iter)
+    def _advance(self, values: NDArray[np.float64]) -> None:
         self.params = self.params.copy()
-        for start in range(0, n_iter, _CANDIDATES_PER_CALL):
+        for start in range(0, len(values), _CANDIDATES_PER_CALL):
             self._scan(values[start : start + _CANDIDATES_PER_CALL])
         self.value = self._raw_value / self._total
-        self.n_evaluations += n_iter
-        return values / self._total
-
-    def rewind(self) -> None:
-        """Do nothing: it draws no more noise than it uses."""
+        values /= self._total
 
     def _scan(self, values: NDArray[np.float64]) -> None:
         from skperceptron.optim import _network_kernels

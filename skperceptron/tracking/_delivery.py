@@ -19,7 +19,7 @@ from skperceptron.tracking._record import RunRecord
 
 try:
     import fcntl
-except ImportError:  # not on Windows
+except ImportError:  # on Windows, where mypy does not look
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:

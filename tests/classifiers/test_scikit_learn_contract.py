@@ -15,7 +15,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris, make_blobs
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - by its import
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingRandomSearchCV,
@@ -257,6 +257,30 @@ def test_works_in_an_optuna_search(cls, enable_pruning, iris, untracked):
     if enable_pruning:
         reported = [len(trial.intermediate_values) for trial in search.trials_]
         assert max(reported) == 15
+
+
+def test_an_optuna_search_prunes_what_does_not_learn(iris, untracked):
+    import optuna
+    from optuna_integration import OptunaSearchCV
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "`optuna.terminator`", FutureWarning)
+        rates = optuna.distributions.FloatDistribution(1e-6, 1e-1, log=True)
+        search = OptunaSearchCV(
+            BackpropMLP(random_state=0),
+            {"learning_rate_init": rates},
+            cv=3,
+            enable_pruning=True,
+            max_iter=15,
+            n_trials=15,
+            random_state=0,
+            error_score="raise",
+        ).fit(*iris)
+    pruned = [t for t in search.trials_ if t.state == optuna.trial.TrialState.PRUNED]
+    assert pruned
+    assert all(len(trial.intermediate_values) < 15 for trial in pruned)
+    assert search.best_score_ > 0.9
 
 
 @every_classifier

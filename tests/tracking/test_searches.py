@@ -5,7 +5,7 @@ import pytest
 from joblib import parallel_config
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - by its import
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingRandomSearchCV,
