@@ -257,15 +257,17 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _encode(
         self, labels: NDArray, *, fresh: bool, incremental: bool
     ) -> NDArray[np.intp]:
-        check_classification_targets(labels)
         kind = type_of_target(labels)
+        # Two labels can only be classes. The checks of all others take time.
+        if kind != "binary":
+            check_classification_targets(labels)
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "Multioutput target data is not supported: y has several columns of "
                 "class labels. Wrap the classifier in "
                 "sklearn.multioutput.MultiOutputClassifier."
             )
-        classes = unique_labels(labels)
+        classes = np.unique(labels) if kind == "binary" else unique_labels(labels)
         if fresh and not incremental:
             self.classes_ = classes
         else:

@@ -54,6 +54,11 @@ def has_begun(estimator: Any) -> bool:
     return hasattr(estimator, "_callback_fit_ctx")
 
 
+def has_listeners(context: CallbackContext) -> bool:
+    """Tell whether any callback follows the fit."""
+    return bool(context._callbacks)
+
+
 def run_step(
     estimator: Any,
     context: CallbackContext,

@@ -3,48 +3,123 @@
 from __future__ import annotations
 
 import math
+import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
 
-from skperceptron.classifiers._objectives import check_first_value, make_objective
-from skperceptron.network import Layers
-from skperceptron.optim import Climb
+from skperceptron.classifiers._objectives import (
+    Objective,
+    check_first_value,
+    make_objective,
+)
+from skperceptron.network import Layers, initialize
+from skperceptron.optim import Climb, Mutation, Streams
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
+Rows = NDArray[np.intp] | slice
 
 # A fit reports to its callbacks about this often: each report costs some microseconds,
 # an iteration may cost less.
 REPORTS_PER_FIT = 100
+# A fit that is slow reports more often: about once in so many seconds.
+SECONDS_PER_REPORT = 1.0
+# A fit that nobody listens to still stops now and then: for the user who interrupts it.
+SECONDS_PER_STEP = 0.05
+
+
+class Attempt:
+    """One climb, its curve, and what it is worth on held-out data.
+
+    Parameters
+    ----------
+    climb : Climb
+        The climb.
+
+    streams : Streams
+        Its random numbers.
+
+    curve : ndarray of shape (n_iter + 1,)
+        Objective after each iteration so far, the start included.
+
+    validate : callable or None
+        Objective on the held-out data, with early stopping.
+    """
+
+    def __init__(
+        self, climb: Climb, streams: Streams, curve: Array, validate: Objective | None
+    ) -> None:
+        self.climb = climb
+        self.streams = streams
+        self.curve = curve
+        self.validate = validate
+        self.best = (climb.params, climb.value)
+        self.best_score = -math.inf
+        self.scores: list[float] = []
+        self.n_without_improvement = 0
+        self.is_done = False
+
+    @property
+    def worth(self) -> float:
+        """What the attempt with the largest one is kept for."""
+        return self.climb.value if self.validate is None else self.best_score
+
+    def advance(self, n_iter: int) -> None:
+        """Climb on, unless early stopping has ended it."""
+        if not self.is_done:
+            self.curve = np.append(self.curve, self.climb.run(n_iter))
+
+    def judge(self, tol: float, n_iter_no_change: float) -> None:
+        """Compare with the best validation score so far; end if it is long ago."""
+        if self.validate is None or self.is_done:
+            return
+        score = float(self.validate(self.climb.params))
+        self.scores.append(score)
+        improved = not score < self.best_score + tol
+        if score > self.best_score:
+            self.best_score = score
+            self.best = (self.climb.params, self.climb.value)
+        self.n_without_improvement = 0 if improved else self.n_without_improvement + 1
+        self.is_done = self.n_without_improvement > n_iter_no_change
 
 
 class ClimbTrainer:
-    """Lets a classifier climb, report by report, and keeps its curves up to date.
+    """Lets a classifier climb, report by report, and keeps its attributes up to date.
+
+    Several attempts climb side by side; at each report the classifier is the one that
+    is best by then.
 
     Parameters
     ----------
     estimator : HillClimbPerceptron or HillClimbMLP
-        The classifier; its curves are updated.
+        The classifier. Its fitted attributes are updated, and read where a climb is
+        continued.
 
     layers : Layers
         Its network.
-
-    params : ndarray of shape (n_params,)
-        Where the climb starts.
 
     data : TrainingData
         What it is trained on.
 
     random_state : RandomState
-        Source of the validation split.
+        Source of the seed and of the validation split.
+
+    fresh : bool
+        Whether to start from random weights.
 
     n_iter : int
         Iterations to make in all.
+
+    n_restarts : int
+        Attempts beyond the first.
 
     Raises
     ------
@@ -56,127 +131,208 @@ class ClimbTrainer:
         self,
         estimator: Any,
         layers: Layers,
-        params: Array,
         data: TrainingData,
         random_state: np.random.RandomState,
         *,
+        fresh: bool,
         n_iter: int,
+        n_restarts: int,
     ) -> None:
         self.estimator = estimator
         self.layers = layers
         self.remaining = n_iter
-        self.chunk = iterations_per_report(estimator.max_iter)
-        training, validation = self._split(data, random_state)
-        self._validate = (
-            None
-            if validation is None
-            else make_objective(estimator, layers, data, validation)
-        )
-        self._climb = self._start(params, data, training)
-        if self._validate is not None:
-            check_first_value(self._validate(params), estimator.objective)
-        self._best = (params, self._climb.value)
-        self._no_improvement_count = 0
-
-    @property
-    def n_reports(self) -> int:
-        """Number of steps to come."""
-        return math.ceil(self.remaining / self.chunk) if self.remaining else 0
+        self.is_observed = True
+        self._done = 0
+        self._chunk = iterations_per_report(estimator.max_iter)
+        starts = self._find_starts(data, random_state, fresh=fresh, n=1 + n_restarts)
+        training, validate = self._split(data, random_state)
+        self.attempts = [
+            self._attempt(start, streams, data, training, validate)
+            for streams, start in starts
+        ]
+        self._n_evaluations = 0 if fresh else estimator.n_evaluations_
+        self._n_accepted = 0 if fresh else estimator.n_accepted_
+        if not fresh:
+            self.attempts[0].curve = estimator.objective_curve_
+        self._step = self._iterations_per_step()
+        self._update()
 
     def start_curves(self) -> None:
-        """Begin the curves of a new fit with the value at the start."""
-        est = self.estimator
-        est.n_iter_ = est.n_accepted_ = est.n_evaluations_ = 0
-        est.objective_ = self._climb.value
-        est.objective_curve_ = np.array([self._climb.value])
-        est.validation_scores_ = None if self._validate is None else []
-        est.best_validation_score_ = None if self._validate is None else -math.inf
+        """Forget what was before."""
+        self._n_evaluations = self._n_accepted = 0
+        for attempt in self.attempts:
+            attempt.curve = np.array([attempt.climb.value])
+        self._update()
 
-    def step(self) -> bool:
+    @property
+    def n_steps(self) -> int:
+        """Number of steps to come."""
+        whole, rest = divmod(self.remaining, self._chunk)
+        return whole * math.ceil(self._chunk / self._step) + math.ceil(
+            rest / self._step
+        )
+
+    def parallel(self) -> Parallel:
+        """Prepare to let the attempts climb at the same time."""
+        # In threads: a climb changes its attempt, and compiled code runs beside others.
+        return Parallel(n_jobs=self.estimator.n_jobs, require="sharedmem")
+
+    def limit_threads(self) -> AbstractContextManager[Any]:
+        """Let each of several attempts use one thread.
+
+        Whatever `n_jobs` is, so that it has no influence on rounding.
+        """
+        if len(self.attempts) == 1:
+            return nullcontext()
+        return threadpool_limits(1, user_api="blas")
+
+    def step(self, parallel: Parallel) -> bool:
         """Climb until the next report.
 
         Returns
         -------
         bool
-            Whether early stopping ends the climb.
+            Whether the climb has come to its end.
         """
-        est, climb = self.estimator, self._climb
-        n_iter = min(self.chunk, self.remaining)
-        n_accepted, n_evaluations = climb.n_accepted, climb.n_evaluations
-        values = climb.run(n_iter)
+        est = self.estimator
+        n_iter = min(self._step, self.remaining)
+        if self.is_observed:
+            n_iter = min(n_iter, self._chunk - self._done % self._chunk)
+        started = time.perf_counter()
+        if len(self.attempts) == 1:
+            self.attempts[0].advance(n_iter)
+        else:
+            parallel(delayed(a.advance)(n_iter) for a in self.attempts)
+        self._done += n_iter
         self.remaining -= n_iter
-        est._set_weights(self.layers, climb.params)
-        est._step_size = climb.step_size.copy()
-        est.n_iter_ += n_iter
-        est.n_accepted_ += climb.n_accepted - n_accepted
-        est.n_evaluations_ += climb.n_evaluations - n_evaluations
-        est.objective_ = climb.value
-        est.objective_curve_ = np.append(est.objective_curve_, values)
+        if self._done % self._chunk == 0 or self.remaining == 0:
+            for attempt in self.attempts:
+                attempt.judge(est.tol, est.n_iter_no_change)
+        if not self.is_observed and time.perf_counter() - started < SECONDS_PER_STEP:
+            self._step *= 2
+        self._update()
         if est.verbose:
-            print(f"Iteration {est.n_iter_}, objective = {climb.value:.8f}")
-        return self._validate is not None and self._judge()
+            self._print()
+        return self.remaining == 0 or all(a.is_done for a in self.attempts)
 
     def finish(self) -> None:
         """End the climb; with early stopping, return to what validated best."""
-        self._climb.rewind()
-        if self._validate is not None:
-            params, self.estimator.objective_ = self._best
+        for attempt in self.attempts:
+            attempt.climb.rewind()
+        leader = self._leader
+        if leader.validate is not None:
+            params, self.estimator.objective_ = leader.best
             self.estimator._set_weights(self.layers, params)
+
+    @property
+    def _leader(self) -> Attempt:
+        return max(self.attempts, key=lambda attempt: attempt.worth)
+
+    def _find_starts(
+        self,
+        data: TrainingData,
+        random_state: np.random.RandomState,
+        *,
+        fresh: bool,
+        n: int,
+    ) -> list[tuple[Streams, Array]]:
+        est, layers = self.estimator, self.layers
+        if not fresh:
+            return [(est._streams, layers.pack(*est._get_weights()))]
+        first = Streams.from_seed(random_state.randint(np.iinfo(np.int32).max))
+        return [
+            (streams, initialize(layers, est.init, streams.noise, data.X.dtype))
+            for streams in [first, *first.spawn(n - 1)]
+        ]
 
     def _split(
         self, data: TrainingData, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.intp] | slice, NDArray[np.intp] | None]:
-        if not self.estimator.early_stopping:
+    ) -> tuple[Rows, Objective | None]:
+        est = self.estimator
+        if not est.early_stopping:
             return slice(None), None
         training, validation = train_test_split(
             np.arange(len(data.y)),
             random_state=random_state,
-            test_size=self.estimator.validation_fraction,
+            test_size=est.validation_fraction,
             stratify=data.y,
         )
-        return training, validation
+        return training, make_objective(est, self.layers, data, validation)
 
-    def _start(
-        self, params: Array, data: TrainingData, rows: NDArray[np.intp] | slice
-    ) -> Climb:
-        est = self.estimator
-        groups = self.layers.unit_groups() if est.mutation == "unit" else None
+    def _attempt(
+        self,
+        start: Array,
+        streams: Streams,
+        data: TrainingData,
+        rows: Rows,
+        validate: Objective | None,
+    ) -> Attempt:
+        est, layers = self.estimator, self.layers
+        mutation = Mutation(
+            streams,
+            layers.n_params,
+            start.dtype,
+            share=None if isinstance(est.mutation, str) else float(est.mutation),
+            groups=layers.unit_groups() if est.mutation == "unit" else None,
+        )
         adapt = est.step_schedule == "one_fifth"
         step_size = est.step_size
-        n_steps = 1 if groups is None else len(groups)
-        if adapt and np.size(est._step_size) == n_steps:
+        goes_on = streams is getattr(est, "_streams", None)
+        if adapt and goes_on and len(est._step_size) == len(mutation.groups):
             step_size = est._step_size
         climb = est._make_climb(
-            params,
-            self.layers,
+            start,
+            mutation,
+            layers,
             data,
             rows,
             n_iter=self.remaining,
-            steps={"step_size": step_size, "rng": est._rng, "adapt": adapt},
-            mutation={
-                "share": None if isinstance(est.mutation, str) else float(est.mutation),
-                "groups": groups,
-            },
+            step_size=step_size,
+            adapt=adapt,
         )
         check_first_value(climb.value, est.objective)
-        return climb
+        if validate is not None:
+            check_first_value(validate(start), est.objective)
+        return Attempt(climb, streams, np.array([climb.value]), validate)
 
-    def _judge(self) -> bool:
-        """Compare with the best validation score so far; tell whether to stop."""
+    def _iterations_per_step(self) -> int:
+        """Choose how often to report, by the time that one evaluation takes."""
+        seconds = self._chunk * _seconds(self.attempts[0].climb) * len(self.attempts)
+        n_reports = min(max(1, math.ceil(seconds / SECONDS_PER_REPORT)), self._chunk)
+        return math.ceil(self._chunk / n_reports)
+
+    def _update(self) -> None:
+        """Write the leader to the fitted attributes."""
+        est, leader = self.estimator, self._leader
+        climb = leader.climb
+        est._set_weights(self.layers, climb.params)
+        est._streams = leader.streams
+        est._step_size = climb.step_size.copy()
+        est.objective_ = climb.value
+        est.objective_curve_ = leader.curve
+        est.n_iter_ = len(leader.curve) - 1
+        est.n_accepted_ = self._n_accepted + climb.n_accepted
+        est.n_evaluations_ = self._n_evaluations + sum(
+            attempt.climb.n_evaluations for attempt in self.attempts
+        )
+        validates = leader.validate is not None
+        est.validation_scores_ = leader.scores if validates else None
+        est.best_validation_score_ = leader.best_score if validates else None
+
+    def _print(self) -> None:
         est = self.estimator
-        assert self._validate is not None
-        score = float(self._validate(self._climb.params))
-        est.validation_scores_.append(score)
-        if est.verbose:
-            print(f"Validation score: {score:f}")
-        improved = not score < est.best_validation_score_ + est.tol
-        if score > est.best_validation_score_:
-            est.best_validation_score_ = score
-            self._best = (self._climb.params, self._climb.value)
-        self._no_improvement_count = 0 if improved else self._no_improvement_count + 1
-        return self._no_improvement_count > est.n_iter_no_change
+        print(f"Iteration {est.n_iter_}, objective = {est.objective_:.8f}")
+        if est.validation_scores_:
+            print(f"Validation score: {est.validation_scores_[-1]:f}")
 
 
 def iterations_per_report(max_iter: int) -> int:
     """Count the iterations between two reports, and of one call of `partial_fit`."""
-    return math.ceil(max_iter / REPORTS_PER_FIT)
+    return max(1, math.ceil(max_iter / REPORTS_PER_FIT))
+
+
+def _seconds(climb: Climb) -> float:
+    """Measure one evaluation of the objective."""
+    started = time.perf_counter()
+    climb.evaluate()
+    return time.perf_counter() - started

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
-from skperceptron.classifiers._callbacks import run_steps
+from skperceptron.classifiers._callbacks import has_listeners, run_steps
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.classifiers._objectives import (
@@ -23,8 +23,15 @@ from skperceptron.classifiers._objectives import (
     make_objective,
     objective_weight,
 )
-from skperceptron.network import ACTIVATIONS, Layers, initialize
-from skperceptron.optim import Climb, HillClimb, ThresholdClimb, UnitClimb
+from skperceptron.network import ACTIVATIONS, Layers
+from skperceptron.optim import (
+    Climb,
+    ForwardClimb,
+    HillClimb,
+    Mutation,
+    ThresholdClimb,
+    UnitClimb,
+)
 
 Array = NDArray[np.floating]
 
@@ -38,6 +45,8 @@ class BaseHillClimb(BaseNetworkClassifier):
         "step_schedule": [StrOptions({"constant", "one_fifth"})],
         "mutation": [StrOptions({"all", "unit"}), Interval(Real, 0, 1, closed="right")],
         "init": [StrOptions({"uniform", "glorot", "normal"})],
+        "n_restarts": [Interval(Integral, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
     }
 
     @abstractmethod
@@ -48,64 +57,58 @@ class BaseHillClimb(BaseNetworkClassifier):
         n_classes = len(self.classes_)
         n_outputs = 1 if n_classes == 2 else n_classes
         layers = self._network(data.X.shape[1], n_outputs, fresh=fresh)
-        random_state = check_random_state(self.random_state)
-        if fresh:
-            seed = random_state.randint(np.iinfo(np.int32).max)
-            self._rng = np.random.default_rng(seed)
-            self._step_size = np.array([self.step_size])
-            params = initialize(layers, self.init, self._rng, data.X.dtype)
-        else:
-            params = layers.pack(*self._get_weights())
-        self._set_weights(layers, params)
+        per_call = iterations_per_report(self.max_iter)
         trainer = ClimbTrainer(
             self,
             layers,
-            params,
             data,
-            random_state,
-            n_iter=(
-                iterations_per_report(self.max_iter) if incremental else self.max_iter
-            ),
+            check_random_state(self.random_state),
+            fresh=fresh,
+            n_iter=min(per_call, self.max_iter) if incremental else self.max_iter,
+            n_restarts=self.n_restarts if fresh and not incremental else 0,
         )
-        if fresh or not incremental:
+        if not incremental:
             trainer.start_curves()
-        self.n_evaluations_ += 1  # of the start
         self._climb(trainer, data.hook_args, incremental=incremental)
 
     def _climb(
         self, trainer: ClimbTrainer, hook_args: dict[str, Any], *, incremental: bool
     ) -> None:
-        context = self._open_fit(trainer.n_reports, incremental)
-        context.call_on_fit_task_begin(estimator=self, **hook_args)
-        run_steps(
-            self,
-            context,
-            trainer.step,
-            "iterations",
-            hook_args,
-            n_steps=trainer.n_reports,
+        context = self._open_fit(trainer.n_steps, incremental)
+        trainer.is_observed = bool(
+            self.verbose or self.early_stopping or has_listeners(context)
         )
+        context.call_on_fit_task_begin(estimator=self, **hook_args)
+        with trainer.limit_threads(), trainer.parallel() as parallel:
+            run_steps(
+                self,
+                context,
+                lambda: trainer.step(parallel),
+                "iterations",
+                hook_args,
+                n_steps=trainer.n_steps,
+            )
         trainer.finish()
         context.call_on_fit_task_end(estimator=self, **hook_args)
 
     def _make_climb(
         self,
         params: Array,
+        mutation: Mutation,
         layers: Layers,
         data: TrainingData,
         rows: NDArray[np.intp] | slice,
         *,
         n_iter: int,
-        steps: dict[str, Any],
-        mutation: dict[str, Any],
+        **steps: Any,
     ) -> Climb:
         """Prepare the climb on these rows of the data.
 
-        `steps` are the parameters of `HillClimb` that concern the step size, `mutation`
-        those that concern what a candidate moves, `n_iter` is what is planned.
+        `steps` are the parameters of `Climb` that concern the step size, `n_iter` is
+        what is planned.
         """
         objective = make_objective(self, layers, data, rows)
-        return HillClimb(params, objective, **steps, **mutation)
+        return HillClimb(params, mutation, objective, **steps)
 
     def _progress(self) -> tuple[int, dict[str, float]]:
         values = {"objective": float(self.objective_curve_[-1])}
@@ -149,6 +152,17 @@ class HillClimbPerceptron(BaseHillClimb):
     init : {"uniform", "glorot", "normal"}, default="glorot"
         Start weights: U[0, 1); uniform with the limits of Glorot and Bengio and biases
         0; or N(0, 1) and biases 0.01.
+
+    n_restarts : int, default=0
+        How many more climbs to make, from other start weights and with other noise. At
+        each report the classifier is the climb that is best by then, on the held-out
+        data with early stopping. Only `fit` begins anew: `partial_fit` and a warm start
+        continue the climb that was kept.
+
+    n_jobs : int or None, default=None
+        Threads in which the climbs run: -1 for one per processor, None for one unless
+        a `joblib.parallel_config` says otherwise. It does not change the result.
+        Objectives written in Python take turns.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
@@ -209,7 +223,8 @@ class HillClimbPerceptron(BaseHillClimb):
         Candidates kept.
 
     n_evaluations_ : int
-        Evaluations of the objective on the training data.
+        Evaluations of the objective on the training data, those of all restarts
+        included.
 
     n_features_in_ : int
         Number of features.
@@ -259,6 +274,8 @@ class HillClimbPerceptron(BaseHillClimb):
         step_schedule: Literal["constant", "one_fifth"] = "constant",
         mutation: Literal["all", "unit"] | float = "unit",
         init: Literal["uniform", "glorot", "normal"] = "glorot",
+        n_restarts: int = 0,
+        n_jobs: int | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -274,6 +291,8 @@ class HillClimbPerceptron(BaseHillClimb):
         self.step_schedule = step_schedule
         self.mutation = mutation
         self.init = init
+        self.n_restarts = n_restarts
+        self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.random_state = random_state
         self.warm_start = warm_start
@@ -297,22 +316,22 @@ class HillClimbPerceptron(BaseHillClimb):
     def _make_climb(
         self,
         params: Array,
+        mutation: Mutation,
         layers: Layers,
         data: TrainingData,
         rows: NDArray[np.intp] | slice,
         **options: Any,
     ) -> Climb:
         if self.objective != "accuracy":
-            return super()._make_climb(params, layers, data, rows, **options)
+            return super()._make_climb(params, mutation, layers, data, rows, **options)
         return ThresholdClimb(
             params,
+            mutation,
+            layers,
             data.X[rows],
             data.y[rows],
             objective_weight(data, rows),
-            layers,
-            n_iter=options["n_iter"],
-            **options["steps"],
-            **options["mutation"],
+            **options,
         )
 
     def _decide(self, z: Array) -> NDArray[np.intp]:
@@ -370,6 +389,17 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     init : {"uniform", "glorot", "normal"}, default="glorot"
         Start weights: U[0, 1); uniform with the limits of Glorot and Bengio and biases
         0; or N(0, 1) and biases 0.01.
+
+    n_restarts : int, default=0
+        How many more climbs to make, from other start weights and with other noise. At
+        each report the classifier is the climb that is best by then, on the held-out
+        data with early stopping. Only `fit` begins anew: `partial_fit` and a warm start
+        continue the climb that was kept.
+
+    n_jobs : int or None, default=None
+        Threads in which the climbs run: -1 for one per processor, None for one unless
+        a `joblib.parallel_config` says otherwise. It does not change the result.
+        Objectives written in Python take turns.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
@@ -439,7 +469,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Candidates kept.
 
     n_evaluations_ : int
-        Evaluations of the objective on the training data.
+        Evaluations of the objective on the training data, those of all restarts
+        included.
 
     n_features_in_ : int
         Number of features.
@@ -495,6 +526,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         step_schedule: Literal["constant", "one_fifth"] = "one_fifth",
         mutation: Literal["all", "unit"] | float = "unit",
         init: Literal["uniform", "glorot", "normal"] = "glorot",
+        n_restarts: int = 0,
+        n_jobs: int | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -512,6 +545,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         self.step_schedule = step_schedule
         self.mutation = mutation
         self.init = init
+        self.n_restarts = n_restarts
+        self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.random_state = random_state
         self.warm_start = warm_start
@@ -529,20 +564,23 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     def _make_climb(
         self,
         params: Array,
+        mutation: Mutation,
         layers: Layers,
         data: TrainingData,
         rows: NDArray[np.intp] | slice,
         **options: Any,
     ) -> Climb:
-        compiled = self.objective in BUILT_IN_OBJECTIVES and self.mutation == "unit"
-        if not compiled or issparse(data.X):
-            return super()._make_climb(params, layers, data, rows, **options)
-        return UnitClimb(
+        is_built_in = self.objective in BUILT_IN_OBJECTIVES
+        if not is_built_in or (issparse(data.X) and not mutation.by_group):
+            return super()._make_climb(params, mutation, layers, data, rows, **options)
+        climb = UnitClimb if mutation.by_group else ForwardClimb
+        return climb(
             params,
+            mutation,
+            layers,
             data.X[rows],
             data.y[rows],
             objective_weight(data, rows),
-            layers,
             str(self.objective),
-            **options["steps"],
+            **options,
         )

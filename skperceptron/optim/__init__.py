@@ -2,8 +2,10 @@
 
 from skperceptron.optim._backprop import minimize_lbfgs, train_epoch
 from skperceptron.optim._climb import Climb
+from skperceptron.optim._forward_climb import ForwardClimb
 from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
+from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._solvers import SGD, Adam, Solver
 from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
@@ -12,9 +14,12 @@ __all__ = [
     "SGD",
     "Adam",
     "Climb",
+    "ForwardClimb",
     "HillClimb",
+    "Mutation",
     "RegularizedLoss",
     "Solver",
+    "Streams",
     "ThresholdClimb",
     "UnitClimb",
     "minimize_lbfgs",

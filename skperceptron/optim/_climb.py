@@ -7,36 +7,74 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim._mutation import Mutation
+
 Array = NDArray[np.floating]
+
+# One-fifth success rule (Rechenberg, 1973) in the form of Kern et al. (2004): the
+# factors balance when one step in five is kept. 1.5 is the factor of Auger (2009).
+GROWTH = 1.5
+SHRINKAGE = GROWTH ** (-1 / 4)
 
 
 class Climb(ABC):
     """A climb that can be continued.
 
+    One iteration draws a candidate ``params + step_size * noise`` with standard normal
+    noise and keeps it when its objective is **not worse** than the current one.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_params,)
+        Where to start. Never written to: an accepted candidate replaces it.
+
+    mutation : Mutation
+        Draws the candidates.
+
+    step_size : float or ndarray of shape (n_groups,)
+        Standard deviation of the noise, or one for each group of parameters that move
+        together.
+
+    adapt : bool, default=False
+        Whether to adapt the step size by the one-fifth success rule, for each group by
+        itself.
+
     Attributes
     ----------
     params : ndarray of shape (n_params,)
-        Current parameters. Never written to what the climb was started with.
+        Current parameters.
 
     value : float
         Their objective.
 
-    step_size : ndarray of shape (n_groups,) or (1,)
+    step_size : ndarray of shape (n_groups,)
         Current step size.
-
-    rng : numpy.random.Generator
-        Source of the noise.
 
     n_accepted, n_evaluations : int
         Candidates kept, and evaluations of the objective, the start's included.
     """
 
-    params: Array
     value: float
-    step_size: NDArray[np.float64]
-    rng: np.random.Generator
     n_accepted: int = 0
     n_evaluations: int = 1
+
+    def __init__(
+        self,
+        params: Array,
+        mutation: Mutation,
+        *,
+        step_size: float | Array,
+        adapt: bool = False,
+    ) -> None:
+        self.params = params
+        self.mutation = mutation
+        self.step_size = np.array(
+            np.broadcast_to(step_size, len(mutation.groups)), dtype=np.float64
+        )
+        # An adapted step may grow so far that its square is still a number: on a
+        # plateau every step is kept, and the next one is larger.
+        largest_step = float(np.sqrt(np.finfo(params.dtype).max))
+        self.rates = (GROWTH, SHRINKAGE, largest_step) if adapt else (1.0, 1.0, np.inf)
 
     def run(self, n_iter: int) -> NDArray[np.float64]:
         """Climb on.
@@ -55,6 +93,10 @@ class Climb(ABC):
         self._advance(values)
         self.n_evaluations += n_iter
         return values
+
+    @abstractmethod
+    def evaluate(self) -> float:
+        """Compute the objective of the current parameters anew."""
 
     @abstractmethod
     def _advance(self, values: NDArray[np.float64]) -> None:

@@ -2,182 +2,115 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._climb import Climb
-from skperceptron.optim._hill_climb import GROWTH, SHRINKAGE, largest_step
+from skperceptron.optim._block_climb import candidates_within
+from skperceptron.optim._mutation import Mutation
+from skperceptron.optim._network_climb import NetworkClimb
 
 Array = NDArray[np.floating]
 
-# Candidates whose noise is drawn together.
-_CANDIDATES_PER_CALL = 256
-# Each kept candidate adds a rounding error to the sums.
-_ACCEPTED_BEFORE_REFRESH = 64
+_CACHE_BYTES = 2**19
 
 
-class UnitClimb(Climb):
-    """`HillClimb` with ``groups=layers.unit_groups()`` on a built-in objective.
+class UnitClimb(NetworkClimb):
+    """A climb with one group for each unit, as ``layers.unit_groups()`` gives them.
 
-    It finds what `HillClimb` finds with the same random numbers, up to rounding, at a
-    fraction of the cost: a candidate changes the sums of one unit, and those of the
-    next layer by a rank-one update. Sums and outputs of all units are kept between
-    candidates, so that nothing else before and beside the unit is computed again.
+    A candidate changes the sums of one unit, and those of the next layer by a rank-one
+    update: sums and outputs of all units are kept between candidates, so that nothing
+    before and beside the unit is computed again. What the noise adds to the sums of the
+    first layer is one matrix product for many candidates. And as the log loss is
+    convex in the sums of the output units, its slope tells for most of those that make
+    it worse that they do, before anything else is computed.
 
-    Parameters
-    ----------
-    params : ndarray of shape (n_params,)
-        Where to start. Not written to.
-
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    layers : Layers
-        The network; one output unit for two classes, else one each.
-
-    objective : {"accuracy", "log_loss"}
-        What is maximised (the log loss is negated).
-
-    step_size, rng, adapt
-        As in `HillClimb`.
+    Parameters are those of `NetworkClimb`.
     """
 
     def __init__(
         self,
         params: Array,
-        X: Array,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
+        mutation: Mutation,
         layers: Layers,
-        objective: str,
-        *,
-        step_size: float | Array,
-        rng: np.random.Generator,
-        adapt: bool = False,
+        *data: Any,
+        **options: Any,
     ) -> None:
-        from skperceptron.optim._network_kernels import ACTIVATION_CODES
+        from skperceptron.optim.kernels._unit_scan import Groups, Memory
 
-        self.params = params
-        self.layers = layers
-        self.rng = rng
-        self.adapt = adapt
-        self._X = np.ascontiguousarray(X)
-        self._y = y
-        self._weight = np.empty(0) if sample_weight is None else sample_weight
-        self._total = len(y) if sample_weight is None else float(sample_weight.sum())
-        self._use_accuracy = objective == "accuracy"
-        self._units = np.array(layers.units)
-        self._codes = np.array(
-            [ACTIVATION_CODES[name] for name in layers.activations], dtype=np.intp
+        super().__init__(params, mutation, layers, *data, **options)
+        groups = mutation.groups
+        self._groups = tuple(
+            Groups(
+                layer_of=np.repeat(np.arange(len(layers.shapes)), layers.units[1:]),
+                start=np.cumsum([0, *map(len, groups)]),
+                position=np.concatenate(groups),
+            )
         )
-        sizes = [fan_in * fan_out for fan_in, fan_out in layers.shapes]
-        self._coef_start = np.cumsum([0, *sizes])[:-1]
-        self._bias_start = layers.n_coefs + np.cumsum([0, *layers.units[1:]])[:-1]
-        self._row_start = np.cumsum([0, *layers.units[1:]])[:-1]
-        n_rows = sum(layers.units[1:])
-        self._layer_of = np.repeat(np.arange(len(sizes)), layers.units[1:])
-        self._unit_of = np.arange(n_rows) - self._row_start[self._layer_of]
-        self._group_sizes = [len(group) for group in layers.unit_groups()]
-        self.step_size = np.array(np.broadcast_to(step_size, n_rows), dtype=np.float64)
-        shape = (n_rows, len(y))
-        self._sums, self._outputs, self._new_sums, self._new_outputs = (
-            np.zeros(shape, params.dtype) for _ in range(4)
+        n_units, n_outputs, n_first = len(groups), layers.units[-1], layers.units[1]
+        n_slopes = 0 if self._use_accuracy else n_outputs
+        self._memory = Memory(
+            sums=self._rows(n_units),
+            outputs=self._rows(n_units - n_outputs),
+            slope=self._rows(n_slopes),
+            row=self._rows(2),
+            new_sums=self._rows(n_units - n_first),
+            new_outputs=self._rows(max(n_units - n_first - n_outputs, 0)),
         )
-        self._scratch = np.empty((5, len(y)))
-        self._bits = np.empty(len(y), dtype=np.int64)
-        self._raw_value = -np.inf
-        self._refresh()
-        self.value = self._raw_value / self._total
+        self._slope_is_exact = False
+        self.evaluate()
 
-    def _advance(self, values: NDArray[np.float64]) -> None:
-        self.params = self.params.copy()
-        for start in range(0, len(values), _CANDIDATES_PER_CALL):
-            self._scan(values[start : start + _CANDIDATES_PER_CALL])
-        self.value = self._raw_value / self._total
-        values /= self._total
-
-    def _scan(self, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim import _network_kernels
-
-        if self.n_accepted - self._n_accepted_then > _ACCEPTED_BEFORE_REFRESH:
-            self._refresh()
-        noise, group_of = self._draw(len(values))
-        state = np.array([self._raw_value, float(self.n_accepted)])
-        _network_kernels.scan_units(
-            self._X,
-            self._y,
-            self._weight,
-            self._use_accuracy,
-            self._units,
-            self._codes,
-            self._coef_start,
-            self._bias_start,
-            self._row_start,
-            self._layer_of,
-            self._unit_of,
-            self.params,
-            self._sums,
-            self._outputs,
-            self._new_sums,
-            self._new_outputs,
-            noise,
-            group_of,
-            self.step_size,
-            GROWTH if self.adapt else 1.0,
-            SHRINKAGE if self.adapt else 1.0,
-            largest_step(self.params.dtype) if self.adapt else np.inf,
-            state,
-            values,
-            self._scratch,
-            self._bits,
-        )
-        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-
-    def _draw(self, n_candidates: int) -> tuple[Array, NDArray[np.intp]]:
-        """Draw groups and noise as `HillClimb` does, candidate by candidate."""
-        dtype = self.params.dtype
-        noise = np.zeros((n_candidates, max(self._group_sizes)), dtype=dtype)
-        group_of = np.empty(n_candidates, dtype=np.intp)
-        for i in range(n_candidates):
-            group_of[i] = group = int(self.rng.integers(len(self._group_sizes)))
-            size = self._group_sizes[group]
-            self.rng.standard_normal(size, dtype=dtype, out=noise[i, :size])
-        return noise, group_of
+    @property
+    def _most_candidates(self) -> int:
+        row = self._width * self.params.dtype.itemsize
+        return candidates_within(_CACHE_BYTES, self._data_bytes, row)
 
     def _refresh(self) -> None:
-        """Compute sums and value anew, so that rounding errors do not add up."""
-        from skperceptron.optim import _network_kernels
+        from skperceptron.optim.kernels import _network, _outputs
 
-        self._n_accepted_then = self.n_accepted
-        coefs, intercepts = self.layers.unpack(self.params)
-        first = self.layers.units[1]
+        sums, outputs, slope, *_ = self._memory
+        n_first, n_outputs = self.layers.units[1], self.layers.units[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sums[:first] = (self._X @ coefs[0] + intercepts[0]).T
-        _network_kernels.propagate(
-            0,
-            self._units,
-            self._codes,
-            self._coef_start,
-            self._bias_start,
-            self._row_start,
+            sums[:n_first] = self._multiply(self._first_weights())
+        _network.propagate(self._network, 0, self.params, sums, 0, outputs, 0)
+        self._raw_value = -np.inf
+        if np.isfinite(sums).all():
+            self._raw_value, exact = _outputs.evaluate(
+                sums, len(sums) - n_outputs, self._targets, self._terms, -np.inf
+            )
+            if not self._use_accuracy:
+                _outputs.update_slope(slope, self._targets, self._terms)
+                self._slope_is_exact = exact
+
+    def _prepare(self) -> None:
+        is_first = self._group_of < self.layers.units[1]
+        self._place = np.cumsum(is_first) - 1
+        weights = self._noise[is_first, : self.layers.units[0] + 1]
+        self._added = self._multiply(np.ascontiguousarray(weights))
+
+    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
+        from skperceptron.optim.kernels import _unit_scan
+
+        state = np.array(
+            [self._raw_value, float(self.n_accepted), float(self._slope_is_exact)]
+        )
+        _unit_scan.scan_units(
+            self._network,
+            self._groups,
+            self._targets,
+            tuple(self._memory),
+            self._terms,
             self.params,
-            self._sums,
-            self._outputs,
-            self._scratch,
-            self._bits,
+            self._noise[candidates],
+            self._group_of[candidates],
+            self._added,
+            self._place[candidates],
+            self.step_size,
+            self.rates,
+            state,
+            values,
         )
-        self._raw_value = _network_kernels.evaluate(
-            self._use_accuracy,
-            self._sums[self._row_start[-1] :],
-            self._y,
-            self._weight,
-            self._scratch,
-            self._bits,
-        )
+        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
+        self._slope_is_exact = bool(state[2])

@@ -29,6 +29,8 @@ CLIMB = {
     "mutation": [0.0, 1.5, "some"],
     "init": ["zeros", "he_normal"],
     "objective": ["acuracy", 3],
+    "n_restarts": [-1, 1.5],
+    "n_jobs": [1.5, "all"],
 }
 LAYERS = {
     "hidden_layer_sizes": [0, -3, "ten"],

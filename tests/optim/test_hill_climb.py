@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skperceptron.optim import HillClimb
+from skperceptron.optim import HillClimb, Mutation, Streams
 
 
 def make_problem(seed=0):
@@ -14,6 +14,11 @@ def make_problem(seed=0):
         return np.mean((X @ w[:-1] + w[-1] >= 0) == y)
 
     return accuracy, rng.uniform(size=5)
+
+
+def climb_from(start, objective, *, seed=0, step_size=0.1, adapt=False, **mutation):
+    mutation = Mutation(Streams.from_seed(seed), start.size, start.dtype, **mutation)
+    return HillClimb(start, mutation, objective, step_size=step_size, adapt=adapt)
 
 
 def literal_climb(objective, start, noise):
@@ -34,7 +39,7 @@ def test_same_noise_gives_the_accept_history_of_the_literal_algorithm(seed):
     noise = 0.05 * np.random.default_rng(seed).standard_normal((500, 5))
     current, value, history = literal_climb(accuracy, start, noise)
 
-    climb = HillClimb(start, accuracy, step_size=0.05, rng=np.random.default_rng(seed))
+    climb = climb_from(start, accuracy, step_size=0.05, seed=seed)
     accepted = []
     for _ in range(500):
         before = climb.n_accepted
@@ -48,9 +53,7 @@ def test_same_noise_gives_the_accept_history_of_the_literal_algorithm(seed):
 
 
 def test_ties_are_accepted():
-    climb = HillClimb(
-        np.zeros(3), lambda w: 1.0, step_size=0.1, rng=np.random.default_rng(0)
-    )
+    climb = climb_from(np.zeros(3), lambda w: 1.0)
     climb.run(20)
     assert climb.n_accepted == 20
     assert np.all(climb.params != 0)
@@ -58,22 +61,14 @@ def test_ties_are_accepted():
 
 def test_worse_and_undefined_candidates_are_rejected():
     values = iter([0.5, 0.4, np.nan, -np.inf, 0.6])
-    climb = HillClimb(
-        np.zeros(3),
-        lambda w: next(values),
-        step_size=0.1,
-        rng=np.random.default_rng(0),
-    )
+    climb = climb_from(np.zeros(3), lambda w: next(values))
     assert_array_equal(climb.run(4), [0.5, 0.5, 0.5, 0.6])
     assert climb.n_accepted == 1
 
 
 def test_one_long_climb_equals_two_short_ones():
     accuracy, start = make_problem()
-    long, short = (
-        HillClimb(start, accuracy, step_size=0.1, rng=np.random.default_rng(1))
-        for _ in range(2)
-    )
+    long, short = (climb_from(start, accuracy, seed=1) for _ in range(2))
     assert_array_equal(long.run(200), np.append(short.run(50), short.run(150)))
     assert_array_equal(long.params, short.params)
 
@@ -81,7 +76,7 @@ def test_one_long_climb_equals_two_short_ones():
 def test_start_is_never_written_to():
     accuracy, start = make_problem()
     before = start.copy()
-    HillClimb(start, accuracy, step_size=0.1, rng=np.random.default_rng(0)).run(50)
+    climb_from(start, accuracy).run(50)
     assert_array_equal(start, before)
 
 
@@ -92,9 +87,7 @@ def record_moves(**options):
         candidates.append(w)
         return -1.0 * (len(candidates) > 1)  # the start stays the best
 
-    climb = HillClimb(
-        np.zeros(6), objective, step_size=1.0, rng=np.random.default_rng(0), **options
-    )
+    climb = climb_from(np.zeros(6), objective, step_size=1.0, **options)
     climb.run(400)
     return np.array(candidates[1:]) != 0, climb
 
@@ -121,11 +114,10 @@ def test_rejections_shrink_the_step_of_their_group_only():
 
 
 def test_one_fifth_rule_finds_the_step_size_by_itself():
-    climb = HillClimb(
+    climb = climb_from(
         np.full(10, 5.0),
         lambda w: -float(w @ w),
         step_size=100.0,  # far too large
-        rng=np.random.default_rng(0),
         adapt=True,
     )
     climb.run(2000)
@@ -137,13 +129,8 @@ def test_one_fifth_rule_finds_the_step_size_by_itself():
 
 
 def test_candidate_that_moves_nothing_leaves_the_step_alone():
-    climb = HillClimb(
-        np.zeros(1),
-        lambda w: 0.0,
-        step_size=1.0,
-        rng=np.random.default_rng(0),
-        adapt=True,
-        share=1e-12,
+    climb = climb_from(
+        np.zeros(1), lambda w: 0.0, step_size=1.0, adapt=True, share=1e-12
     )
     climb.run(50)
     assert climb.step_size == 1.0
@@ -151,6 +138,6 @@ def test_candidate_that_moves_nothing_leaves_the_step_alone():
 
 def test_noise_has_the_type_of_the_parameters():
     start = np.zeros(3, dtype=np.float32)
-    climb = HillClimb(start, lambda w: 0.0, step_size=0.1, rng=np.random.default_rng(0))
+    climb = climb_from(start, lambda w: 0.0)
     climb.run(3)
     assert climb.params.dtype == np.float32

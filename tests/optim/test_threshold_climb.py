@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import HillClimb, ThresholdClimb
+from skperceptron.optim import HillClimb, Mutation, Streams, ThresholdClimb
 
 
 def make_problem(n_units, *, n_samples=300, n_features=6, dtype=np.float64):
@@ -32,25 +32,34 @@ def accuracy_on(X, y, weight, layers):
     return accuracy
 
 
-def both_climbs(problem, *, weight=None, sparse=False, n_iter=367, **options):
+def both_climbs(
+    problem,
+    *,
+    weight=None,
+    sparse=False,
+    n_iter=367,
+    share=None,
+    by_unit=False,
+    **steps,
+):
     X, y, layers, start = problem
-    if options.pop("by_unit", False):
-        options["groups"] = layers.unit_groups()
-    literal = HillClimb(
-        start,
-        accuracy_on(X, y, weight, layers),
-        rng=np.random.default_rng(1),
-        **options,
+    groups = layers.unit_groups() if by_unit else None
+    first, second = (
+        Mutation(
+            Streams.from_seed(1), start.size, start.dtype, share=share, groups=groups
+        )
+        for _ in range(2)
     )
+    literal = HillClimb(start, first, accuracy_on(X, y, weight, layers), **steps)
     compiled = ThresholdClimb(
         start,
+        second,
+        layers,
         csr_array(X) if sparse else X,
         y,
         weight,
-        layers,
         n_iter=n_iter,
-        rng=np.random.default_rng(1),
-        **options,
+        **steps,
     )
     return literal, compiled
 
@@ -104,7 +113,7 @@ def test_rewinding_gives_back_what_was_prepared_in_vain():
     literal.run(37)
     compiled.run(37)
     compiled.rewind()
-    assert compiled.rng.random() == literal.rng.random()
+    assert compiled.mutation.streams.state == literal.mutation.streams.state
 
 
 def test_climb_goes_on_after_rewinding_and_beyond_the_plan():

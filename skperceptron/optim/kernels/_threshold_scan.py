@@ -1,8 +1,4 @@
-"""Compiled inner loops.
-
-Kernels take flat arrays, hold no Python objects, release the GIL and work for float32
-and float64 alike. They are compiled at their first call and kept in numba's cache.
-"""
+"""Decisions over candidates for a layer of threshold units."""
 
 from __future__ import annotations
 
@@ -100,9 +96,7 @@ def scan(
     groups,
     group_of,
     step_size,
-    growth,
-    shrinkage,
-    largest_step,
+    rates,
     state,
     values,
 ):
@@ -145,8 +139,8 @@ def scan(
     step_size : ndarray of shape (n_groups,)
         Standard deviation of each group's noise; updated.
 
-    growth, shrinkage, largest_step : float
-        Factors after a kept and after a rejected candidate, and where growth ends.
+    rates : tuple of 3 floats
+        Factor after a kept and after a rejected candidate, and where growth ends.
 
     state : ndarray of shape (2,)
         Current value and number of kept candidates; updated.
@@ -154,6 +148,7 @@ def scan(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
+    growth, shrinkage, largest_step = rates
     one_unit = p.shape[1] < z.shape[0]
     for i in range(p.shape[0]):
         moves = group_of[i] >= 0

@@ -1,0 +1,135 @@
+"""What the compiled climbs of multilayer networks have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from skperceptron.network import Layers
+from skperceptron.optim._block_climb import BlockClimb
+from skperceptron.optim._mutation import Mutation
+
+Array = NDArray[np.floating]
+
+# Samples that are copied at a time.
+_CHUNK = 4096
+
+
+class NetworkClimb(BlockClimb):
+    """A climb of a multilayer network on its accuracy or its log-likelihood.
+
+    The samples are sorted by class, and kept with one column for each.
+
+    Parameters
+    ----------
+    params, mutation, layers
+        As in `BlockClimb`.
+
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Samples.
+
+    y : ndarray of int of shape (n_samples,)
+        Index of the true class.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+
+    objective : {"accuracy", "log_loss"}
+        What is maximised (the log loss is negated).
+
+    **options
+        As in `BlockClimb`.
+    """
+
+    def __init__(
+        self,
+        params: Array,
+        mutation: Mutation,
+        layers: Layers,
+        X: Any,
+        y: NDArray[np.intp],
+        sample_weight: NDArray[np.float64] | None,
+        objective: str,
+        **options: Any,
+    ) -> None:
+        from skperceptron.optim.kernels._elementwise import padded
+        from skperceptron.optim.kernels._network import describe
+        from skperceptron.optim.kernels._outputs import TILE, Targets, Terms
+
+        order = np.argsort(y, kind="stable")
+        if sample_weight is not None:
+            sample_weight = sample_weight[order]
+        super().__init__(
+            params, mutation, layers, sample_weight, n_samples=len(y), **options
+        )
+        n_outputs = layers.units[-1]
+        self._use_accuracy = objective == "accuracy"
+        self._width = padded(len(y))
+        self._data = (
+            X[order] if issparse(X) else _with_ones(X, order, self._width, params.dtype)
+        )
+        # Compiled code takes plain tuples: numba's cache would remember a class, and
+        # fail to load once it has another name.
+        self._network = tuple(describe(layers))
+        self._targets = tuple(
+            Targets(
+                class_start=np.searchsorted(y[order], np.arange(max(n_outputs, 2) + 1)),
+                weight=self._weight,
+                use_accuracy=self._use_accuracy,
+            )
+        )
+        n_odds = 0 if self._use_accuracy or n_outputs == 1 else n_outputs
+        self._terms = tuple(
+            Terms(
+                odds=self._rows(n_odds),
+                total=np.zeros(self._width, params.dtype),
+                own=np.zeros(TILE, params.dtype),
+            )
+        )
+
+    @property
+    def _data_bytes(self) -> int:
+        return self._data.data.nbytes if issparse(self._data) else self._data.nbytes
+
+    def _rows(self, n_rows: int) -> Array:
+        """Allocate rows of one value per sample."""
+        return np.zeros((n_rows, self._width), self.params.dtype)
+
+    def _multiply(self, weights: Array) -> Array:
+        """Multiply weights with the data.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_units, n_features + 1)
+            Of the inputs; the bias comes last.
+
+        Returns
+        -------
+        ndarray of shape (n_units, n)
+        """
+        if not issparse(self._data):
+            return weights @ self._data
+        sums = self._rows(len(weights))
+        n_samples = self._data.shape[0]
+        sums[:, :n_samples] = (self._data @ weights[:, :-1].T).T
+        sums[:, :n_samples] += weights[:, -1:]
+        return sums
+
+    def _first_weights(self) -> Array:
+        """Weights and biases of the first layer, one row per unit."""
+        coefs, intercepts = self.layers.unpack(self.params)
+        return np.vstack([coefs[0], intercepts[0]]).T
+
+
+def _with_ones(X: Array, order: NDArray[np.intp], width: int, dtype: np.dtype) -> Array:
+    """Copy samples in some order to columns, with a row of ones for the biases."""
+    n_samples, n_features = X.shape
+    data = np.zeros((n_features + 1, width), dtype)
+    for start in range(0, n_samples, _CHUNK):
+        stop = min(start + _CHUNK, n_samples)
+        data[:-1, start:stop] = X[order[start:stop]].T
+    data[-1, :n_samples] = 1
+    return data

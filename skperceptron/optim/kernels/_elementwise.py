@@ -1,0 +1,241 @@
+"""Exponentials and activations in loops that compilers vectorise.
+
+Arrays are passed whole, with the row and the place where to begin: a slice made inside
+compiled code costs as much as a hundred values. Places are unsigned, which tells the
+compiler that none counts from the end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+# Loops over rows run over a multiple of this many values, so that they need no slow
+# last part.
+_LANES = 32
+
+# Codes under which the kernels know the activations.
+ACTIVATION_CODES = {
+    name: code
+    for code, name in enumerate(
+        (
+            "identity",
+            "logistic",
+            "tanh",
+            "relu",
+            "leaky_relu",
+            "elu",
+            "softplus",
+            "silu",
+            "gelu",
+            "step",
+            "sign",
+        )
+    )
+}
+_LEAKY_RELU_SLOPE = 0.01
+_SQRT_HALF = math.sqrt(0.5)
+
+# What the loops may assume about arithmetic. Not that there are no NaN: those must come
+# out as they went in.
+VECTORIZE: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz"},
+}
+# The same for sums, whose terms may be added in any order.
+VECTORIZE_SUM: dict[str, Any] = {
+    **VECTORIZE,
+    "fastmath": {"contract", "nsz", "reassoc"},
+}
+
+
+def padded(n_samples: int) -> int:
+    """Length of a row for so many samples.
+
+    What loops compute behind the last sample is finite and never read.
+    """
+    return -(-n_samples // _LANES) * _LANES
+
+
+@intrinsic
+def _reinterpret(typing_context, x):
+    """See the bits of a floating-point number as an integer of its size, or back."""
+    twins = {
+        types.float32: (types.int32, ir.IntType(32)),
+        types.float64: (types.int64, ir.IntType(64)),
+        types.int32: (types.float32, ir.FloatType()),
+        types.int64: (types.float64, ir.DoubleType()),
+    }
+    numba_type, llvm_type = twins[x]
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], llvm_type)
+
+    return numba_type(x), generate
+
+
+def exp(v):
+    """Compute ``exp(v)`` to the last bit or two, in a form that can be vectorised.
+
+    Only for use in compiled code. Arguments beyond which the result would not be a
+    normal number are cut; NaN stays NaN.
+    """
+    raise NotImplementedError
+
+
+# exp(v) = 2**k * exp(r) with k an integer and |r| <= log(2) / 2. Adding 1.5 * 2**52
+# (1.5 * 2**23 for float32) rounds to an integer, left in the lowest bits; log(2)
+# is subtracted in two parts, the first of which has few digits.
+
+
+@njit(**VECTORIZE)
+def _exp_64(v):
+    v = -708.0 if v < -708.0 else v
+    v = 709.0 if v > 709.0 else v
+    t = v * 1.4426950408889634 + 6755399441055744.0
+    k = t - 6755399441055744.0
+    r = (v - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
+    # Taylor's series; the next term is below 2e-16.
+    p = 1 / 479001600.0
+    p = p * r + 1 / 39916800.0
+    p = p * r + 1 / 3628800.0
+    p = p * r + 1 / 362880.0
+    p = p * r + 1 / 40320.0
+    p = p * r + 1 / 5040.0
+    p = p * r + 1 / 720.0
+    p = p * r + 1 / 120.0
+    p = p * r + 1 / 24.0
+    p = p * r + 1 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return _reinterpret(_reinterpret(p) + (_reinterpret(t) << 52))
+
+
+@njit(**VECTORIZE)
+def _exp_32(v):
+    f = np.float32  # a plain number would make the arithmetic float64
+    v = f(-87.0) if v < f(-87.0) else v
+    v = f(88.0) if v > f(88.0) else v
+    t = v * f(1.4426950408889634) + f(12582912.0)
+    k = t - f(12582912.0)
+    r = (v - k * f(0.693359375)) - k * f(-2.12194440e-4)
+    # The polynomial of the Cephes library.
+    p = f(1.9875691500e-4)
+    p = p * r + f(1.3981999507e-3)
+    p = p * r + f(8.3334519073e-3)
+    p = p * r + f(4.1665795894e-2)
+    p = p * r + f(1.6666665459e-1)
+    p = p * r + f(5.0000001201e-1)
+    p = p * r + f(1.0)
+    p = p * r + f(1.0)
+    return _reinterpret(np.int32(_reinterpret(p) + (_reinterpret(t) << np.int32(23))))
+
+
+@overload(exp)
+def _exp_for_type(v):
+    kernel = _exp_32 if v == types.float32 else _exp_64
+    return lambda v: kernel(v)
+
+
+@njit(**VECTORIZE)
+def activate(code, z, z_row, out, out_row):
+    """Apply an activation to a row of sums.
+
+    Parameters
+    ----------
+    code : int
+        A value of `ACTIVATION_CODES`.
+
+    z, z_row : ndarray of shape (n_rows, n), and int
+        Array of the sums, and which row of it.
+
+    out, out_row : ndarray of shape (m_rows, n), and int
+        Where the outputs go.
+    """
+    i, k, n = np.uint64(z_row), np.uint64(out_row), np.uint64(z.shape[1])
+    zero, one = z.dtype.type(0), z.dtype.type(1)
+    slope = z.dtype.type(_LEAKY_RELU_SLOPE)
+    if code == 1:  # logistic
+        for j in range(n):
+            out[k, j] = one / (one + exp(-z[i, j]))
+    elif code == 2:
+        for j in range(n):
+            out[k, j] = _tanh(z[i, j])
+    elif code == 3:  # relu
+        for j in range(n):
+            out[k, j] = zero if z[i, j] < zero else z[i, j]
+    elif code == 4:  # leaky_relu
+        for j in range(n):
+            out[k, j] = slope * z[i, j] if z[i, j] < zero else z[i, j]
+    elif code == 7:  # silu
+        for j in range(n):
+            out[k, j] = z[i, j] / (one + exp(-z[i, j]))
+    elif code == 9:  # step
+        for j in range(n):
+            out[k, j] = one if z[i, j] >= zero else zero
+    elif code == 10:  # sign
+        for j in range(n):
+            negative = -one if z[i, j] < zero else zero
+            out[k, j] = one if z[i, j] > zero else negative
+    else:
+        for j in range(n):
+            out[k, j] = _activate_one(code, z[i, j])
+
+
+@njit(**VECTORIZE)
+def _tanh(v):
+    one, two = type(v)(1), type(v)(2)
+    e = exp(-two * abs(v))
+    quotient = (one - e) / (one + e)
+    quotient = -quotient if v < type(v)(0) else quotient
+    # Near zero the quotient would cancel; the series' next term is v**9 / 46.
+    v2 = v * v
+    series = type(v)(2 / 15) - v2 * type(v)(17 / 315)
+    series = v * (one - v2 * (type(v)(1 / 3) - v2 * series))
+    return series if v2 < type(v)(1e-4) else quotient
+
+
+@njit(cache=True, nogil=True)
+def _activate_one(code, z):
+    if code == 5:  # elu
+        return z if z > 0 else math.expm1(z)
+    if code == 6:  # softplus
+        return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
+    if code == 8:  # gelu
+        return z * 0.5 * (1.0 + math.erf(z * _SQRT_HALF))
+    return z  # identity
+
+
+@njit(**VECTORIZE)
+def all_finite(x, row):
+    """Tell whether no value of a row is NaN or infinite."""
+    # Counting, unlike leaving at the first one, is done for many values at a time.
+    n_finite = 0
+    i = np.uint64(row)
+    for j in range(np.uint64(x.shape[1])):
+        n_finite += abs(x[i, j]) < np.inf
+    return n_finite == x.shape[1]
+
+
+@njit(**VECTORIZE)
+def add_number(x, row, number):
+    """Add a number to a row."""
+    i = np.uint64(row)
+    for j in range(np.uint64(x.shape[1])):
+        x[i, j] += number
+
+
+@njit(**VECTORIZE)
+def copy_row(source, i, target, k):
+    """Copy a row of one array to a row of another."""
+    p, q = np.uint64(i), np.uint64(k)
+    for j in range(np.uint64(source.shape[1])):
+        target[q, j] = source[p, j]

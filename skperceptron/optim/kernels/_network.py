@@ -1,0 +1,100 @@
+"""Description of a network as arrays, and its forward pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from skperceptron.network import Layers
+from skperceptron.optim.kernels._elementwise import (
+    ACTIVATION_CODES,
+    activate,
+    add_number,
+)
+
+
+class Network(NamedTuple):
+    """The layers of a network, as compiled code wants to know them.
+
+    All units behind the inputs are numbered layer by layer; where an array has one row
+    per unit, this is its order.
+
+    Attributes
+    ----------
+    units : ndarray of int of shape (n_layers + 1,)
+        Units per layer, inputs included.
+
+    codes : ndarray of int of shape (n_layers - 1,)
+        Activations of the hidden layers.
+
+    coef_start, bias_start : ndarray of int of shape (n_layers,)
+        Where the weights and the biases of each layer begin among the parameters.
+
+    row_start : ndarray of int of shape (n_layers,)
+        The first unit of each layer.
+    """
+
+    units: NDArray[np.intp]
+    codes: NDArray[np.intp]
+    coef_start: NDArray[np.intp]
+    bias_start: NDArray[np.intp]
+    row_start: NDArray[np.intp]
+
+
+def describe(layers: Layers) -> Network:
+    """Describe layers for compiled code."""
+    units = np.array(layers.units, dtype=np.intp)
+    sizes = units[:-1] * units[1:]
+    starts = np.cumsum([0, *units[1:-1]])
+    return Network(
+        units=units,
+        codes=np.array([ACTIVATION_CODES[a] for a in layers.activations], np.intp),
+        coef_start=np.cumsum([0, *sizes[:-1]]),
+        bias_start=layers.n_coefs + starts,
+        row_start=starts,
+    )
+
+
+@njit(cache=True, nogil=True)
+def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
+    """Compute everything behind the sums of one layer.
+
+    Parameters
+    ----------
+    network : tuple, see Network
+    first : int
+        The layer whose sums are given, 0 for the one behind the inputs.
+
+    params : ndarray of shape (n_params,)
+    sums, outputs : ndarray of shape (n_rows, n)
+        Updated.
+
+    sums_at, outputs_at : int
+        The units of their first rows.
+    """
+    units, codes, coef_start, bias_start, row_start = network
+    n_layers = units.size - 1
+    for layer in range(first, n_layers - 1):
+        begin, end = row_start[layer], row_start[layer + 1]
+        for unit in range(begin, end):
+            activate(
+                codes[layer],
+                sums,
+                unit - sums_at,
+                outputs,
+                unit - outputs_at,
+            )
+        n_in, n_out = end - begin, units[layer + 2]
+        start = coef_start[layer + 1]
+        weights = params[start : start + n_in * n_out].reshape(n_in, n_out).T.copy()
+        np.dot(
+            weights,
+            outputs[begin - outputs_at : end - outputs_at],
+            sums[end - sums_at : end - sums_at + n_out],
+        )
+        for k in range(n_out):
+            bias = params[bias_start[layer + 1] + k]
+            add_number(sums, end - sums_at + k, bias)

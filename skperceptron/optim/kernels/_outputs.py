@@ -1,0 +1,368 @@
+"""The objectives, computed from the sums of the output units.
+
+The samples are sorted by class, so that the sums of the true class of each sample are a
+few contiguous pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from skperceptron.optim.kernels._elementwise import VECTORIZE, VECTORIZE_SUM, exp
+
+# Samples are worked off in pieces of this size, which stay in the first-level cache.
+TILE = 1024
+# Below it, three terms of the series of log(1 + x) are as good as the function.
+_TINY = 1e-5
+# Logarithms are taken of the product of this many numbers, each below the limit.
+_FACTORS = 16
+_LIMIT = 1e18
+
+
+class Targets(NamedTuple):
+    """What a network should say.
+
+    Attributes
+    ----------
+    class_start : ndarray of int of shape (n_classes + 1,)
+        Where the samples of each class begin, and the number of samples.
+
+    weight : ndarray of float64 of shape (n_samples,) or (0,)
+        Weights of the samples; empty when all count the same.
+
+    use_accuracy : bool
+        Whether the accuracy is maximised, or the log-likelihood.
+    """
+
+    class_start: NDArray
+    weight: NDArray
+    use_accuracy: bool
+
+
+class Terms(NamedTuple):
+    """The parts of a log-likelihood, from which its slope follows.
+
+    Attributes
+    ----------
+    odds : ndarray of shape (n_outputs, n)
+        Probability of each class relative to the true one. What it says of the true
+        class itself has no meaning. (No rows for a single output.)
+
+    total : ndarray of shape (n,)
+        Sum of the odds against the true class.
+
+    own : ndarray of shape (TILE,)
+        Room for the sums of the true class.
+    """
+
+    odds: NDArray
+    total: NDArray
+    own: NDArray
+
+
+@njit(cache=True, nogil=True)
+def evaluate(z, output, targets, terms, enough):
+    """Compute the objective times the total weight.
+
+    Parameters
+    ----------
+    z, output : ndarray of shape (n_rows, n), and int
+        Sums, and which row is the first output unit's: the others follow.
+
+    targets : tuple, see Targets
+    terms : tuple, see Terms
+        Receives the terms of a log-likelihood.
+
+    enough : float
+        A log-likelihood below this need not be computed to the end.
+
+    Returns
+    -------
+    value : float
+    exact : bool
+        Whether the terms are. (Not where odds are too large for a number.)
+    """
+    class_start, weight, use_accuracy = targets
+    _, total, own = terms
+    if use_accuracy:
+        return _count_correct(z, output, class_start, weight, own), True
+    n = class_start[-1]
+    value, exact = 0.0, True
+    for start in range(0, n, TILE):
+        stop = min(start + TILE, n)
+        _odds_of_tile(z, output, class_start, terms, start, stop)
+        value, exact = _add_tile(
+            value, exact, z, output, class_start, weight, total, start, stop
+        )
+        if value < enough:
+            break
+    return value, exact
+
+
+@njit(cache=True, nogil=True)
+def _odds_of_tile(z, output, class_start, terms, start, stop):
+    n_outputs = z.shape[0] - output
+    odds, total, own = terms
+    if n_outputs == 1:
+        # Two outputs, one of them always 0.
+        for c in range(2):
+            low, high = max(class_start[c], start), min(class_start[c + 1], stop)
+            _odds_of_sign(z, output, c == 1, low, high, total)
+        return
+    # Up to the end of the last full vector, so that no loop has a slow last part.
+    end = min(start + TILE, z.shape[1])
+    for c in range(n_outputs):
+        low, high = max(class_start[c], start), min(class_start[c + 1], stop)
+        _copy_own(z, output + c, low, high, start, own)
+    _fill(total, start, end)
+    for k in range(n_outputs):
+        low, high = max(class_start[k], start), min(class_start[k + 1], stop)
+        _odds_of_class(z, output + k, start, end, low, high, k, odds, total, own)
+
+
+# A function of its own for each loop: the compiler then vectorises it.
+@njit(**VECTORIZE)
+def _odds_of_sign(z, row, negative, low, high, total):
+    i = np.uint64(row)
+    if negative:
+        for j in range(np.uint64(low), np.uint64(max(low, high))):
+            total[j] = exp(-z[i, j])
+    else:
+        for j in range(np.uint64(low), np.uint64(max(low, high))):
+            total[j] = exp(z[i, j])
+
+
+@njit(**VECTORIZE)
+def _copy_own(z, row, low, high, start, own):
+    i, first = np.uint64(row), np.uint64(start)
+    for j in range(np.uint64(low), np.uint64(max(low, high))):
+        own[j - first] = z[i, j]
+
+
+@njit(**VECTORIZE)
+def _fill(total, start, end):
+    for j in range(np.uint64(start), np.uint64(end)):
+        total[j] = 0
+
+
+@njit(**VECTORIZE)
+def _odds_of_class(z, row, start, end, low, high, k, odds, total, own):
+    """Compute the odds of one class, and add them up where it is not the true one."""
+    i, c, first = np.uint64(row), np.uint64(k), np.uint64(start)
+    for j in range(np.uint64(start), np.uint64(end)):
+        odds[c, j] = exp(z[i, j] - own[j - first])
+    for j in range(np.uint64(low), np.uint64(max(low, high))):
+        odds[c, j] = 0
+    for j in range(np.uint64(start), np.uint64(end)):
+        total[j] += odds[c, j]
+
+
+@njit(cache=True, nogil=True)
+def _add_tile(value, exact, z, output, class_start, weight, total, start, stop):
+    """Add the log-likelihoods of a tile: ``-log1p(total)`` for each sample."""
+    if weight.size == 0:
+        if _count_below(total, start, stop, _TINY) == stop - start:
+            return value - _sum_of_series(total, start, stop), exact
+        if _count_below(total, start, stop, _LIMIT) == stop - start:
+            return value - _sum_of_logs(total, start, stop), exact
+    for j in range(start, stop):
+        against = np.float64(total[j])
+        if against < _LIMIT:
+            loss = math.log1p(against)
+        else:
+            loss = _loss_of_sample(z, output, class_start, j)
+            exact = False
+        value -= loss if weight.size == 0 else weight[j] * loss
+    return value, exact
+
+
+@njit(**VECTORIZE)
+def _count_below(total, start, stop, limit):
+    n_below = 0
+    for j in range(np.uint64(start), np.uint64(stop)):
+        n_below += total[j] < limit
+    return n_below
+
+
+@njit(**VECTORIZE_SUM)
+def _sum_of_series(total, start, stop):
+    result = 0.0
+    for j in range(np.uint64(start), np.uint64(stop)):
+        x = np.float64(total[j])
+        result += x * (1.0 - x * (0.5 - x / 3.0))
+    return result
+
+
+@njit(**VECTORIZE)
+def _sum_of_logs(total, start, stop):
+    result = 0.0
+    product = np.ones(_FACTORS)
+    factors = np.uint64(_FACTORS)
+    first, size = np.uint64(start), np.uint64(stop - start)
+    n_rounds = size // factors
+    for i in range(n_rounds):
+        for j in range(factors):
+            product[j] *= 1.0 + total[first + i * factors + j]
+        if (i + np.uint64(1)) % factors == 0:
+            result += _log_of_product(product)
+    for j in range(n_rounds * factors, size):
+        result += math.log1p(np.float64(total[first + j]))
+    return result + _log_of_product(product)
+
+
+@njit(cache=True, nogil=True)
+def _log_of_product(product):
+    """Take the logarithm of all of them, and begin anew."""
+    result = 0.0
+    for j in range(product.size):
+        result += math.log(product[j])
+        product[j] = 1.0
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _loss_of_sample(z, output, class_start, j):
+    """Compute a loss whatever the size of the sums."""
+    own = 0
+    while j >= class_start[own + 1]:
+        own += 1
+    if z.shape[0] - output == 1:
+        signed = np.float64(z[output, j]) if own == 0 else -np.float64(z[output, j])
+        return max(signed, 0.0) + math.log1p(math.exp(-abs(signed)))
+    largest = np.float64(z[output, j])
+    for k in range(output + 1, z.shape[0]):
+        largest = max(largest, np.float64(z[k, j]))
+    total = 0.0
+    for k in range(output, z.shape[0]):
+        total += math.exp(z[k, j] - largest)
+    return largest - z[output + own, j] + math.log(total)
+
+
+@njit(cache=True, nogil=True)
+def update_slope(slope, targets, terms):
+    """Compute the derivative of the total loss by the output sums, from its terms.
+
+    Parameters
+    ----------
+    slope : ndarray of shape (n_outputs, n)
+        Receives the derivative: the probability of each class, less 1 for the true one.
+
+    targets : tuple, see Targets
+    terms : tuple, see Terms
+    """
+    n_outputs = slope.shape[0]
+    class_start, weight, _ = targets
+    odds, total, _ = terms
+    if n_outputs == 1:
+        for c in range(2):
+            _slope_of_own(slope, 0, c == 1, class_start[c], class_start[c + 1], total)
+    else:
+        # The last row is worked off last: until then it keeps the inverse totals.
+        last = n_outputs - 1
+        _invert(total, slope, last)
+        for k in range(n_outputs):
+            _slope_of_class(slope, k, last, odds)
+            _slope_of_own(slope, k, True, class_start[k], class_start[k + 1], total)
+    slope[:, class_start[-1] :] = 0  # there is no sample
+    if weight.size:
+        for k in range(n_outputs):
+            for j in range(weight.size):
+                slope[k, j] *= weight[j]
+
+
+@njit(**VECTORIZE)
+def _invert(total, out, row):
+    one = total.dtype.type(1)
+    i = np.uint64(row)
+    for j in range(np.uint64(total.size)):
+        out[i, j] = one / (one + total[j])
+
+
+@njit(**VECTORIZE)
+def _slope_of_class(slope, k, inverse_row, odds):
+    i, inverse = np.uint64(k), np.uint64(inverse_row)
+    for j in range(np.uint64(slope.shape[1])):
+        slope[i, j] = odds[i, j] * slope[inverse, j]
+
+
+@njit(**VECTORIZE)
+def _slope_of_own(slope, k, rising, low, high, total):
+    one = total.dtype.type(1)
+    sign = -one if rising else one
+    i = np.uint64(k)
+    for j in range(np.uint64(low), np.uint64(high)):
+        slope[i, j] = sign * total[j] / (one + total[j])
+
+
+@njit(cache=True, nogil=True)
+def _count_correct(z, output, class_start, weight, right):
+    """Sum of the weights of the samples that an MLP classifies correctly.
+
+    For two classes, class 1 where the sum is positive; else the first largest sum.
+    """
+    n_outputs = z.shape[0] - output
+    result = 0.0
+    for c in range(class_start.size - 1):
+        for start in range(class_start[c], class_start[c + 1], TILE):
+            size = min(TILE, class_start[c + 1] - start)
+            if n_outputs == 1:
+                _right_sign(z, output, start, size, c == 1, right)
+            else:
+                right[:size] = 1
+                for k in range(n_outputs):
+                    if k != c:
+                        _right_order(z, output + c, output + k, start, size, right)
+            if weight.size == 0:
+                result += _sum(right, size)
+            else:
+                result += _weighted_sum(right, weight, start, size)
+    return result
+
+
+@njit(**VECTORIZE)
+def _right_sign(z, row, start, size, positive, right):
+    zero, one = z.dtype.type(0), z.dtype.type(1)
+    i, first = np.uint64(row), np.uint64(start)
+    if positive:
+        for j in range(np.uint64(size)):
+            right[j] = one if z[i, first + j] > zero else zero
+    else:
+        for j in range(np.uint64(size)):
+            right[j] = zero if z[i, first + j] > zero else one
+
+
+@njit(**VECTORIZE)
+def _right_order(z, own, other, start, size, right):
+    zero = z.dtype.type(0)
+    i, k, first = np.uint64(own), np.uint64(other), np.uint64(start)
+    if other < own:  # of equal sums the first counts
+        for j in range(np.uint64(size)):
+            is_right = z[i, first + j] > z[k, first + j]
+            right[j] = right[j] if is_right else zero
+    else:
+        for j in range(np.uint64(size)):
+            is_right = z[i, first + j] >= z[k, first + j]
+            right[j] = right[j] if is_right else zero
+
+
+@njit(**VECTORIZE_SUM)
+def _sum(x, size):
+    result = x.dtype.type(0)
+    for j in range(np.uint64(size)):
+        result += x[j]
+    return np.float64(result)
+
+
+@njit(cache=True, nogil=True)
+def _weighted_sum(x, weight, start, size):
+    # One after the other: the same numbers in the same order give the same sum, and
+    # whole numbers add up exactly in any order.
+    result = 0.0
+    for j in range(size):
+        result += x[j] * weight[start + j]
+    return result

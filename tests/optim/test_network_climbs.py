@@ -1,0 +1,175 @@
+"""The compiled climbs of networks, against `HillClimb` with the same random numbers."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+
+from skperceptron.network import (
+    ACTIVATIONS,
+    Layers,
+    forward,
+    initialize,
+    log_likelihood,
+)
+from skperceptron.optim import ForwardClimb, HillClimb, Mutation, Streams, UnitClimb
+
+N = 200
+MUTATIONS = ["unit", "all", 0.4]
+
+
+def make_problem(units, activations, dtype=np.float64, n_samples=N):
+    rng = np.random.default_rng(0)
+    layers = Layers((3, *units), tuple(activations))
+    X = rng.normal(size=(n_samples, 3))
+    z = forward(X, *layers.unpack(2 * rng.normal(size=layers.n_params)), activations)
+    y = decide(z)
+    # Some labels at random, so that no climb reaches a perfect fit.
+    at_random = rng.random(n_samples) < 0.2
+    y[at_random] = rng.integers(max(units[-1], 2), size=at_random.sum())
+    start = initialize(layers, "glorot", rng, dtype)
+    return X.astype(dtype), y, layers, start
+
+
+def decide(z):
+    return (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
+
+
+def both_climbs(
+    problem,
+    objective,
+    mutation="unit",
+    *,
+    weight=None,
+    sparse=False,
+    step_size=0.3,
+    adapt=True,
+    n_iter=400,
+):
+    X, y, layers, start = problem
+
+    def evaluate(params):
+        z = forward(X, *layers.unpack(params), layers.activations)
+        if objective == "log_loss":
+            return log_likelihood(z, y, weight)
+        return np.average(decide(z) == y, weights=weight)
+
+    first, second = (
+        Mutation(
+            Streams.from_seed(1),
+            start.size,
+            start.dtype,
+            groups=layers.unit_groups() if mutation == "unit" else None,
+            share=None if mutation in ("unit", "all") else mutation,
+        )
+        for _ in range(2)
+    )
+    steps = {"step_size": step_size, "adapt": adapt}
+    literal = HillClimb(start, first, evaluate, **steps)
+    compiled = (UnitClimb if mutation == "unit" else ForwardClimb)(
+        start,
+        second,
+        layers,
+        csr_array(X) if sparse else X,
+        y,
+        weight,
+        objective,
+        n_iter=n_iter,
+        **steps,
+    )
+    return literal, compiled
+
+
+def assert_same(literal, compiled, n_iter=400):
+    assert compiled.value == pytest.approx(literal.value)
+    for part in (n_iter // 3, 1, n_iter // 2):
+        # The losses are means of rounded terms of the order of 1.
+        assert_allclose(compiled.run(part), literal.run(part), rtol=1e-9, atol=1e-15)
+    assert compiled.n_accepted == literal.n_accepted
+    assert_allclose(compiled.params, literal.params)
+    assert_allclose(compiled.step_size, literal.step_size)
+    assert compiled.n_evaluations == literal.n_evaluations
+    compiled.rewind()
+    assert compiled.mutation.streams.state == literal.mutation.streams.state
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_same_climb_with_every_activation(activation, objective, mutation):
+    problem = make_problem((6, 3), [activation])
+    assert_same(*both_climbs(problem, objective, mutation))
+
+
+@pytest.mark.parametrize(
+    ("units", "activations"),
+    [
+        ((3,), []),
+        ((1,), []),
+        ((5, 1), ["logistic"]),
+        ((5, 4, 1), ["tanh", "relu"]),
+        ((5, 4, 6, 3), ["tanh", "step", "silu"]),
+    ],
+)
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("adapt", [False, True])
+def test_same_climb_at_any_depth(
+    units, activations, objective, weighted, mutation, adapt
+):
+    weight = np.random.default_rng(2).uniform(size=N) if weighted else None
+    problem = make_problem(units, activations)
+    assert_same(*both_climbs(problem, objective, mutation, weight=weight, adapt=adapt))
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+def test_same_climb_on_sparse_data(objective):
+    problem = make_problem((5, 4, 3), ["tanh", "relu"])
+    assert_same(*both_climbs(problem, objective, sparse=True))
+
+
+def test_same_climb_with_more_samples_than_fit_in_a_tile():
+    problem = make_problem((5, 3), ["logistic"], n_samples=2500)
+    assert_same(*both_climbs(problem, "log_loss"))
+
+
+def test_kept_candidates_do_not_add_up_rounding_errors():
+    literal, compiled = both_climbs(
+        make_problem((6, 3), ["tanh"]), "log_loss", step_size=1e-3, adapt=False
+    )
+    compiled.run(4000)
+    assert compiled.n_accepted > 500
+    assert compiled.value == pytest.approx(literal.objective(compiled.params))
+
+
+def test_start_is_never_written_to():
+    problem = make_problem((6, 3), ["tanh"])
+    before = problem[-1].copy()
+    both_climbs(problem, "log_loss")[1].run(100)
+    assert_array_equal(problem[-1], before)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_float32_stays_float32(mutation):
+    problem = make_problem((6, 3), ["logistic"], dtype=np.float32)
+    literal, compiled = both_climbs(problem, "log_loss", mutation)
+    compiled.run(300)
+    assert compiled.params.dtype == np.float32
+    assert compiled.value == pytest.approx(literal.objective(compiled.params), rel=1e-4)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
+    X, y, layers, start = make_problem((6, 3), [activation])
+    _, compiled = both_climbs(
+        (X * 1e10, y, layers, start), objective, mutation, step_size=1e300
+    )
+    before = compiled.value
+    with np.errstate(all="ignore"):
+        compiled.run(50)
+    assert np.isfinite(compiled.value)
+    assert compiled.value >= before
+    assert np.isfinite(compiled.params).all()
