@@ -25,10 +25,13 @@ from skperceptron.classifiers._objectives import (
 )
 from skperceptron.network import ACTIVATIONS, Layers
 from skperceptron.optim import (
+    MOST_FEATURES,
     Climb,
     ForwardClimb,
     HillClimb,
+    HyperplaneClimb,
     Mutation,
+    ScreenedClimb,
     ThresholdClimb,
     UnitClimb,
 )
@@ -324,7 +327,8 @@ class HillClimbPerceptron(BaseHillClimb):
     ) -> Climb:
         if self.objective != "accuracy":
             return super()._make_climb(params, mutation, layers, data, rows, **options)
-        return ThresholdClimb(
+        climb = _perceptron_climb(layers, data.X)
+        return climb(
             params,
             mutation,
             layers,
@@ -346,6 +350,16 @@ class HillClimbPerceptron(BaseHillClimb):
         # itself still gets such samples right wherever that costs nothing.
         tags.classifier_tags.poor_score = True
         return tags
+
+
+def _perceptron_climb(layers: Layers, X: Any) -> Callable[..., Climb]:
+    """Choose the fastest way to climb on the accuracy of threshold units."""
+    n_features, n_units = layers.units
+    if n_units > 1 or issparse(X):
+        return ThresholdClimb
+    if n_features <= MOST_FEATURES:
+        return HyperplaneClimb
+    return ScreenedClimb if X.dtype == np.float64 else ThresholdClimb
 
 
 class HillClimbMLP(BaseHillClimb, BaseMLP):

@@ -5,19 +5,24 @@ from skperceptron.optim._climb import Climb
 from skperceptron.optim._forward_climb import ForwardClimb
 from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
+from skperceptron.optim._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
 from skperceptron.optim._mutation import Mutation, Streams
+from skperceptron.optim._screened_climb import ScreenedClimb
 from skperceptron.optim._solvers import SGD, Adam, Solver
 from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
 
 __all__ = [
+    "MOST_FEATURES",
     "SGD",
     "Adam",
     "Climb",
     "ForwardClimb",
     "HillClimb",
+    "HyperplaneClimb",
     "Mutation",
     "RegularizedLoss",
+    "ScreenedClimb",
     "Solver",
     "Streams",
     "ThresholdClimb",

@@ -1,4 +1,4 @@
-"""The compiled climb, against `HillClimb` with the same random numbers."""
+"""The compiled climbs of threshold units, against `HillClimb` on the same noise."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import HillClimb, Mutation, Streams, ThresholdClimb
+from skperceptron.optim import (
+    HillClimb,
+    HyperplaneClimb,
+    Mutation,
+    ScreenedClimb,
+    Streams,
+    ThresholdClimb,
+)
 
 
 def make_problem(n_units, *, n_samples=300, n_features=6, dtype=np.float64):
@@ -32,8 +39,13 @@ def accuracy_on(X, y, weight, layers):
     return accuracy
 
 
+# For one unit and dense data there are three ways to the same result.
+ONE_UNIT = [ThresholdClimb, HyperplaneClimb, ScreenedClimb]
+
+
 def both_climbs(
     problem,
+    climb=ThresholdClimb,
     *,
     weight=None,
     sparse=False,
@@ -51,7 +63,7 @@ def both_climbs(
         for _ in range(2)
     )
     literal = HillClimb(start, first, accuracy_on(X, y, weight, layers), **steps)
-    compiled = ThresholdClimb(
+    compiled = climb(
         start,
         second,
         layers,
@@ -92,6 +104,53 @@ def test_same_random_numbers_give_the_same_climb(
     assert compiled.n_evaluations == literal.n_evaluations == 368
 
 
+@pytest.mark.parametrize("climb", [HyperplaneClimb, ScreenedClimb])
+@pytest.mark.parametrize("mutation", [{}, {"share": 0.3}], ids=["all", "share"])
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_features", [1, 2, 5, 24])
+def test_every_way_for_one_unit_gives_the_same_climb(
+    climb, mutation, adapt, weighted, n_features
+):
+    weight = np.random.default_rng(2).uniform(size=300) if weighted else None
+    literal, compiled = both_climbs(
+        make_problem(1, n_features=n_features),
+        climb,
+        weight=weight,
+        step_size=0.1,
+        adapt=adapt,
+        **mutation,
+    )
+    for n_iter in (150, 1, 216):
+        assert_allclose(compiled.run(n_iter), literal.run(n_iter), rtol=1e-14)
+        assert compiled.n_accepted == literal.n_accepted
+        assert_array_equal(compiled.params, literal.params)
+        assert_allclose(compiled.step_size, literal.step_size)
+
+
+@pytest.mark.parametrize("climb", ONE_UNIT)
+@pytest.mark.parametrize("step_size", [1e-3, 0.05, 3.0])
+def test_long_climbs_of_one_unit_stay_the_same(climb, step_size):
+    problem = make_problem(1, n_samples=1000, n_features=12)
+    literal, compiled = both_climbs(problem, climb, step_size=step_size, n_iter=3000)
+    assert_array_equal(compiled.run(3000), literal.run(3000))
+    assert_array_equal(compiled.params, literal.params)
+
+
+@pytest.mark.parametrize("climb", [HyperplaneClimb, ScreenedClimb])
+def test_samples_on_the_hyperplane_count_as_class_1(climb):
+    # Whole numbers: many sums are exactly 0, where float32 would do as well as float64.
+    X = np.random.default_rng(0).integers(-2, 3, size=(400, 3)).astype(float)
+    y = (X.sum(axis=1) >= 0).astype(int)
+    layers = Layers((3, 1))
+    literal, compiled = both_climbs(
+        (X, y, layers, np.array([1.0, 1, 1, 0])), climb, step_size=1e-9
+    )
+    assert compiled.value == literal.value == 1
+    assert_array_equal(compiled.run(300), literal.run(300))
+    assert compiled.n_accepted == literal.n_accepted
+
+
 def test_same_climb_on_data_too_large_to_be_kept_transposed():
     literal, compiled = both_climbs(
         make_problem(1, n_samples=5000, n_features=40), step_size=0.02
@@ -100,9 +159,10 @@ def test_same_climb_on_data_too_large_to_be_kept_transposed():
     assert_array_equal(compiled.params, literal.params)
 
 
-def test_many_kept_candidates_do_not_add_up_rounding_errors():
+@pytest.mark.parametrize("climb", ONE_UNIT)
+def test_many_kept_candidates_do_not_add_up_rounding_errors(climb):
     X, y, layers, start = make_problem(1)
-    literal, compiled = both_climbs((X, y, layers, start), step_size=1e-3)
+    literal, compiled = both_climbs((X, y, layers, start), climb, step_size=1e-3)
     assert_array_equal(compiled.run(5000), literal.run(5000))
     assert compiled.n_accepted > 1000
     assert compiled.value == accuracy_on(X, y, None, layers)(compiled.params)
@@ -116,8 +176,9 @@ def test_rewinding_gives_back_what_was_prepared_in_vain():
     assert compiled.mutation.streams.state == literal.mutation.streams.state
 
 
-def test_climb_goes_on_after_rewinding_and_beyond_the_plan():
-    literal, compiled = both_climbs(make_problem(1), step_size=0.1, n_iter=20)
+@pytest.mark.parametrize("climb", ONE_UNIT)
+def test_climb_goes_on_after_rewinding_and_beyond_the_plan(climb):
+    literal, compiled = both_climbs(make_problem(1), climb, step_size=0.1, n_iter=20)
     compiled.run(15)
     compiled.rewind()
     compiled.run(100)
@@ -125,10 +186,11 @@ def test_climb_goes_on_after_rewinding_and_beyond_the_plan():
     assert_array_equal(compiled.params, literal.params)
 
 
-def test_start_is_never_written_to():
+@pytest.mark.parametrize("climb", ONE_UNIT)
+def test_start_is_never_written_to(climb):
     problem = make_problem(1)
     before = problem[-1].copy()
-    both_climbs(problem, step_size=0.1)[1].run(100)
+    both_climbs(problem, climb, step_size=0.1)[1].run(100)
     assert_array_equal(problem[-1], before)
 
 
@@ -142,17 +204,20 @@ def test_float32_stays_float32_and_ends_with_the_accuracy_of_its_weights():
     assert abs(compiled.value - expected) <= 2 / len(y)
 
 
-@pytest.mark.parametrize("n_units", [1, 3])
-def test_candidates_that_overflow_are_rejected(n_units):
+@pytest.mark.parametrize(
+    ("climb", "n_units"), [(ThresholdClimb, 3), *((climb, 1) for climb in ONE_UNIT)]
+)
+def test_candidates_that_overflow_are_rejected(climb, n_units):
     X, y, layers, start = make_problem(n_units)
-    _, compiled = both_climbs((X * 1e10, y, layers, start), step_size=1e300)
+    _, compiled = both_climbs((X * 1e10, y, layers, start), climb, step_size=1e300)
     compiled.run(100)
     assert compiled.n_accepted == 0
     assert_array_equal(compiled.params, start)
 
 
-def test_start_that_overflows_is_worth_minus_infinity():
+@pytest.mark.parametrize("climb", ONE_UNIT)
+def test_start_that_overflows_is_worth_minus_infinity(climb):
     X, y, layers, start = make_problem(1)
     with np.errstate(all="ignore"):  # the literal climb overflows just the same
-        _, compiled = both_climbs((X, y, layers, start + 1e308), step_size=1)
+        _, compiled = both_climbs((X, y, layers, start + 1e308), climb, step_size=1)
     assert compiled.value == -np.inf
