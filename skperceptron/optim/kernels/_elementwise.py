@@ -187,7 +187,7 @@ def activate(code, z, z_row, out, out_row):
             out[k, j] = one if z[i, j] > zero else negative
     else:
         for j in range(n):
-            out[k, j] = _activate_one(code, z[i, j])
+            out[k, j] = activate_one(code, z[i, j])
 
 
 @njit(**VECTORIZE)
@@ -204,13 +204,28 @@ def _tanh(v):
 
 
 @njit(cache=True, nogil=True)
-def _activate_one(code, z):
+def activate_one(code, z):
+    """Apply an activation to one sum."""
+    if code == 1:  # logistic
+        return 1.0 / (1.0 + exp(-z))
+    if code == 2:
+        return _tanh(z)
+    if code == 3:  # relu
+        return 0.0 if z < 0 else z
+    if code == 4:  # leaky_relu
+        return _LEAKY_RELU_SLOPE * z if z < 0 else z
     if code == 5:  # elu
         return z if z > 0 else math.expm1(z)
     if code == 6:  # softplus
         return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
+    if code == 7:  # silu
+        return z / (1.0 + exp(-z))
     if code == 8:  # gelu
         return z * 0.5 * (1.0 + math.erf(z * _SQRT_HALF))
+    if code == 9:  # step
+        return 1.0 if z >= 0 else 0.0
+    if code == 10:  # sign
+        return 1.0 if z > 0 else (-1.0 if z < 0 else 0.0)
     return z  # identity
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit
 
 from skperceptron.optim.kernels._elementwise import all_finite
-from skperceptron.optim.kernels._network import propagate
+from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import evaluate
+from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
 @njit(cache=True, nogil=True)
@@ -15,6 +16,8 @@ def scan_networks(
     network,
     targets,
     terms,
+    single,
+    is_screened,
     data,
     sums,
     outputs,
@@ -33,6 +36,10 @@ def scan_networks(
     network : tuple, see Network
     targets : tuple, see Targets
     terms : tuple, see Terms
+    single : tuple, see Single
+    is_screened : bool
+        Whether to try float32 first; `single` is not used otherwise.
+
     data : ndarray of shape (n_features + 1, n)
         Samples, one column each, and ones.
 
@@ -70,10 +77,13 @@ def scan_networks(
             moved[q] = params[q] + sigma * noise[i, q]
             finite &= abs(moved[q]) < np.inf
         accepted = False
-        if finite:
+        value = np.nan
+        if finite and is_screened:
+            value = screened_accuracy(network, targets, single, moved, data)
+            accepted = value >= state[0]
+        if finite and np.isnan(value):
             forward(network, moved, data, sums, outputs)
-            output = outputs.shape[0]
-            value, _ = evaluate(sums, output, targets, terms, state[0])
+            value, _ = evaluate(sums, outputs.shape[0], targets, terms, state[0])
             accepted = value >= state[0]
             for unit in range(sums.shape[0]):
                 accepted = accepted and all_finite(sums, unit)
@@ -85,26 +95,3 @@ def scan_networks(
             factor = growth if accepted else shrinkage
             step_size[0] = min(sigma * factor, largest_step)
         values[i] = state[0]
-
-
-@njit(cache=True, nogil=True)
-def forward(network, params, data, sums, outputs):
-    """Compute the sums and outputs of all units.
-
-    Parameters
-    ----------
-    network : tuple, see Network
-    params : ndarray of shape (n_params,)
-    data : ndarray of shape (n_features + 1, n)
-    sums, outputs : ndarray of shape (n_rows, n)
-        Receive the result.
-    """
-    units, _, _, bias_start, _ = network
-    n_features, n_first = units[0], units[1]
-    weights = np.empty((n_first, n_features + 1), params.dtype)
-    for k in range(n_first):
-        for f in range(n_features):
-            weights[k, f] = params[f * n_first + k]
-        weights[k, n_features] = params[bias_start[0] + k]
-    np.dot(weights, data, sums[:n_first])
-    propagate(network, 0, params, sums, 0, outputs, 0)

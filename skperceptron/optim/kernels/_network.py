@@ -79,14 +79,10 @@ def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
     n_layers = units.size - 1
     for layer in range(first, n_layers - 1):
         begin, end = row_start[layer], row_start[layer + 1]
-        for unit in range(begin, end):
-            activate(
-                codes[layer],
-                sums,
-                unit - sums_at,
-                outputs,
-                unit - outputs_at,
-            )
+        # The rows of a layer lie one behind the other: one long row.
+        z = sums[begin - sums_at : end - sums_at].reshape(1, -1)
+        a = outputs[begin - outputs_at : end - outputs_at].reshape(1, -1)
+        activate(codes[layer], z, 0, a, 0)
         n_in, n_out = end - begin, units[layer + 2]
         start = coef_start[layer + 1]
         weights = params[start : start + n_in * n_out].reshape(n_in, n_out).T.copy()
@@ -98,3 +94,26 @@ def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
         for k in range(n_out):
             bias = params[bias_start[layer + 1] + k]
             add_number(sums, end - sums_at + k, bias)
+
+
+@njit(cache=True, nogil=True)
+def forward(network, params, data, sums, outputs):
+    """Compute the sums and outputs of all units.
+
+    Parameters
+    ----------
+    network : tuple, see Network
+    params : ndarray of shape (n_params,)
+    data : ndarray of shape (n_features + 1, n)
+    sums, outputs : ndarray of shape (n_rows, n)
+        Receive the result.
+    """
+    units, _, _, bias_start, _ = network
+    n_features, n_first = units[0], units[1]
+    weights = np.empty((n_first, n_features + 1), params.dtype)
+    for k in range(n_first):
+        for f in range(n_features):
+            weights[k, f] = params[f * n_first + k]
+        weights[k, n_features] = params[bias_start[0] + k]
+    np.dot(weights, data, sums[:n_first])
+    propagate(network, 0, params, sums, 0, outputs, 0)

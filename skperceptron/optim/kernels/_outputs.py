@@ -320,7 +320,7 @@ def _count_correct(z, output, class_start, weight, right):
             if weight.size == 0:
                 result += _sum(right, size)
             else:
-                result += _weighted_sum(right, weight, start, size)
+                result = _add_weights(result, right, weight, start, size)
     return result
 
 
@@ -359,10 +359,9 @@ def _sum(x, size):
 
 
 @njit(cache=True, nogil=True)
-def _weighted_sum(x, weight, start, size):
+def _add_weights(result, x, weight, start, size):
     # One after the other: the same numbers in the same order give the same sum, and
     # whole numbers add up exactly in any order.
-    result = 0.0
     for j in range(size):
         result += x[j] * weight[start + j]
     return result
