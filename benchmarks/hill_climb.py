@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import random
+import os
+import subprocess
+import time
+import warnings
+from statistics import median
 
 import numpy as np
 from scipy.special import expit
-from sklearn.datasets import make_classification
+from sklearn.datasets import load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
 
-from benchmarks._timing import compare, show
+from benchmarks._timing import Comparison, compare, seconds, show
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 
 TEXTBOOK = {
@@ -18,6 +25,11 @@ TEXTBOOK = {
     "init": "uniform",
     "random_state": 0,
 }
+SEED = np.random.RandomState(0).randint(np.iinfo(np.int32).max)  # as the fits draw it
+# A Python in which mlrose_hiive can be imported; it needs older libraries than ours.
+MLROSE_PYTHON = os.environ.get("MLROSE_PYTHON")
+# What mlrose_hiive takes for 1000 iterations, where it is not there to be timed.
+MLROSE_SECONDS = 1.7
 
 
 def main() -> None:
@@ -35,11 +47,18 @@ def main() -> None:
             ),
             compare(
                 "the same",
-                "plain Python loop (from 100 iterations)",
+                "literal Python loop over array rows, from 100 its.",
+                lambda: fit_perceptron(X, y, 10_000),
+                lambda: python_perceptron(X, y, 100),
+                scale_theirs=100,
+                at_least=2000,
+            ),
+            compare(
+                "the same",
+                "plain Python loop over lists, from 100 its.",
                 lambda: fit_perceptron(X, y, 10_000),
                 lambda: python_perceptron(X.tolist(), y.tolist(), 100),
                 scale_theirs=100,
-                at_least=2000,
             ),
             compare(
                 "MLP 5-10-1 logistic, 670 rows, 1000 iterations",
@@ -48,21 +67,127 @@ def main() -> None:
                 lambda: numpy_mlp(X, y, 1000),
                 at_least=6,
             ),
+            against_mlrose(X, y),
             big_perceptron(),
+            *digits(),
         ],
     )
 
 
+def against_mlrose(X, y):
+    times = [seconds(lambda: fit_mlp(X, y, 1000)) for _ in range(11)]
+    ours = median(times[1:])
+    theirs = mlrose_seconds() if MLROSE_PYTHON else MLROSE_SECONDS
+    name = "mlrose_hiive" if MLROSE_PYTHON else "mlrose_hiive's 1.7 s, not run"
+    return Comparison("the same", name, ours, theirs, theirs / ours, 300)
+
+
 def big_perceptron():
     X, y = make_classification(100_000, 100, random_state=0)
+    if fit_perceptron(X, y, 200).n_accepted_ != numpy_perceptron(X, y, 200):
+        raise AssertionError("the two climbs kept other candidates")
     return compare(
-        "perceptron 100 000x100, 200 iterations",
+        "perceptron 100 000x100, 1000 iterations, float64",
         "vectorised NumPy loop",
-        lambda: fit_perceptron(X, y, 200),
-        lambda: numpy_perceptron(X, y, 200),
+        lambda: fit_perceptron(X, y, 1000),
+        lambda: numpy_perceptron(X, y, 1000),
         at_least=10,
         n_rounds=3,
     )
+
+
+def digits():
+    """Time until 0.97 on held-out data, over several splits."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    fit_until_097(*train_test_split(X, y, random_state=0), n_chunks=1)  # to compile
+    own, evolution, adam, adam_scores = [], [], [], []
+    for seed in range(7):
+        split = train_test_split(X, y, test_size=0.2, random_state=seed, stratify=y)
+        own.append(fit_until_097(*split, seed=seed))
+        if seed < 3:
+            evolution.append(evolve_until_097(*split, seed=seed))
+        score, elapsed = fit_adam(*split, seed=seed)
+        adam.append(elapsed)
+        adam_scores.append(score)
+    work = "digits 64-50-10, log loss, until 0.97 held out"
+    return [
+        Comparison(
+            work,
+            "NumPy float32 (1+1)-ES, all weights (3 splits)",
+            median(own[:3]),
+            median(evolution),
+            median(b / a for a, b in zip(own, evolution, strict=False)),
+            30,
+        ),
+        Comparison(
+            "the same (7 splits)",
+            f"MLPClassifier's whole Adam fit, to {np.mean(adam_scores):.3f}",
+            median(own),
+            median(adam),
+            median(b / a for a, b in zip(own, adam, strict=True)),
+            2,
+        ),
+    ]
+
+
+def fit_until_097(X, X_test, y, y_test, *, seed=0, n_chunks=100):
+    clf = HillClimbMLP((50,), "relu", max_iter=1000, warm_start=True, random_state=seed)
+    elapsed = 0.0
+    for _ in range(n_chunks):
+        elapsed += seconds(lambda: clf.fit(X, y))
+        if clf.score(X_test, y_test) >= 0.97:
+            return elapsed
+    return np.inf
+
+
+def evolve_until_097(X, X_test, y, y_test, *, seed, most=200_000):
+    """(1+1)-ES with the one-fifth rule on all weights of the same net."""
+    rng = np.random.default_rng(seed)
+    limit = np.sqrt(6 / (64 + 50)), np.sqrt(6 / (50 + 10))
+    w = np.concatenate(
+        [
+            rng.uniform(-limit[0], limit[0], 64 * 50),
+            np.zeros(50),
+            rng.uniform(-limit[1], limit[1], 500),
+            np.zeros(10),
+        ]
+    ).astype(np.float32)
+
+    def sums(w, X):
+        hidden = np.maximum(X @ w[:3200].reshape(64, 50) + w[3200:3250], 0)
+        return hidden @ w[3250:3750].reshape(50, 10) + w[3750:]
+
+    def loss(w):
+        z = sums(w, X)
+        z -= z.max(axis=1, keepdims=True)
+        own = z[np.arange(len(y)), y]
+        return np.mean(np.log(np.exp(z).sum(axis=1)) - own)
+
+    current, sigma = loss(w), np.float32(0.1)
+    elapsed, started = 0.0, time.perf_counter()
+    for i in range(most):
+        candidate = w + sigma * rng.standard_normal(w.size, dtype=np.float32)
+        value = loss(candidate)
+        if value <= current:
+            w, current = candidate, value
+            sigma *= np.float32(1.5)
+        else:
+            sigma *= np.float32(1.5**-0.25)
+        if i % 500 == 499:
+            elapsed += time.perf_counter() - started
+            if np.mean(sums(w, X_test).argmax(axis=1) == y_test) >= 0.97:
+                return elapsed
+            started = time.perf_counter()
+    return np.inf
+
+
+def fit_adam(X, X_test, y, y_test, *, seed):
+    clf = MLPClassifier((50,), random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        elapsed = seconds(lambda: clf.fit(X, y))
+    return clf.score(X_test, y_test), elapsed
 
 
 def fit_perceptron(X, y, n_iter):
@@ -76,15 +201,17 @@ def fit_mlp(X, y, n_iter):
 
 
 def climb(accuracy, n_params, step_size, n_iter):
-    rng = np.random.default_rng(0)
+    """Climb from U[0, 1); return how many candidates were kept."""
+    rng = np.random.default_rng(SEED)
     current = rng.random(n_params)
-    value = accuracy(current)
+    value, n_accepted = accuracy(current), 0
     for _ in range(n_iter):
         candidate = current + step_size * rng.standard_normal(n_params)
         candidate_value = accuracy(candidate)
         if candidate_value >= value:
             current, value = candidate, candidate_value
-    return current
+            n_accepted += 1
+    return n_accepted
 
 
 def numpy_perceptron(X, y, n_iter):
@@ -103,21 +230,49 @@ def numpy_mlp(X, y, n_iter):
 
 
 def python_perceptron(X, y, n_iter):
+    """Climb with loops over samples and features, as one would first write it."""
+
     def accuracy(w):
         n_correct = 0
         for row, label in zip(X, y, strict=True):
-            total = w[-1]
-            for x, weight in zip(row, w, strict=False):
-                total += x * weight
-            n_correct += (total >= 0) == label
+            activation = w[-1]
+            for i in range(len(row)):
+                activation += w[i] * row[i]
+            n_correct += (1 if activation >= 0 else 0) == label
         return n_correct / len(X)
 
-    rng = random.Random(0)
-    current = [rng.random() for _ in range(len(X[0]) + 1)]
+    rng = np.random.default_rng(0)
+    current = list(rng.random(len(X[0]) + 1))
     value = accuracy(current)
     for _ in range(n_iter):
-        candidate = [w + rng.gauss(0, 0.05) for w in current]
+        candidate = [w + 0.05 * rng.standard_normal() for w in current]
         candidate_value = accuracy(candidate)
         if candidate_value >= value:
             current, value = candidate, candidate_value
     return current
+
+
+MLROSE_SCRIPT = """
+import time
+import mlrose_hiive
+from sklearn.datasets import make_classification
+X, y = make_classification(1000, 5, n_informative=2, n_redundant=1, random_state=1)
+net = mlrose_hiive.NeuralNetwork(
+    hidden_nodes=[10], activation="sigmoid", algorithm="random_hill_climb",
+    max_iters=1000, learning_rate=0.1, clip_max=5, max_attempts=1000, random_state=0,
+)
+started = time.perf_counter()
+net.fit(X[:670], y[:670])
+print(time.perf_counter() - started)
+"""
+
+
+def mlrose_seconds():
+    result = subprocess.run(
+        [MLROSE_PYTHON, "-c", MLROSE_SCRIPT], capture_output=True, text=True, check=True
+    )
+    return float(result.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -13,8 +13,9 @@ from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
 
-# In more dimensions the length of a step says too little about what it moves.
-MOST_FEATURES = 16
+# As many as the kernel has inputs. In more dimensions the length of a step also says
+# too little about what it moves.
+MOST_FEATURES = 8
 
 
 class HyperplaneClimb(BlockClimb):
@@ -52,28 +53,31 @@ class HyperplaneClimb(BlockClimb):
         sample_weight: NDArray[np.float64] | None,
         **options: Any,
     ) -> None:
+        from skperceptron.optim.kernels._hyperplane_scan import N_INPUTS
+
         order = np.argsort(y, kind="stable")
         if sample_weight is not None:
             sample_weight = sample_weight[order]
         super().__init__(
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
-        n_features = X.shape[1]
-        self._data = np.ones((n_features + 1, len(y)), X.dtype)
-        for feature in range(n_features):
+        self._data = np.zeros((N_INPUTS, len(y)), X.dtype)
+        for feature in range(X.shape[1]):
             self._data[feature] = X[order, feature]
         with np.errstate(over="ignore"):  # infinite for huge values: all are near then
-            self._lengths = np.sqrt(np.einsum("ij,ij->j", self._data, self._data))
+            squares = np.einsum("ij,ij->j", self._data, self._data)
+            self._lengths = np.sqrt(squares + 1)
         self._n_negative = int(np.sum(y == 0))
         self._near = np.empty(len(y), dtype=np.intp)
-        self._near_data = np.empty((n_features + 2, len(y)), X.dtype)
+        self._near_data = np.empty_like(self._data)
         self._reference = params.copy()
         self._selection = np.array([-1.0, 0, 0, 0, 0])
         self.evaluate()
 
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = self.params @ self._data
+            sums = self.params[:-1] @ self._data[: self.params.size - 1]
+            sums += self.params[-1]
         self._raw_value = -np.inf
         if np.isfinite(sums).all():
             right = sums >= 0

@@ -7,6 +7,8 @@ from numba import njit
 
 from skperceptron.optim.kernels._elementwise import VECTORIZE
 
+# Inputs that a sum has, the unused ones being 0: the compiler then knows how many.
+N_INPUTS = 8
 # Rounding errors of a sum, relative to the length of the vectors that are multiplied.
 _ROUNDING = 1e-4
 
@@ -37,11 +39,11 @@ def scan_hyperplanes(
 
     Parameters
     ----------
-    data : ndarray of shape (n_inputs, n_samples)
-        Samples, one column each, those of class 0 first; the last input is 1.
+    data : ndarray of shape (N_INPUTS, n_samples)
+        Samples, one column each, those of class 0 first.
 
     lengths : ndarray of shape (n_samples,)
-        Euclidean length of each.
+        Euclidean length of each with a 1 appended, for the bias.
 
     n_negative : int
         Number of samples of class 0.
@@ -50,16 +52,16 @@ def scan_hyperplanes(
         Weights of the samples; empty when all count the same.
 
     near : ndarray of int of shape (n_samples,)
-    near_data : ndarray of shape (n_inputs + 1, n_samples)
-        Samples near the hyperplane, as long as they are so, and room for their sums.
+    near_data : ndarray of shape (N_INPUTS, n_samples)
+        Samples near the hyperplane, as long as they are so.
 
-    params : ndarray of shape (n_inputs,)
-        Current parameters; updated.
+    params : ndarray of shape (n_features + 1,)
+        Current parameters, the bias last; updated.
 
-    reference : ndarray of shape (n_inputs,)
+    reference : ndarray of shape (n_features + 1,)
         Parameters at the last selection.
 
-    noise, norms : ndarray of shape (n_candidates, n_inputs) and (n_candidates,)
+    noise, norms : ndarray of shape (n_candidates, n_features + 1) and (n_candidates,)
         Noise of the candidates, and its Euclidean length.
 
     group_of : ndarray of int of shape (n_candidates,)
@@ -81,18 +83,18 @@ def scan_hyperplanes(
         Receives the current value after each candidate.
     """
     growth, shrinkage, largest_step = rates
-    moved = np.empty_like(params)
+    bias = params.size - 1
+    moved = np.zeros(N_INPUTS + 1, params.dtype)
     longest = norms.max()
     for i in range(noise.shape[0]):
         sigma = step_size[0]
         distance = 0.0
-        finite = True
         for q in range(params.size):
-            moved[q] = params[q] + sigma * noise[i, q]
-            finite &= abs(moved[q]) < np.inf
-            distance += (moved[q] - reference[q]) ** 2
+            value = params[q] + sigma * noise[i, q]
+            moved[q if q < bias else N_INPUTS] = value
+            distance += (value - reference[q]) ** 2
         accepted = False
-        if finite:
+        if distance < np.inf:
             if not np.sqrt(distance) <= state[2]:
                 # Far enough for every step to come, while the step size is what it is.
                 reach = sigma * longest
@@ -108,15 +110,16 @@ def scan_hyperplanes(
                     state,
                 )
                 reference[:] = params
-            value = _value(near_data, near, weight, moved, state)
+            value = state[3] + _value_of_near(near_data, near, weight, moved, state)
             accepted = value >= state[6]
-        if accepted:
-            # Weights add up to something else, by a rounding error, in another order.
-            if value > state[6]:
-                state[0] = value
-            state[6] = value
-            state[1] += 1
-            params[:] = moved
+            if accepted:
+                # Weights add up to something else, by rounding, in another order.
+                if value > state[6]:
+                    state[0] = value
+                state[6] = value
+                state[1] += 1
+                params[:bias] = moved[:bias]
+                params[bias] = moved[N_INPUTS]
         if group_of[i] >= 0:
             factor = growth if accepted else shrinkage
             step_size[0] = min(sigma * factor, largest_step)
@@ -126,86 +129,69 @@ def scan_hyperplanes(
 @njit(cache=True, nogil=True)
 def _select(data, lengths, n_negative, weight, near, near_data, params, reach, state):
     """Find the samples that steps from the current parameters can move across."""
-    n_inputs, n_samples = data.shape
-    sums = near_data[n_inputs]
-    _add_up(data, params, n_samples, sums)
-    length = 0.0
-    for q in range(n_inputs):
-        length += params[q] ** 2
-    margin = reach + _ROUNDING * (np.sqrt(length) + reach)
+    bias = params.size - 1
+    current = np.zeros(N_INPUTS + 1, params.dtype)
+    current[:bias], current[N_INPUTS] = params[:bias], params[bias]
+    length = np.sqrt(np.sum(current**2))
+    margin = reach + _ROUNDING * (length + reach)
     n_near, n_near_negative, far = 0, 0, 0.0
-    for j in range(n_samples):
+    for j in range(lengths.size):
+        z = _sum(data, current, np.uint64(j))
         # The comparison is false for NaN.
-        if abs(sums[j]) > margin * lengths[j]:
-            if (sums[j] >= 0) == (j >= n_negative):
+        if abs(z) > margin * lengths[j]:
+            if (z >= 0) == (j >= n_negative):
                 far += 1.0 if weight.size == 0 else weight[j]
         else:
             near[n_near] = j
             n_near += 1
             n_near_negative += j < n_negative
-    for q in range(n_inputs):
+    for q in range(N_INPUTS):
         for k in range(n_near):
             near_data[q, k] = data[q, near[k]]
     state[2], state[3], state[4], state[5] = reach, far, n_near, n_near_negative
-    state[6] = _value(near_data, near, weight, params, state)
+    state[6] = far + _value_of_near(near_data, near, weight, current, state)
 
 
 @njit(cache=True, nogil=True)
-def _value(near_data, near, weight, params, state):
-    """Compute the value of some parameters; NaN where a sum overflows."""
-    n_inputs = params.size
+def _value_of_near(near_data, near, weight, w, state):
+    """Compute the value of the samples selected; NaN where a sum overflows."""
     n_near, n_negative = int(state[4]), int(state[5])
-    sums = near_data[n_inputs]
-    _add_up(near_data, params, n_near, sums)
-    if not _all_finite(sums, n_near):
-        return np.nan
     if weight.size == 0:
-        n_right = _count_negative(sums, n_negative)
-        return state[3] + n_right + _count_others(sums, n_negative, n_near)
-    value = state[3]
+        n_right, n_finite = _count(near_data, w, n_negative, n_near)
+        return float(n_right) if n_finite == n_near else np.nan
+    value = 0.0
     for k in range(n_near):
-        if (sums[k] >= 0) == (k >= n_negative):
+        z = _sum(near_data, w, np.uint64(k))
+        if not abs(z) < np.inf:
+            return np.nan
+        if (z >= 0) == (k >= n_negative):
             value += weight[near[k]]
     return value
 
 
 @njit(**VECTORIZE)
-def _all_finite(sums, n):
-    n_finite = 0
-    for k in range(np.uint64(n)):
-        n_finite += abs(sums[k]) < np.inf
-    return n_finite == n
+def _count(data, w, n_negative, n):
+    """Count the sums on the right side, and those that are finite."""
+    n_right, n_finite = 0, 0
+    for k in range(np.uint64(n_negative)):
+        z = _sum(data, w, k)
+        n_right += z < 0
+        n_finite += abs(z) < np.inf
+    for k in range(np.uint64(n_negative), np.uint64(n)):
+        z = _sum(data, w, k)
+        n_right += z >= 0
+        n_finite += abs(z) < np.inf
+    return n_right, n_finite
 
 
 @njit(**VECTORIZE)
-def _count_negative(sums, n):
-    count = 0
-    for k in range(np.uint64(n)):
-        count += sums[k] < 0
-    return count
-
-
-@njit(**VECTORIZE)
-def _count_others(sums, start, stop):
-    count = 0
-    for k in range(np.uint64(start), np.uint64(stop)):
-        count += sums[k] >= 0
-    return count
-
-
-@njit(**VECTORIZE)
-def _add_up(data, params, n, sums):
-    """Multiply the first columns with the parameters."""
-    size = np.uint64(n)
-    # The last input is 1. Two at a time halve the passes over the sums.
-    last = params.size - 1
-    for j in range(size):
-        sums[j] = params[last]
-    for q in range(0, last - 1, 2):
-        first, second = np.uint64(q), np.uint64(q + 1)
-        for j in range(size):
-            sums[j] += params[q] * data[first, j] + params[q + 1] * data[second, j]
-    if last % 2 == 1:
-        first = np.uint64(last - 1)
-        for j in range(size):
-            sums[j] += params[last - 1] * data[first, j]
+def _sum(data, w, j):
+    # Written out: of a loop the compiler does not make one for many samples.
+    z = w[8] + w[0] * data[0, j]
+    z += w[1] * data[1, j]
+    z += w[2] * data[2, j]
+    z += w[3] * data[3, j]
+    z += w[4] * data[4, j]
+    z += w[5] * data[5, j]
+    z += w[6] * data[6, j]
+    return z + w[7] * data[7, j]
