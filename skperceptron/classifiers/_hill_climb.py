@@ -131,10 +131,10 @@ class HillClimbPerceptron(BaseHillClimb):
 
     Parameters
     ----------
-    max_iter : int, default=2000
+    max_iter : int, default=5000
         Iterations. 0 gives the network with its random start weights.
 
-    step_size : float, default=0.1
+    step_size : float, default=0.3
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
 
     objective : str, scorer or callable, default="accuracy"
@@ -242,6 +242,20 @@ class HillClimbPerceptron(BaseHillClimb):
     --------
     HillClimbMLP : The same search for networks with hidden layers.
 
+    Notes
+    -----
+    An int as `random_state` always gives the same fit, to the bit on one machine,
+    whatever `n_jobs` is. The random numbers are those of
+    ``noise = numpy.random.default_rng(seed)``, where the seed is
+    ``RandomState(random_state).randint(2**31 - 1)``, and of
+    ``choice = noise.spawn(1)[0]``. From `noise` come the start weights, layer by layer,
+    and then, for each candidate, one standard normal per parameter that it may move, in
+    the precision of `X`. From `choice` comes the unit that it moves, or, for a share,
+    one uniform number per parameter, which is moved if its number is below the share.
+    The parameters are the weights, one row per feature, and then the biases; those of a
+    unit are its weights and its bias. A restart has a child of `noise` in its place,
+    from ``noise.spawn(n_restarts)``.
+
     References
     ----------
     I. Rechenberg, "Evolutionsstrategie", Frommann-Holzboog, 1973 (the one-fifth rule).
@@ -271,8 +285,8 @@ class HillClimbPerceptron(BaseHillClimb):
     def __init__(
         self,
         *,
-        max_iter: int = 2000,
-        step_size: float = 0.1,
+        max_iter: int = 5000,
+        step_size: float = 0.3,
         objective: str | Callable[..., float] = "accuracy",
         step_schedule: Literal["constant", "one_fifth"] = "constant",
         mutation: Literal["all", "unit"] | float = "unit",
@@ -371,7 +385,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(30,)
+    hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
 
     activation : str or sequence of str, default="logistic"
@@ -379,7 +393,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
         "softplus", "silu", "gelu", "step" (1 from 0 on, else 0), "sign".
 
-    max_iter : int, default=5000
+    max_iter : int, default=20000
         Iterations. 0 gives the network with its random start weights.
 
     step_size : float, default=0.1
@@ -500,6 +514,20 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     HillClimbPerceptron : The same search for a network without hidden layers.
     BackpropMLP : The same network trained by gradients.
 
+    Notes
+    -----
+    An int as `random_state` always gives the same fit, to the bit on one machine,
+    whatever `n_jobs` is. The random numbers are those of
+    ``noise = numpy.random.default_rng(seed)``, where the seed is
+    ``RandomState(random_state).randint(2**31 - 1)``, and of
+    ``choice = noise.spawn(1)[0]``. From `noise` come the start weights, layer by layer,
+    and then, for each candidate, one standard normal per parameter that it may move, in
+    the precision of `X`. From `choice` comes the unit that it moves, or, for a share,
+    one uniform number per parameter, which is moved if its number is below the share.
+    The parameters are all weight matrices, row by row, and then all biases; those of a
+    unit are the weights into it, its bias, and the weights out of it. A restart has a
+    child of `noise` in its place, from ``noise.spawn(n_restarts)``.
+
     References
     ----------
     I. Rechenberg, "Evolutionsstrategie", Frommann-Holzboog, 1973 (the one-fifth rule).
@@ -531,10 +559,10 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | ArrayLike = (30,),
+        hidden_layer_sizes: int | ArrayLike = (100,),
         activation: str | Sequence[str] = "logistic",
         *,
-        max_iter: int = 5000,
+        max_iter: int = 20_000,
         step_size: float = 0.1,
         objective: str | Callable[..., float] = "log_loss",
         step_schedule: Literal["constant", "one_fifth"] = "one_fifth",

@@ -134,6 +134,24 @@ def test_same_climb_with_more_samples_than_fit_in_a_tile():
     assert_same(*both_climbs(problem, "log_loss"))
 
 
+@pytest.mark.parametrize(
+    ("mutation", "scale"),
+    [
+        *((mutation, scale) for mutation in MUTATIONS for scale in (1e-30, 1e3, 1e9)),
+        # Not with sums that are kept from one candidate to the next: one that was as
+        # large as this has left a rounding error larger than all others.
+        *(("all", scale) for scale in (1e30, 1e38, 1e60)),
+    ],
+)
+@pytest.mark.parametrize("activations", [["logistic"], ["relu"], ["tanh", "softplus"]])
+def test_same_accuracy_whatever_the_scale_of_the_data(mutation, scale, activations):
+    X, y, layers, start = make_problem((4,) * len(activations) + (3,), activations)
+    X[:, 0] *= scale
+    literal, compiled = both_climbs((X, y, layers, start), "accuracy", mutation)
+    assert_array_equal(compiled.run(200), literal.run(200))
+    assert_allclose(compiled.params, literal.params)
+
+
 def test_kept_candidates_do_not_add_up_rounding_errors():
     literal, compiled = both_climbs(
         make_problem((6, 3), ["tanh"]), "log_loss", step_size=1e-3, adapt=False

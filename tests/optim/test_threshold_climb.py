@@ -143,6 +143,16 @@ def test_long_climbs_of_one_unit_stay_the_same(climb, step_size):
     assert_array_equal(compiled.params, literal.params)
 
 
+@pytest.mark.parametrize("climb", ONE_UNIT)
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e36, 1e38, 1e60])
+def test_same_climb_whatever_the_scale_of_the_data(climb, scale):
+    X, y, layers, start = make_problem(1)
+    X[:, 0] *= scale
+    literal, compiled = both_climbs((X, y, layers, start), climb, step_size=0.1)
+    assert_array_equal(compiled.run(367), literal.run(367))
+    assert_array_equal(compiled.params, literal.params)
+
+
 @pytest.mark.parametrize("climb", [HyperplaneClimb, ScreenedClimb])
 def test_samples_on_the_hyperplane_count_as_class_1(climb):
     # Whole numbers: many sums are exactly 0, where float32 would do as well as float64.

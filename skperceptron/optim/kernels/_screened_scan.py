@@ -11,6 +11,8 @@ from skperceptron.optim.kernels._elementwise import VECTORIZE, VECTORIZE_SUM
 _TILE = 128
 # Of the multiplication, the additions and the step size, in float32.
 _ROUNDING = 4 * 2.0**-24
+# Beyond this size float32 may overflow: then everything is in doubt.
+_LARGEST = 1e37
 
 
 @njit(cache=True, nogil=True)
@@ -98,6 +100,8 @@ def scan_screened(
             finite &= abs(moved[q]) < np.inf
         largest = state[3] + sigma * reach[i]
         error = state[2] + precision * sigma * reach[i] + _ROUNDING * largest
+        if not largest < _LARGEST:
+            error = np.inf
         accepted = False
         if finite and largest < np.inf:
             value = _value(
