@@ -98,7 +98,7 @@ class NetworkClimb(BlockClimb):
         """Allocate rows of one value per sample."""
         return np.zeros((n_rows, self._width), self.params.dtype)
 
-    def _multiply(self, weights: Array) -> Array:
+    def _multiply(self, weights: Array, sums: Array) -> None:
         """Multiply weights with the data.
 
         Parameters
@@ -106,17 +106,15 @@ class NetworkClimb(BlockClimb):
         weights : ndarray of shape (n_units, n_features + 1)
             Of the inputs; the bias comes last.
 
-        Returns
-        -------
-        ndarray of shape (n_units, n)
+        sums : ndarray of shape (n_units, n)
+            Receives the result.
         """
         if not issparse(self._data):
-            return weights @ self._data
-        sums = self._rows(len(weights))
+            np.matmul(weights, self._data, out=sums)
+            return
         n_samples = self._data.shape[0]
         sums[:, :n_samples] = (self._data @ weights[:, :-1].T).T
         sums[:, :n_samples] += weights[:, -1:]
-        return sums
 
     def _first_weights(self) -> Array:
         """Weights and biases of the first layer, one row per unit."""

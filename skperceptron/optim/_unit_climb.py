@@ -59,6 +59,7 @@ class UnitClimb(NetworkClimb):
             new_sums=self._rows(n_units - n_first),
             new_outputs=self._rows(max(n_units - n_first - n_outputs, 0)),
         )
+        self._added = self._rows(0)
         self._slope_is_exact = False
         self.evaluate()
 
@@ -73,7 +74,7 @@ class UnitClimb(NetworkClimb):
         sums, outputs, slope, *_ = self._memory
         n_first, n_outputs = self.layers.units[1], self.layers.units[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            sums[:n_first] = self._multiply(self._first_weights())
+            self._multiply(self._first_weights(), sums[:n_first])
         _network.propagate(self._network, 0, self.params, sums, 0, outputs, 0)
         self._raw_value = -np.inf
         if np.isfinite(sums).all():
@@ -88,7 +89,9 @@ class UnitClimb(NetworkClimb):
         is_first = self._group_of < self.layers.units[1]
         self._place = np.cumsum(is_first) - 1
         weights = self._noise[is_first, : self.layers.units[0] + 1]
-        self._added = self._multiply(np.ascontiguousarray(weights))
+        if len(self._added) < len(weights):
+            self._added = self._rows(len(weights))
+        self._multiply(np.ascontiguousarray(weights), self._added[: len(weights)])
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.kernels import _unit_scan
