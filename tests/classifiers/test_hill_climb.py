@@ -132,7 +132,10 @@ class TestTextbookExperiment:
         self, kind, tutorial_data
     ):
         X, y = tutorial_data
-        data = train_test_split(X, y, test_size=0.33, random_state=1)
+        splits = [
+            train_test_split(X, y, test_size=0.33, random_state=seed)
+            for seed in range(self.N_SEEDS)
+        ]
 
         def threshold(w, X):
             return X @ w[:-1] + w[-1] >= 0
@@ -155,17 +158,17 @@ class TestTextbookExperiment:
                 HillClimbMLP((10,), "logistic", step_size=0.1, **TEXTBOOK),
             ),
         }[kind]
-        seeds = range(self.N_SEEDS)
-        literal = np.array(
-            [self.literal(predict, n_params, step_size, data, s) for s in seeds]
+        literal, ours = (
+            np.array([climb(data, seed) for seed, data in enumerate(splits)])
+            for climb in (
+                lambda data, seed: self.literal(
+                    predict, n_params, step_size, data, seed
+                ),
+                lambda data, seed: self.ours(clf, data, 1000 + seed),
+            )
         )
-        ours = np.array([self.ours(clf, data, 1000 + s) for s in seeds])
         error = np.sqrt((literal.var(0) + ours.var(0)) / self.N_SEEDS)
         assert np.all(np.abs(ours.mean(0) - literal.mean(0)) < 3 * error)
-        # Single runs that were published are nothing out of the ordinary.
-        known = {"perceptron": [0.885, 0.818], "mlp": [0.873, 0.851]}[kind]
-        assert np.all(ours.min(0) < known)
-        assert np.all(known < ours.max(0))
 
 
 @both
