@@ -79,7 +79,9 @@ def scan_networks(
         accepted = False
         value = np.nan
         if finite and is_screened:
-            value = screened_accuracy(network, targets, single, moved, data)
+            value = screened_accuracy(
+                network, targets[0][-1], single, moved, data, state[0]
+            )
             accepted = value >= state[0]
         if finite and np.isnan(value):
             forward(network, moved, data, sums, outputs)

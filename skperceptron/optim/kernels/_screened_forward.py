@@ -1,7 +1,9 @@
 """The accuracy of a network in float64, mostly computed in float32.
 
 The error of a float32 forward pass has a bound. A sample is only computed again where
-the bound is as large as what decides about it.
+the bound is as large as what decides about it. And samples that the current network
+gets wrong, or only just right, come first: most bad candidates are known before the
+rest.
 """
 
 from __future__ import annotations
@@ -13,7 +15,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from skperceptron.optim.kernels._elementwise import VECTORIZE_SUM, activate_one
+from skperceptron.optim.kernels._elementwise import (
+    VECTORIZE,
+    VECTORIZE_SUM,
+    activate_one,
+)
 from skperceptron.optim.kernels._network import forward
 
 # Lipschitz constant of each activation, in the order of their codes, and a bound of its
@@ -28,19 +34,28 @@ _UNIT = 2.0**-24
 _ACTIVATION_ERROR = 8
 # Beyond this size a sum may overflow in float32.
 _LARGEST = 1e37
-# Samples are counted in pieces of this size.
-_TILE = 128
+# Samples are worked off in pieces of this size, and a candidate may end after each.
+TILE = 128
 
 
 class Single(NamedTuple):
-    """Room for a pass in float32.
+    """What a pass in float32 works with.
 
     Attributes
     ----------
+    data : ndarray of float32 of shape (n_tiles, n_features + 1, TILE)
+        Samples, one column each, those in danger first; the last row is 1.
+
+    order : ndarray of int of shape (n_tiles * TILE,)
+        Which sample each column is; of no meaning behind the last one.
+
+    class_of : ndarray of int of shape (n_tiles, TILE)
+        The true class of each column; -1 behind the last sample.
+
     params : ndarray of float32 of shape (n_params,)
-    data : ndarray of float32 of shape (n_features + 1, n)
-    sums, outputs : ndarray of float32 of shape (n_rows, n)
-        As for the pass in float64.
+    sums, outputs : ndarray of float32 of shape (n_rows, TILE)
+    margins : ndarray of float32 of shape (TILE,)
+        Room for one tile.
 
     bounds : ndarray of float64 of shape (4, largest_layer)
         Error and size of the outputs of a layer, and of the next one's.
@@ -52,59 +67,106 @@ class Single(NamedTuple):
         Largest Euclidean length of a sample with a 1 appended.
     """
 
-    params: NDArray[np.float32]
     data: NDArray[np.float32]
+    order: NDArray[np.intp]
+    class_of: NDArray[np.intp]
+    params: NDArray[np.float32]
     sums: NDArray[np.float32]
     outputs: NDArray[np.float32]
+    margins: NDArray[np.float32]
     bounds: NDArray[np.float64]
     row: NDArray[np.float64]
     length: float
 
 
 @njit(cache=True, nogil=True)
-def screened_accuracy(network, targets, single, params, data):
-    """Compute the accuracy times the total weight.
+def screened_accuracy(network, n_samples, single, params, data, enough):
+    """Count the samples that a network classifies correctly.
 
     Parameters
     ----------
     network : tuple, see Network
-    targets : tuple, see Targets
+    n_samples : int
     single : tuple, see Single
     params : ndarray of float64 of shape (n_params,)
     data : ndarray of float64 of shape (n_features + 1, n)
+    enough : float
+        A candidate that cannot reach this need not be counted to the end.
 
     Returns
     -------
     float
-        NaN where it takes a pass in float64: where too much is in doubt.
+        -inf if that is so. NaN where it takes a pass in float64, because too much is in
+        doubt.
     """
-    params_single, data_single, sums, outputs, bounds, row, length = single
-    class_start, weight, _ = targets
+    tiles, order, class_of, params_single, sums, outputs, margins = single[:7]
+    bounds, row, length = single[7:]
     error, largest = _bound_error(network, params, bounds, length)
     if not largest < _LARGEST:
         return np.nan
     params_single[:] = params
-    forward(network, params_single, data_single, sums, outputs)
     output, n_outputs = outputs.shape[0], sums.shape[0] - outputs.shape[0]
     bound = np.float32(error if n_outputs == 1 else 2 * error)
-    value, n_doubtful = 0.0, 0
-    for c in range(class_start.size - 1):
-        for start in range(class_start[c], class_start[c + 1], _TILE):
-            stop = min(start + _TILE, class_start[c + 1])
-            if n_outputs == 1 and weight.size == 0:
-                n_right, n_sure = _count_signs(sums, output, start, stop, c == 1, bound)
-                if n_sure == stop - start:
-                    value += n_right
-                    continue
-            for j in range(start, stop):
-                verdict = _verdict(sums, output, c, j, bound)
-                if verdict < 0:
-                    verdict = _is_right(network, params, data, row, c, j)
+    n_right, n_doubtful, n_left = 0, 0, n_samples
+    for tile in range(tiles.shape[0]):
+        size = min(TILE, n_left)
+        n_left -= size
+        forward(network, params_single, tiles[tile], sums, outputs)
+        _margins(sums, output, class_of[tile], margins)
+        n_sure, n_wrong = _count(margins, size, bound)
+        n_right += n_sure
+        if n_sure + n_wrong < size:
+            for j in range(size):
+                if not abs(margins[j]) > bound:
+                    at, c = order[tile * TILE + j], class_of[tile, j]
+                    n_right += _is_right(network, params, data, row, c, at)
                     n_doubtful += 1
-                value += verdict if weight.size == 0 else verdict * weight[j]
-        if n_doubtful > 16 + class_start[-1] // 16:
-            return np.nan
-    return value
+            if n_doubtful > 16 + n_samples // 16:
+                return np.nan
+        if n_right + n_left < enough:
+            return -np.inf
+    return float(n_right)
+
+
+@njit(**VECTORIZE)
+def _margins(sums, output, class_of, margins):
+    """By how much the sums speak for the true class."""
+    size = np.uint64(class_of.size)
+    first = np.uint64(output)
+    if sums.shape[0] - output == 1:
+        for j in range(size):
+            z = sums[first, j]
+            margins[j] = z if class_of[j] == 1 else -z
+        return
+    for j in range(size):
+        margins[j] = np.float32(0)
+    for k in range(sums.shape[0] - output):
+        i = np.uint64(output + k)
+        for j in range(size):
+            margins[j] = sums[i, j] if class_of[j] == k else margins[j]
+    # The sum of the true class less the largest of the others.
+    largest = sums[first].copy()
+    for j in range(size):
+        largest[j] = -np.inf
+    for k in range(sums.shape[0] - output):
+        i = np.uint64(output + k)
+        for j in range(size):
+            is_larger = class_of[j] != k and not sums[i, j] <= largest[j]
+            largest[j] = sums[i, j] if is_larger else largest[j]
+    for j in range(size):
+        margins[j] -= largest[j]
+
+
+@njit(**VECTORIZE_SUM)
+def _count(margins, size, bound):
+    """Count the samples that are surely right, and those that are surely wrong."""
+    # Counted in float32, as wide as the margins: a tile is small enough for that.
+    zero, one = np.float32(0), np.float32(1)
+    n_right, n_wrong = zero, zero
+    for j in range(np.uint64(size)):
+        n_right += one if margins[j] > bound else zero
+        n_wrong += one if margins[j] < -bound else zero
+    return int(n_right), int(n_wrong)
 
 
 @njit(cache=True, nogil=True)
@@ -146,38 +208,6 @@ def _bound_error(network, params, bounds, length):
                 error[k] = LIPSCHITZ[code] * error[k]
                 error[k] += _ACTIVATION_ERROR * _UNIT * size[k]
     return error[: units[-1]].max(), largest
-
-
-@njit(**VECTORIZE_SUM)
-def _count_signs(sums, output, start, stop, positive, bound):
-    """Count the sums of the right sign, and those whose sign is sure."""
-    # Counted in float32, as wide as the sums: a tile is small enough for that.
-    i = np.uint64(output)
-    zero, one = np.float32(0), np.float32(1)
-    n_positive, n_sure = zero, zero
-    for j in range(np.uint64(start), np.uint64(stop)):
-        n_positive += one if sums[i, j] > zero else zero
-        n_sure += one if abs(sums[i, j]) > bound else zero
-    n_right = int(n_positive) if positive else stop - start - int(n_positive)
-    return n_right, int(n_sure)
-
-
-@njit(cache=True, nogil=True)
-def _verdict(sums, output, c, j, bound):
-    """Tell whether a sample is right: 1 if so, 0 if not, -1 if it is in doubt."""
-    n_outputs = sums.shape[0] - output
-    if n_outputs == 1:
-        if not abs(sums[output, j]) > bound:
-            return -1
-        return 1 if (sums[output, j] > 0) == (c == 1) else 0
-    smallest = np.inf
-    for k in range(n_outputs):
-        if k != c:
-            lead = sums[output + c, j] - sums[output + k, j]
-            smallest = min(smallest, lead)
-    if not abs(smallest) > bound:
-        return -1
-    return 1 if smallest > 0 else 0
 
 
 @njit(cache=True, nogil=True)
