@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -64,6 +64,17 @@ class TrainingData:
     y: NDArray
     sample_weight: Array | None
     hook_args: dict[str, Any]
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """Copy some of the samples."""
+        weight = self.sample_weight
+        return replace(
+            self,
+            X=self.X[rows],
+            labels=self.labels[rows],
+            y=self.y[rows],
+            sample_weight=None if weight is None else weight[rows],
+        )
 
 
 class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):

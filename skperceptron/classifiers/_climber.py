@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from skperceptron.classifiers._objectives import (
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
-Rows = NDArray[np.intp] | slice
 
 # A fit reports to its callbacks about this often: each report costs some microseconds,
 # an iteration may cost less.
@@ -146,10 +145,9 @@ class ClimbTrainer:
         self._chunk = iterations_per_report(estimator.max_iter)
         starts = self._find_starts(data, random_state, fresh=fresh, n=1 + n_restarts)
         training, validate = self._split(data, random_state)
-        self.attempts = [
-            self._attempt(start, streams, data, training, validate)
-            for streams, start in starts
-        ]
+        self.attempts: list[Attempt] = []
+        for streams, start in starts:
+            self.attempts.append(self._attempt(start, streams, training, validate))
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
         self._n_accepted = 0 if fresh else estimator.n_accepted_
         if not fresh:
@@ -247,24 +245,24 @@ class ClimbTrainer:
 
     def _split(
         self, data: TrainingData, random_state: np.random.RandomState
-    ) -> tuple[Rows, Objective | None]:
+    ) -> tuple[TrainingData, Objective | None]:
         est = self.estimator
         if not est.early_stopping:
-            return slice(None), None
+            return data, None
         training, validation = train_test_split(
             np.arange(len(data.y)),
             random_state=random_state,
             test_size=est.validation_fraction,
             stratify=data.y,
         )
-        return training, make_objective(est, self.layers, data, validation)
+        validate = make_objective(est, self.layers, data.take(validation))
+        return data.take(training), validate
 
     def _attempt(
         self,
         start: Array,
         streams: Streams,
         data: TrainingData,
-        rows: Rows,
         validate: Objective | None,
     ) -> Attempt:
         est, layers = self.estimator, self.layers
@@ -285,8 +283,8 @@ class ClimbTrainer:
             mutation,
             layers,
             data,
-            rows,
             n_iter=self.remaining,
+            sibling=self.attempts[0].climb if self.attempts else None,
             step_size=step_size,
             adapt=adapt,
         )

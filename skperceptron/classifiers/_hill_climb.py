@@ -100,17 +100,17 @@ class BaseHillClimb(BaseNetworkClassifier):
         mutation: Mutation,
         layers: Layers,
         data: TrainingData,
-        rows: NDArray[np.intp] | slice,
         *,
         n_iter: int,
+        sibling: Any,
         **steps: Any,
     ) -> Climb:
-        """Prepare the climb on these rows of the data.
+        """Prepare a climb.
 
         `steps` are the parameters of `Climb` that concern the step size, `n_iter` is
-        what is planned.
+        what is planned, and `sibling` a climb on the same data, or None.
         """
-        objective = make_objective(self, layers, data, rows)
+        objective = make_objective(self, layers, data)
         return HillClimb(params, mutation, objective, **steps)
 
     def _progress(self) -> tuple[int, dict[str, float]]:
@@ -336,19 +336,18 @@ class HillClimbPerceptron(BaseHillClimb):
         mutation: Mutation,
         layers: Layers,
         data: TrainingData,
-        rows: NDArray[np.intp] | slice,
         **options: Any,
     ) -> Climb:
         if self.objective != "accuracy":
-            return super()._make_climb(params, mutation, layers, data, rows, **options)
+            return super()._make_climb(params, mutation, layers, data, **options)
         climb = _perceptron_climb(layers, data.X)
         return climb(
             params,
             mutation,
             layers,
-            data.X[rows],
-            data.y[rows],
-            objective_weight(data, rows),
+            data.X,
+            data.y,
+            objective_weight(data),
             **options,
         )
 
@@ -609,20 +608,19 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         mutation: Mutation,
         layers: Layers,
         data: TrainingData,
-        rows: NDArray[np.intp] | slice,
         **options: Any,
     ) -> Climb:
         is_built_in = self.objective in BUILT_IN_OBJECTIVES
         if not is_built_in or (issparse(data.X) and not mutation.by_group):
-            return super()._make_climb(params, mutation, layers, data, rows, **options)
+            return super()._make_climb(params, mutation, layers, data, **options)
         climb = UnitClimb if mutation.by_group else ForwardClimb
         return climb(
             params,
             mutation,
             layers,
-            data.X[rows],
-            data.y[rows],
-            objective_weight(data, rows),
+            data.X,
+            data.y,
+            objective_weight(data),
             str(self.objective),
             **options,
         )

@@ -30,7 +30,6 @@ def make_objective(
     estimator: BaseNetworkClassifier,
     layers: Layers,
     data: TrainingData,
-    rows: NDArray[np.intp] | slice,
 ) -> Objective:
     """Make the function of the flat parameter vector that a climb maximises.
 
@@ -46,17 +45,14 @@ def make_objective(
     data : TrainingData
         The data.
 
-    rows : ndarray of int or slice
-        The samples that count.
-
     Returns
     -------
     callable
         ``objective(params) -> float``. Parameters for which the network overflows
         are worth minus infinity.
     """
-    X, y, labels = data.X[rows], data.y[rows], data.labels[rows]
-    weight = objective_weight(data, rows)
+    X, y, labels = data.X, data.y, data.labels
+    weight = objective_weight(data)
     objective: Any = estimator.objective
     from_sums: Callable[[Array], float]
     if objective == "accuracy":
@@ -78,13 +74,9 @@ def make_objective(
     return evaluate
 
 
-def objective_weight(
-    data: TrainingData, rows: NDArray[np.intp] | slice
-) -> NDArray[np.float64] | None:
-    """Weights of some samples, as float64, so that whole numbers add up exactly."""
-    return (
-        None if data.sample_weight is None else data.sample_weight[rows].astype(float)
-    )
+def objective_weight(data: TrainingData) -> NDArray[np.float64] | None:
+    """Weights of the samples, as float64, so that whole numbers add up exactly."""
+    return None if data.sample_weight is None else data.sample_weight.astype(float)
 
 
 def check_first_value(value: Any, objective: Any) -> None:

@@ -41,6 +41,9 @@ class BlockClimb(Climb):
     n_iter : int
         Iterations that are planned. Candidates are prepared for so many and no more.
 
+    sibling : BlockClimb of the same class or None, default=None
+        Another climb on the same data. What both would copy of it is shared.
+
     **options
         `step_size` and `adapt`, as in `Climb`.
     """
@@ -54,10 +57,12 @@ class BlockClimb(Climb):
         *,
         n_samples: int,
         n_iter: int,
+        sibling: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(params, mutation, **options)
         self.layers = layers
+        self._sibling = sibling
         self._weight = np.empty(0) if sample_weight is None else sample_weight
         self._total = n_samples if sample_weight is None else float(sample_weight.sum())
         self._raw_value = -np.inf  # the objective times the total weight

@@ -59,9 +59,7 @@ class ForwardClimb(NetworkClimb):
             and bool(np.isfinite(LIPSCHITZ[self._network[1]]).all())
         )
         data = self._data if self._is_screened else np.zeros((1, 1))
-        class_start: NDArray[np.intp] = np.zeros(1, np.intp)
-        if self._is_screened:
-            class_start = self._targets[0]
+        class_start = np.asarray(self._targets[0] if self._is_screened else [0])
         self._classes = np.repeat(np.arange(len(class_start) - 1), np.diff(class_start))
         n_tiles = -(-len(self._classes) // TILE)
         with np.errstate(over="ignore"):  # what is infinite is left to float64

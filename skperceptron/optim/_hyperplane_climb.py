@@ -61,9 +61,11 @@ class HyperplaneClimb(BlockClimb):
         super().__init__(
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
-        self._data = np.zeros((N_INPUTS, len(y)), X.dtype)
-        for feature in range(X.shape[1]):
-            self._data[feature] = X[order, feature]
+        self._data = (
+            _columns(X, order, N_INPUTS)
+            if self._sibling is None
+            else self._sibling._data
+        )
         with np.errstate(over="ignore"):  # infinite for huge values: all are near then
             squares = np.einsum("ij,ij->j", self._data, self._data)
             self._lengths = np.sqrt(squares + 1)
@@ -114,3 +116,11 @@ class HyperplaneClimb(BlockClimb):
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
         self._selection = state[2:]
+
+
+def _columns(X: Array, order: NDArray[np.intp], n_inputs: int) -> Array:
+    """Copy samples in some order to columns, with inputs of 0 at the end."""
+    data = np.zeros((n_inputs, len(X)), X.dtype)
+    for feature in range(X.shape[1]):
+        data[feature] = X[order, feature]
+    return data

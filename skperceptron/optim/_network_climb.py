@@ -68,9 +68,12 @@ class NetworkClimb(BlockClimb):
         n_outputs = layers.units[-1]
         self._use_accuracy = objective == "accuracy"
         self._width = padded(len(y))
-        self._data = (
-            X[order] if issparse(X) else _with_ones(X, order, self._width, params.dtype)
-        )
+        if self._sibling is not None:
+            self._data = self._sibling._data
+        elif issparse(X):
+            self._data = X[order]
+        else:
+            self._data = _with_ones(X, order, self._width, params.dtype)
         # Compiled code takes plain tuples: numba's cache would remember a class, and
         # fail to load once it has another name.
         self._network = tuple(describe(layers))

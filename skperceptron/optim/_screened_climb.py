@@ -62,7 +62,11 @@ class ScreenedClimb(BlockClimb):
         self._X = X
         self._n_negative = int(np.sum(y == 0))
         with np.errstate(over="ignore"):  # what is infinite is left to float64
-            self._X_single = _sorted_copy(X, self._order)
+            self._X_single = (
+                _sorted_copy(X, self._order)
+                if self._sibling is None
+                else self._sibling._X_single
+            )
             self._largest_length = np.sqrt(np.einsum("ij,ij->i", X, X).max() + 1)
         # A sum of n products in any order (Higham, 2002, section 3.1), and the rounding
         # of both factors.
