@@ -8,12 +8,17 @@ compiler that none counts from the end.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    VECTORIZE,
+    VECTORIZE_PRIVATE,
+)
 
 # Loops over rows run over a multiple of this many values, so that they need no slow
 # last part.
@@ -40,20 +45,6 @@ ACTIVATION_CODES = {
 }
 _LEAKY_RELU_SLOPE = 0.01
 _SQRT_HALF = math.sqrt(0.5)
-
-# What the loops may assume about arithmetic. Not that there are no NaN: those must come
-# out as they went in.
-VECTORIZE: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz"},
-}
-# The same for sums, whose terms may be added in any order.
-VECTORIZE_SUM: dict[str, Any] = {
-    **VECTORIZE,
-    "fastmath": {"contract", "nsz", "reassoc"},
-}
 
 
 def padded(n_samples: int) -> int:
@@ -95,7 +86,7 @@ def exp(v):
 # is subtracted in two parts, the first of which has few digits.
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _exp_64(v):
     v = -708.0 if v < -708.0 else v
     v = 709.0 if v > 709.0 else v
@@ -119,7 +110,7 @@ def _exp_64(v):
     return _reinterpret(_reinterpret(p) + (_reinterpret(t) << 52))
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _exp_32(v):
     f = np.float32  # a plain number would make the arithmetic float64
     v = f(-87.0) if v < f(-87.0) else v
@@ -190,7 +181,7 @@ def activate(code, z, z_row, out, out_row):
             out[k, j] = activate_one(code, z[i, j])
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _tanh(v):
     one, two = type(v)(1), type(v)(2)
     e = exp(-two * abs(v))
@@ -203,7 +194,7 @@ def _tanh(v):
     return series if v2 < type(v)(1e-4) else quotient
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def activate_one(code, z):
     """Apply an activation to one sum."""
     if code == 1:  # logistic

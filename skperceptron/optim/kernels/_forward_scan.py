@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+)
 from skperceptron.optim.kernels._elementwise import all_finite
 from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import evaluate
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def scan_networks(
     network,
     targets,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skperceptron.optim.kernels._elementwise import VECTORIZE
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+)
 
 # Inputs that a sum has, the unused ones being 0: the compiler then knows how many.
 N_INPUTS = 8
@@ -13,7 +17,7 @@ N_INPUTS = 8
 _ROUNDING = 1e-4
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def scan_hyperplanes(
     data,
     lengths,
@@ -126,7 +130,7 @@ def scan_hyperplanes(
         values[i] = state[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _select(data, lengths, n_negative, weight, near, near_data, params, reach, state):
     """Find the samples that steps from the current parameters can move across."""
     bias = params.size - 1
@@ -152,7 +156,7 @@ def _select(data, lengths, n_negative, weight, near, near_data, params, reach, s
     state[6] = far + _value_of_near(near_data, near, weight, current, state)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _value_of_near(near_data, near, weight, w, state):
     """Compute the value of the samples selected; NaN where a sum overflows."""
     n_near, n_negative = int(state[4]), int(state[5])
@@ -169,7 +173,7 @@ def _value_of_near(near_data, near, weight, w, state):
     return value
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _count(data, w, n_negative, n):
     """Count the sums on the right side, and those that are finite."""
     n_right, n_finite = 0, 0
@@ -184,7 +188,7 @@ def _count(data, w, n_negative, n):
     return n_right, n_finite
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _sum(data, w, j):
     # Written out: of a loop the compiler does not make one for many samples.
     z = w[8] + w[0] * data[0, j]

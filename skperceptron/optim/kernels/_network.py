@@ -9,6 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+)
 from skperceptron.optim.kernels._elementwise import (
     ACTIVATION_CODES,
     activate,
@@ -58,7 +61,7 @@ def describe(layers: Layers) -> Network:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
     """Compute everything behind the sums of one layer.
 
@@ -96,7 +99,7 @@ def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
             add_number(sums, end - sums_at + k, bias)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def forward(network, params, data, sums, outputs):
     """Compute the sums and outputs of all units.
 

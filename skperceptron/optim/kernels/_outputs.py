@@ -13,7 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from skperceptron.optim.kernels._elementwise import VECTORIZE, VECTORIZE_SUM, exp
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
+from skperceptron.optim.kernels._elementwise import exp
 
 # Samples are worked off in pieces of this size, which stay in the first-level cache.
 TILE = 1024
@@ -65,7 +71,7 @@ class Terms(NamedTuple):
     own: NDArray
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def evaluate(z, output, targets, terms, enough):
     """Compute the objective times the total weight.
 
@@ -104,7 +110,7 @@ def evaluate(z, output, targets, terms, enough):
     return value, exact
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _odds_of_tile(z, output, class_start, terms, start, stop):
     n_outputs = z.shape[0] - output
     odds, total, own = terms
@@ -126,7 +132,7 @@ def _odds_of_tile(z, output, class_start, terms, start, stop):
 
 
 # A function of its own for each loop: the compiler then vectorises it.
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _odds_of_sign(z, row, negative, low, high, total):
     i = np.uint64(row)
     if negative:
@@ -137,20 +143,20 @@ def _odds_of_sign(z, row, negative, low, high, total):
             total[j] = exp(z[i, j])
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _copy_own(z, row, low, high, start, own):
     i, first = np.uint64(row), np.uint64(start)
     for j in range(np.uint64(low), np.uint64(max(low, high))):
         own[j - first] = z[i, j]
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _fill(total, start, end):
     for j in range(np.uint64(start), np.uint64(end)):
         total[j] = 0
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _odds_of_class(z, row, start, end, low, high, k, odds, total, own):
     """Compute the odds of one class, and add them up where it is not the true one."""
     i, c, first = np.uint64(row), np.uint64(k), np.uint64(start)
@@ -162,7 +168,7 @@ def _odds_of_class(z, row, start, end, low, high, k, odds, total, own):
         total[j] += odds[c, j]
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _add_tile(value, exact, z, output, class_start, weight, total, start, stop):
     """Add the log-likelihoods of a tile: ``-log1p(total)`` for each sample."""
     if weight.size == 0:
@@ -181,7 +187,7 @@ def _add_tile(value, exact, z, output, class_start, weight, total, start, stop):
     return value, exact
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _count_below(total, start, stop, limit):
     n_below = 0
     for j in range(np.uint64(start), np.uint64(stop)):
@@ -189,7 +195,7 @@ def _count_below(total, start, stop, limit):
     return n_below
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _sum_of_series(total, start, stop):
     result = 0.0
     for j in range(np.uint64(start), np.uint64(stop)):
@@ -198,7 +204,7 @@ def _sum_of_series(total, start, stop):
     return result
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _sum_of_logs(total, start, stop):
     result = 0.0
     product = np.ones(_FACTORS)
@@ -215,7 +221,7 @@ def _sum_of_logs(total, start, stop):
     return result + _log_of_product(product)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _log_of_product(product):
     """Take the logarithm of all of them, and begin anew."""
     result = 0.0
@@ -225,7 +231,7 @@ def _log_of_product(product):
     return result
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _loss_of_sample(z, output, class_start, j):
     """Compute a loss whatever the size of the sums."""
     own = 0
@@ -243,7 +249,7 @@ def _loss_of_sample(z, output, class_start, j):
     return largest - z[output + own, j] + math.log(total)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def update_slope(slope, targets, terms):
     """Compute the derivative of the total loss by the output sums, from its terms.
 
@@ -275,7 +281,7 @@ def update_slope(slope, targets, terms):
                 slope[k, j] *= weight[j]
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _invert(total, out, row):
     one = total.dtype.type(1)
     i = np.uint64(row)
@@ -283,14 +289,14 @@ def _invert(total, out, row):
         out[i, j] = one / (one + total[j])
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _slope_of_class(slope, k, inverse_row, odds):
     i, inverse = np.uint64(k), np.uint64(inverse_row)
     for j in range(np.uint64(slope.shape[1])):
         slope[i, j] = odds[i, j] * slope[inverse, j]
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _slope_of_own(slope, k, rising, low, high, total):
     one = total.dtype.type(1)
     sign = -one if rising else one
@@ -299,7 +305,7 @@ def _slope_of_own(slope, k, rising, low, high, total):
         slope[i, j] = sign * total[j] / (one + total[j])
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _count_correct(z, output, class_start, weight, right):
     """Sum of the weights of the samples that an MLP classifies correctly.
 
@@ -324,7 +330,7 @@ def _count_correct(z, output, class_start, weight, right):
     return result
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _right_sign(z, row, start, size, positive, right):
     zero, one = z.dtype.type(0), z.dtype.type(1)
     i, first = np.uint64(row), np.uint64(start)
@@ -336,7 +342,7 @@ def _right_sign(z, row, start, size, positive, right):
             right[j] = zero if z[i, first + j] > zero else one
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _right_order(z, own, other, start, size, right):
     zero = z.dtype.type(0)
     i, k, first = np.uint64(own), np.uint64(other), np.uint64(start)
@@ -350,7 +356,7 @@ def _right_order(z, own, other, start, size, right):
             right[j] = right[j] if is_right else zero
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _sum(x, size):
     result = x.dtype.type(0)
     for j in range(np.uint64(size)):
@@ -358,7 +364,7 @@ def _sum(x, size):
     return np.float64(result)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _add_weights(result, x, weight, start, size):
     # One after the other: the same numbers in the same order give the same sum, and
     # whole numbers add up exactly in any order.

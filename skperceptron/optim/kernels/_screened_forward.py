@@ -15,9 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
 from skperceptron.optim.kernels._elementwise import (
-    VECTORIZE,
-    VECTORIZE_SUM,
     activate_one,
 )
 from skperceptron.optim.kernels._network import forward
@@ -79,7 +83,7 @@ class Single(NamedTuple):
     length: float
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def screened_accuracy(network, n_samples, single, params, data, enough):
     """Count the samples that a network classifies correctly.
 
@@ -128,7 +132,7 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
     return float(n_right)
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _margins(sums, output, class_of, margins):
     """By how much the sums speak for the true class."""
     size = np.uint64(class_of.size)
@@ -157,7 +161,7 @@ def _margins(sums, output, class_of, margins):
         margins[j] -= largest[j]
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _count(margins, size, bound):
     """Count the samples that are surely right, and those that are surely wrong."""
     # Counted in float32, as wide as the margins: a tile is small enough for that.
@@ -169,7 +173,7 @@ def _count(margins, size, bound):
     return int(n_right), int(n_wrong)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _bound_error(network, params, bounds, length):
     """Bound the error of the output sums, and the size of all sums."""
     units, codes, coef_start, bias_start, _ = network
@@ -210,7 +214,7 @@ def _bound_error(network, params, bounds, length):
     return error[: units[-1]].max(), largest
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _is_right(network, params, data, row, c, j):
     """Classify one sample in float64."""
     units, codes, coef_start, bias_start, _ = network

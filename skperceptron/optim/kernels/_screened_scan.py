@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skperceptron.optim.kernels._elementwise import VECTORIZE, VECTORIZE_SUM
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
 
 # Doubtful sums are looked for in pieces of this size.
 _TILE = 128
@@ -15,7 +20,7 @@ _ROUNDING = 4 * 2.0**-24
 _LARGEST = 1e37
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def scan_screened(
     X,
     order,
@@ -120,7 +125,7 @@ def scan_screened(
         values[i] = state[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _value(X, order, n_negative, weight, sums, added, bias, i, sigma, error, moved):
     """Count, or weigh, the samples on the right side; NaN for an overflow."""
     n_samples = sums.size
@@ -148,7 +153,7 @@ def _value(X, order, n_negative, weight, sums, added, bias, i, sigma, error, mov
     return value
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _count(sums, added, bias, i, step, bound, start, middle, stop):
     """Count sums on the right side, and those that may be on the other."""
     k = np.uint64(i)
@@ -166,7 +171,7 @@ def _count(sums, added, bias, i, step, bound, start, middle, stop):
     return int(n_right), stop - start - int(n_sure)
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _add(sums, added, i, step, bias):
     k = np.uint64(i)
     for j in range(np.uint64(sums.size)):

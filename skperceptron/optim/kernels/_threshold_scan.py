@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+)
+
 # Rows that the multiclass kernel handles at a time: their best sums stay in registers
 # and in the first-level cache.
 _TILE = 128
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _count_binary(z, p, sigma, y):
     """Count the samples that ``z + sigma * p`` puts on their side of zero."""
     count = 0
@@ -19,7 +24,7 @@ def _count_binary(z, p, sigma, y):
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _weigh_binary(z, p, sigma, y, weight):
     """Add up the weights of the samples that ``z + sigma * p`` puts on their side."""
     total = 0.0
@@ -29,7 +34,7 @@ def _weigh_binary(z, p, sigma, y, weight):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _correct_multiclass(z, p, first, sigma, y, weight):
     """Weight (or number) of the samples whose largest sum is that of their class.
 
@@ -64,7 +69,7 @@ def _correct_multiclass(z, p, first, sigma, y, weight):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def correct(z, p, first, sigma, y, weight):
     """Weight (or number) of the samples that threshold units classify correctly."""
     if z.shape[0] == 1:
@@ -74,7 +79,7 @@ def correct(z, p, first, sigma, y, weight):
     return _correct_multiclass(z, p, first, sigma, y, weight)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _all_finite(z, p, first, sigma):
     for m in range(p.shape[0]):
         for j in range(p.shape[1]):
@@ -83,7 +88,7 @@ def _all_finite(z, p, first, sigma):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def scan(
     z,
     p,

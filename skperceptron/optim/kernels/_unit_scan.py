@@ -8,9 +8,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
 from skperceptron.optim.kernels._elementwise import (
-    VECTORIZE,
-    VECTORIZE_SUM,
     activate,
     all_finite,
     copy_row,
@@ -69,7 +73,7 @@ class Memory(NamedTuple):
     new_outputs: NDArray
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE)
 def scan_units(
     network,
     groups,
@@ -150,7 +154,7 @@ def scan_units(
         values[i] = state[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _move(params, mine, sigma, noise, moved):
     """Compute a candidate's parameters; tell whether all are finite."""
     finite = True
@@ -160,7 +164,7 @@ def _move(params, mine, sigma, noise, moved):
     return finite
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _sums_of_unit(network, groups, memory, group, sigma, noise, added, place):
     """Compute the moved unit's sums; tell whether all are finite."""
     units, _, _, _, row_start = network
@@ -177,7 +181,7 @@ def _sums_of_unit(network, groups, memory, group, sigma, noise, added, place):
     return all_finite(row, 0)
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _try(network, groups, targets, memory, terms, params, group, moved, state):
     """Evaluate a candidate, and keep it when it is not worse."""
     units, codes, _, _, row_start = network
@@ -224,7 +228,7 @@ def _try(network, groups, targets, memory, terms, params, group, moved, state):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _try_output(targets, memory, terms, group, output, state):
     """Do the same for a unit of the last layer."""
     sums, _, slope, row, _, _ = memory
@@ -242,7 +246,7 @@ def _try_output(targets, memory, terms, group, output, state):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _keep(targets, slope, terms, value, exact, state):
     state[0] = value
     if slope.shape[0] > 0:
@@ -250,27 +254,27 @@ def _keep(targets, slope, terms, value, exact, state):
         state[2] = 1.0 if exact else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(**COMPILE_PRIVATE)
 def _rounding(slope):
     """By which part of it a loss must grow to be called worse before it is known."""
     return 1e-12 if slope.itemsize == 8 else 1e-5
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _add_multiple(sums, group, added, place, step, row):
     g, p = np.uint64(group), np.uint64(place)
     for j in range(np.uint64(sums.shape[1])):
         row[0, j] = sums[g, j] + step * added[p, j]
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _add_number_and_multiple(sums, group, number, step, row):
     g = np.uint64(group)
     for j in range(np.uint64(sums.shape[1])):
         row[0, j] = sums[g, j] + step * (row[1, j] + number)
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _change(slope, k, new, old, row, outputs, group):
     """Sum up how the loss changes, to first order, through one unit that follows."""
     i, g = np.uint64(k), np.uint64(group)
@@ -280,7 +284,7 @@ def _change(slope, k, new, old, row, outputs, group):
     return np.float64(result)
 
 
-@njit(**VECTORIZE_SUM)
+@njit(**VECTORIZE_SUM_PRIVATE)
 def _change_of_row(slope, k, row, sums, unit):
     """Sum up how the loss changes, to first order, with the sums of one output."""
     i, u = np.uint64(k), np.uint64(unit)
@@ -290,7 +294,7 @@ def _change_of_row(slope, k, row, sums, unit):
     return np.float64(result)
 
 
-@njit(**VECTORIZE)
+@njit(**VECTORIZE_PRIVATE)
 def _exchange(sums, unit, new_sums, offset, new, old, row, outputs, group):
     """Compute the sums of a unit that follows: the old part goes, the new one comes."""
     u, v, g = np.uint64(unit), np.uint64(unit - offset), np.uint64(group)
