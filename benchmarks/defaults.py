@@ -65,7 +65,6 @@ MLPS = {
             "max_iter": (10_000, 30_000),
             "step_size": (0.03, 0.3, 1.0),
             "step_schedule": ("constant",),
-            "mutation": ("all", 0.1),
             "init": ("normal",),
         }.items()
         for value in values
