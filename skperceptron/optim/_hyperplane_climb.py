@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim._one_unit_climb import OneUnitClimb
 
 Array = NDArray[np.floating]
 
@@ -18,75 +14,37 @@ Array = NDArray[np.floating]
 MOST_FEATURES = 8
 
 
-class HyperplaneClimb(BlockClimb):
+class HyperplaneClimb(OneUnitClimb):
     """A climb on the accuracy of one threshold unit, on dense data with few features.
 
     It only looks at the samples that a step can move across the hyperplane.
 
-    Parameters
-    ----------
-    params, mutation, layers
-        As in `BlockClimb`. One output unit: class 1 where its sum is at least 0.
-
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class, 0 or 1.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    **options
-        As in `BlockClimb`.
+    Parameters are those of `OneUnitClimb`.
     """
 
     _most_candidates = 256
 
-    def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        X: Array,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        **options: Any,
-    ) -> None:
+    def _copy_data(self) -> None:
         from skperceptron.optim.kernels._hyperplane_scan import N_INPUTS
 
-        order = np.argsort(y, kind="stable")
-        if sample_weight is not None:
-            sample_weight = sample_weight[order]
-        super().__init__(
-            params, mutation, layers, sample_weight, n_samples=len(y), **options
-        )
         self._data = (
-            _columns(X, order, N_INPUTS)
+            _columns(self._X, self._order, N_INPUTS)
             if self._sibling is None
             else self._sibling._data
         )
         with np.errstate(over="ignore"):  # infinite for huge values: all are near then
             squares = np.einsum("ij,ij->j", self._data, self._data)
             self._lengths = np.sqrt(squares + 1)
-        self._n_negative = int(np.sum(y == 0))
-        self._near = np.empty(len(y), dtype=np.intp)
+        self._near = np.empty(len(self._lengths), dtype=np.intp)
         self._near_data = np.empty_like(self._data)
-        self._reference = params.copy()
+        self._reference = self.params.copy()
         self._selection = np.array([-1.0, 0, 0, 0, 0])
-        self.evaluate()
 
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             sums = self.params[:-1] @ self._data[: self.params.size - 1]
             sums += self.params[-1]
-        self._raw_value = -np.inf
-        if np.isfinite(sums).all():
-            right = sums >= 0
-            right[: self._n_negative] ^= True
-            self._raw_value = float(
-                self._weight[right].sum() if self._weight.size else right.sum()
-            )
+        self._raw_value = self._value_of(sums)
 
     def _prepare(self) -> None:
         self._norms = np.sqrt(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb, candidates_within
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim._block_climb import candidates_within
+from skperceptron.optim._one_unit_climb import OneUnitClimb
 
 Array = NDArray[np.floating]
 
@@ -18,49 +15,18 @@ _CACHE_BYTES = 2**20
 _CHUNK = 4096
 
 
-class ScreenedClimb(BlockClimb):
+class ScreenedClimb(OneUnitClimb):
     """A climb on the accuracy of one threshold unit, on dense float64 data.
 
     One matrix product in float32 serves a block of candidates. Its error has a bound,
     and sums so close to 0 that it matters are computed anew in float64: the decisions
     are those of float64.
 
-    Parameters
-    ----------
-    params, mutation, layers
-        As in `BlockClimb`. One output unit: class 1 where its sum is at least 0.
-
-    X : ndarray of float64 of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class, 0 or 1.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    **options
-        As in `BlockClimb`.
+    Parameters are those of `OneUnitClimb`.
     """
 
-    def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        X: Array,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        **options: Any,
-    ) -> None:
-        self._order = np.argsort(y, kind="stable")
-        if sample_weight is not None:
-            sample_weight = sample_weight[self._order]
-        super().__init__(
-            params, mutation, layers, sample_weight, n_samples=len(y), **options
-        )
-        self._X = X
-        self._n_negative = int(np.sum(y == 0))
+    def _copy_data(self) -> None:
+        X = self._X
         with np.errstate(over="ignore"):  # what is infinite is left to float64
             self._X_single = (
                 _sorted_copy(X, self._order)
@@ -71,8 +37,7 @@ class ScreenedClimb(BlockClimb):
         # A sum of n products in any order (Higham, 2002, section 3.1), and the rounding
         # of both factors.
         self._precision = (X.shape[1] + 4) * 2.0**-24
-        self._memory = np.empty((0, len(y)), np.float32)
-        self.evaluate()
+        self._memory = np.empty((0, len(X)), np.float32)
 
     @property
     def _most_candidates(self) -> int:
@@ -82,16 +47,9 @@ class ScreenedClimb(BlockClimb):
         with np.errstate(over="ignore", invalid="ignore"):
             sums = (self._X @ self.params[:-1] + self.params[-1])[self._order]
             self._sums = sums.astype(np.float32)
-        self._raw_value = -np.inf
         self._largest = float(np.abs(sums).max())
         self._error = 2.0**-24 * self._largest
-        if np.isfinite(sums).all():
-            right = sums >= 0
-            right[: self._n_negative] ^= True
-            # One after the other, as the scan adds: another order rounds otherwise, and
-            # a tie would not be one.
-            weights = self._weight if self._weight.size else np.ones(len(right))
-            self._raw_value = float(np.cumsum(weights * right)[-1])
+        self._raw_value = self._value_of(sums)
 
     def _prepare(self) -> None:
         noise = self._noise

@@ -1,0 +1,75 @@
+"""What the climbs of a single threshold unit have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skperceptron.network import Layers
+from skperceptron.optim._block_climb import BlockClimb
+from skperceptron.optim._mutation import Mutation
+
+Array = NDArray[np.floating]
+
+
+class OneUnitClimb(BlockClimb):
+    """A climb on the accuracy of one threshold unit, on dense data.
+
+    The samples are sorted by class.
+
+    Parameters
+    ----------
+    params, mutation, layers
+        As in `BlockClimb`. One output unit: class 1 where its sum is at least 0.
+
+    X : ndarray of shape (n_samples, n_features)
+        Samples.
+
+    y : ndarray of int of shape (n_samples,)
+        Index of the true class, 0 or 1.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+
+    **options
+        As in `BlockClimb`.
+    """
+
+    def __init__(
+        self,
+        params: Array,
+        mutation: Mutation,
+        layers: Layers,
+        X: Array,
+        y: NDArray[np.intp],
+        sample_weight: NDArray[np.float64] | None,
+        **options: Any,
+    ) -> None:
+        self._order = np.argsort(y, kind="stable")
+        if sample_weight is not None:
+            sample_weight = sample_weight[self._order]
+        super().__init__(
+            params, mutation, layers, sample_weight, n_samples=len(y), **options
+        )
+        self._X = X
+        self._n_negative = int(np.sum(y == 0))
+        self._copy_data()
+        self.evaluate()
+
+    @abstractmethod
+    def _copy_data(self) -> None:
+        """Copy the samples into the form that the scan wants."""
+
+    def _value_of(self, sums: Array) -> float:
+        """Add up the weights of the samples on the right side."""
+        if not np.isfinite(sums).all():
+            return -np.inf
+        right = sums >= 0
+        right[: self._n_negative] ^= True
+        # One after the other, as a scan adds: another order rounds otherwise, and a tie
+        # would not be one.
+        weights = self._weight if self._weight.size else np.ones(len(right))
+        return float(np.cumsum(weights * right)[-1])
