@@ -207,7 +207,7 @@ class ClimbTrainer:
             for attempt in self.attempts:
                 attempt.judge(est.tol, est.n_iter_no_change)
         if not self.is_observed and time.perf_counter() - started < SECONDS_PER_STEP:
-            self._step *= 2
+            self._step *= 4
         self._update()
         if est.verbose:
             self._print()

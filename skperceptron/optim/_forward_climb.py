@@ -15,6 +15,8 @@ Array = NDArray[np.floating]
 
 # The noise of so many candidates takes no more memory than this, whatever the network.
 _MOST_BYTES = 2**22
+# After so many candidates it pays to sort the samples anew.
+_MOST_CANDIDATES = 128
 # Copying takes memory for so many tiles of samples.
 _TILES_COPIED = 32
 
@@ -108,7 +110,7 @@ class ForwardClimb(NetworkClimb):
 
     @property
     def _most_candidates(self) -> int:
-        return int(np.clip(_MOST_BYTES // self.params.nbytes, 1, 256))
+        return int(np.clip(_MOST_BYTES // self.params.nbytes, 1, _MOST_CANDIDATES))
 
     def _refresh(self) -> None:
         from skperceptron.optim.kernels import _network, _outputs
