@@ -121,7 +121,7 @@ def digits(activation):
             median(own[:3]),
             median(evolution),
             median(b / a for a, b in zip(own, evolution, strict=False)),
-            30,
+            30 if activation == "logistic" else None,
         ),
         Comparison(
             "the same (7 splits)",
@@ -129,7 +129,7 @@ def digits(activation):
             median(own),
             median(adam),
             median(b / a for a, b in zip(own, adam, strict=True)),
-            2,
+            2 if activation == "logistic" else None,
         ),
     ]
 

@@ -41,7 +41,8 @@ class ScreenedClimb(OneUnitClimb):
 
     @property
     def _most_candidates(self) -> int:
-        return candidates_within(_CACHE_BYTES, self._X.nbytes, 4 * len(self._X))
+        # Twice as many as otherwise, for they are float32 and the data is float64.
+        return candidates_within(_CACHE_BYTES, 2 * self._X.nbytes, 4 * len(self._X))
 
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
