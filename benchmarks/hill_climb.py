@@ -95,7 +95,6 @@ def big_perceptron():
         lambda: fit_perceptron(X, y, 1000),
         lambda: numpy_perceptron(X, y, 1000),
         at_least=10,
-        n_rounds=3,
     )
 
 

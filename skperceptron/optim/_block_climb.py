@@ -140,7 +140,7 @@ def candidates_within(n_bytes: int, data_bytes: int, bytes_each: int) -> int:
     n_bytes : int
         What they may take in all where the data is small. The products should stay in
         the processor's cache, but BLAS also wants enough candidates to reuse what it
-        has read of large data: half of the data's size is never a burden.
+        has read of large data: a quarter of the data's size is never a burden.
 
     data_bytes : int
         Size of the data.
@@ -148,5 +148,5 @@ def candidates_within(n_bytes: int, data_bytes: int, bytes_each: int) -> int:
     bytes_each : int
         What one candidate takes.
     """
-    fitting = max(n_bytes, min(data_bytes // 2, 2**28)) // max(bytes_each, 1)
+    fitting = max(n_bytes, min(data_bytes // 4, 2**28)) // max(bytes_each, 1)
     return int(np.clip(fitting, 4, 256))

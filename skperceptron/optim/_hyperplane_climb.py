@@ -17,7 +17,8 @@ MOST_FEATURES = 8
 class HyperplaneClimb(OneUnitClimb):
     """A climb on the accuracy of one threshold unit, on dense data with few features.
 
-    It only looks at the samples that a step can move across the hyperplane.
+    It only looks at the samples that a step can move across the hyperplane. They are
+    sorted by class.
 
     Parameters are those of `OneUnitClimb`.
     """
@@ -27,8 +28,13 @@ class HyperplaneClimb(OneUnitClimb):
     def _copy_data(self) -> None:
         from skperceptron.optim.kernels._hyperplane_scan import N_INPUTS
 
+        order = np.argsort(self._is_positive, kind="stable")
+        self._is_positive = self._is_positive[order]
+        self._n_negative = len(order) - int(self._is_positive.sum())
+        if self._weight.size:
+            self._weight = self._weight[order]
         self._data = (
-            _columns(self._X, self._order, N_INPUTS)
+            _columns(self._X, order, N_INPUTS)
             if self._sibling is None
             else self._sibling._data
         )

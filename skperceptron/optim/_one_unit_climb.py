@@ -18,8 +18,6 @@ Array = NDArray[np.floating]
 class OneUnitClimb(BlockClimb):
     """A climb on the accuracy of one threshold unit, on dense data.
 
-    The samples are sorted by class.
-
     Parameters
     ----------
     params, mutation, layers
@@ -48,27 +46,23 @@ class OneUnitClimb(BlockClimb):
         sample_weight: NDArray[np.float64] | None,
         **options: Any,
     ) -> None:
-        self._order = np.argsort(y, kind="stable")
-        if sample_weight is not None:
-            sample_weight = sample_weight[self._order]
         super().__init__(
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
         self._X = X
-        self._n_negative = int(np.sum(y == 0))
+        self._is_positive = y == 1
         self._copy_data()
         self.evaluate()
 
     @abstractmethod
     def _copy_data(self) -> None:
-        """Copy the samples into the form that the scan wants."""
+        """Bring the samples into the form that the scan wants."""
 
     def _value_of(self, sums: Array) -> float:
         """Add up the weights of the samples on the right side."""
         if not np.isfinite(sums).all():
             return -np.inf
-        right = sums >= 0
-        right[: self._n_negative] ^= True
+        right = (sums >= 0) == self._is_positive
         # One after the other, as a scan adds: another order rounds otherwise, and a tie
         # would not be one.
         weights = self._weight if self._weight.size else np.ones(len(right))
