@@ -21,10 +21,8 @@ from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.network import DIFFERENTIABLE, initialize
 from skperceptron.optim import (
-    SGD,
-    Adam,
     RegularizedLoss,
-    Solver,
+    make_solver,
     minimize_lbfgs,
 )
 
@@ -59,13 +57,15 @@ class BackpropMLP(BaseMLP):
         "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
         "softplus", "silu", "gelu".
 
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+    solver : {"lbfgs", "sgd", "adam", "adamw", "rmsprop"}, default="adam"
         How the weights are moved: by the quasi-Newton method L-BFGS on all samples at
-        once, by stochastic gradient descent, or by Adam.
+        once, by stochastic gradient descent, by Adam, by Adam with decoupled weight
+        decay, or by RMSProp.
 
     alpha : float, default=0.0001
         Strength of the L2 penalty, which is divided by the number of samples (or the
-        sum of their weights) of a mini-batch.
+        sum of their weights) of a mini-batch. "adamw" knows no penalty: its weights,
+        but not the biases, shrink by ``learning_rate_init * alpha`` at each update.
 
     batch_size : int or "auto", default="auto"
         Samples per mini-batch; "auto" is ``min(200, n_samples)``. Not used by "lbfgs".
@@ -96,9 +96,26 @@ class BackpropMLP(BaseMLP):
         Weights of the classes in the loss: ``{label: weight}`` (1 for labels left out),
         inversely proportional to their frequency, or all alike.
 
+    dropout : float or array-like of shape (n_hidden_layers,), default=0.0
+        Probability, at least 0 and below 1, that the output of a hidden unit counts as
+        0 for a sample of a mini-batch while training; the other outputs are divided by
+        ``1 - dropout``. One number for all hidden layers or one for each of them. Not
+        for "lbfgs".
+
+    input_dropout : float, default=0.0
+        The same for the features.
+
+    loss : {"log_loss", "squared_error"}, default="log_loss"
+        What is minimised: the cross-entropy, or half the sum of the squared differences
+        between the outputs and their targets 0 and 1.
+
+    max_grad_norm : float or None, default=None
+        The gradient of a mini-batch, over all layers and with the penalty, is shortened
+        to this length when it is longer. Not for "lbfgs".
+
     random_state : int, RandomState instance or None, default=None
-        Source of the start weights, the validation split and the shuffling. An int
-        makes fits reproducible.
+        Source of the start weights, the validation split, the shuffling and dropout. An
+        int makes fits reproducible.
 
     tol : float, default=1e-4
         Smallest improvement that counts.
@@ -123,13 +140,14 @@ class BackpropMLP(BaseMLP):
         Share of the training data held out.
 
     beta_1 : float in [0, 1), default=0.9
-        Decay rate of Adam's first moment.
+        Decay rate of the first moment of "adam" and "adamw".
 
     beta_2 : float in [0, 1), default=0.999
-        Decay rate of Adam's second moment.
+        Decay rate of the second moment of "adam", "adamw" and "rmsprop". The last one
+        is commonly used with 0.9 or 0.99.
 
     epsilon : float, default=1e-8
-        Keeps Adam's division finite.
+        Keeps the division by the root of the second moment finite.
 
     n_iter_no_change : int, default=10
         Epochs in a row without an improvement of `tol` after which training stops.
@@ -157,8 +175,18 @@ class BackpropMLP(BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch (iteration of "lbfgs").
 
+    grad_norms_ : ndarray of shape (n_epochs, n_layers)
+        Norm of each layer's gradient, weights and biases together, as a mean over the
+        mini-batches of each epoch (of each iteration of "lbfgs", after it). Norms that
+        shrink or grow by orders of magnitude from layer to layer show a vanishing or
+        exploding gradient. As many rows as ``loss_curve_`` has values.
+
     validation_scores_ : list of float or None
         Accuracy on the held-out data after each epoch; None without early stopping.
+
+    validation_loss_curve_ : list of float or None
+        Loss on the held-out data after each epoch, without the penalty and without
+        dropout; None without early stopping.
 
     best_validation_score_ : float or None
         The best of them; None without early stopping.
@@ -198,6 +226,14 @@ class BackpropMLP(BaseMLP):
 
     D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
+    simple way to prevent neural networks from overfitting", JMLR 15, 2014.
+
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
+    networks", ICML 2013.
+
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward
     neural networks", AISTATS 2010.
 
@@ -223,7 +259,7 @@ class BackpropMLP(BaseMLP):
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
         "activation": [StrOptions(set(DIFFERENTIABLE)), list, tuple],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
             StrOptions({"auto"}),
@@ -246,6 +282,10 @@ class BackpropMLP(BaseMLP):
                 }
             )
         ],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions({"log_loss", "squared_error"})],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
@@ -259,7 +299,7 @@ class BackpropMLP(BaseMLP):
         hidden_layer_sizes: int | ArrayLike = (100,),
         activation: str | Sequence[str] = "relu",
         *,
-        solver: Literal["lbfgs", "sgd", "adam"] = "adam",
+        solver: Literal["lbfgs", "sgd", "adam", "adamw", "rmsprop"] = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
@@ -269,6 +309,10 @@ class BackpropMLP(BaseMLP):
         shuffle: bool = True,
         init: str = "auto",
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        dropout: float | ArrayLike = 0.0,
+        input_dropout: float = 0.0,
+        loss: Literal["log_loss", "squared_error"] = "log_loss",
+        max_grad_norm: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
@@ -295,6 +339,10 @@ class BackpropMLP(BaseMLP):
         self.shuffle = shuffle
         self.init = init
         self.class_weight = class_weight
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.loss = loss
+        self.max_grad_norm = max_grad_norm
         self.random_state = random_state
         self.tol = tol
         self.verbose = verbose
@@ -314,6 +362,7 @@ class BackpropMLP(BaseMLP):
     def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
         y = self._targets(data.y)
         layers = self._check_layers(data.X.shape[1], y.shape[1], fresh=fresh)
+        self._check_dropout(len(layers.activations))
         rng = check_random_state(self.random_state)
         has_scores = getattr(self, "validation_scores_", None) is not None
         if fresh or has_scores != self.early_stopping:
@@ -327,11 +376,47 @@ class BackpropMLP(BaseMLP):
         else:
             params = layers.pack(*self._get_weights())
         self._set_weights(layers, params)
-        loss = RegularizedLoss(layers, self.out_activation_, self.alpha)
+        # The weights of "adamw" shrink by themselves.
+        alpha = 0.0 if self.solver == "adamw" else self.alpha
+        loss = RegularizedLoss(layers, self.out_activation_, alpha, self.loss)
         if self.solver == "lbfgs":
             self._train_lbfgs(data, y, params, loss)
         else:
             self._train_stochastic(data, y, params, loss, rng, incremental=incremental)
+
+    def _check_dropout(self, n_hidden: int) -> None:
+        rates = self._dropout_rates(n_hidden)
+        if len(rates) != n_hidden:
+            raise ValueError(
+                "dropout must be one number or one per hidden layer, got "
+                f"{len(rates)} numbers for {n_hidden} hidden layers."
+            )
+        if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates):
+            raise ValueError(
+                "Every dropout must be a number in [0, 1): at least 0, below 1; got "
+                f"{self.dropout!r}."
+            )
+        if self.solver != "lbfgs":
+            return
+        unused = {
+            "dropout": any(rates),
+            "input_dropout": self.input_dropout > 0,
+            "max_grad_norm": self.max_grad_norm is not None,
+        }
+        for name, is_set in unused.items():
+            if is_set:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} cannot be used with "
+                    "solver='lbfgs', which takes the loss to be the same at each "
+                    "evaluation. Leave it out, or choose one of the solvers 'sgd', "
+                    "'adam', 'adamw' and 'rmsprop'."
+                )
+
+    def _dropout_rates(self, n_hidden: int) -> list[float]:
+        """Dropout of each hidden layer."""
+        if np.ndim(self.dropout) == 0:
+            return [self.dropout] * n_hidden  # type: ignore[list-item]
+        return list(self.dropout)  # type: ignore[arg-type]
 
     def _targets(self, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
         """One column of 0 and 1 for two classes, else one per class or label."""
@@ -345,15 +430,23 @@ class BackpropMLP(BaseMLP):
         self.n_iter_ = 0
         self.t_ = 0
         self.loss_curve_: list[float] = []
+        self._grad_norms: list[Array] = []
         self._no_improvement_count = 0
         if self.early_stopping:
             self.validation_scores_: list[float] | None = []
+            self.validation_loss_curve_: list[float] | None = []
             self.best_validation_score_: float | None = -np.inf
             self.best_loss_: float | None = None
         else:
             self.validation_scores_ = None
+            self.validation_loss_curve_ = None
             self.best_validation_score_ = None
             self.best_loss_ = np.inf
+
+    @property
+    def grad_norms_(self) -> Array:
+        """Mean norm of each layer's gradient in each epoch."""
+        return np.array(self._grad_norms).reshape(-1, self.n_layers_ - 1)
 
     def _progress(self) -> tuple[int, dict[str, float]]:
         values = {}
@@ -376,7 +469,7 @@ class BackpropMLP(BaseMLP):
         incremental: bool,
     ) -> None:
         if not incremental or not hasattr(self, "_solver"):
-            self._solver = self._make_solver(params)
+            self._solver = make_solver(params, self.get_params(deep=False))
         trainer = EpochTrainer(self, data, y, params, loss, self._solver, rng)
         n_epochs = 1 if incremental else self.max_iter
         self.n_iter_ = 0
@@ -400,24 +493,6 @@ class BackpropMLP(BaseMLP):
         trainer.restore_best()
         context.call_on_fit_task_end(estimator=self, **data.hook_args)
 
-    def _make_solver(self, params: Array) -> Solver:
-        if self.solver == "sgd":
-            return SGD(
-                params,
-                learning_rate_init=self.learning_rate_init,
-                learning_rate=self.learning_rate,
-                power_t=self.power_t,
-                momentum=self.momentum,
-                nesterovs_momentum=self.nesterovs_momentum,
-            )
-        return Adam(
-            params,
-            learning_rate_init=self.learning_rate_init,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-        )
-
     # L-BFGS
 
     def _train_lbfgs(
@@ -428,7 +503,7 @@ class BackpropMLP(BaseMLP):
         context.call_on_fit_task_begin(estimator=self, **data.hook_args)
         stopped = False
 
-        def on_iteration(x: Array, value: float) -> None:
+        def on_iteration(x: Array, value: float, gradient: Array) -> None:
             nonlocal stopped
 
             def record() -> bool:
@@ -436,6 +511,7 @@ class BackpropMLP(BaseMLP):
                 self.n_iter_ += 1
                 self.loss_ = value
                 self.loss_curve_.append(value)
+                self._grad_norms.append(layers.norms(gradient))
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {value:.8f}")
                 return False

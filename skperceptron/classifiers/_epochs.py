@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 
-from skperceptron.optim import RegularizedLoss, Solver, train_epoch
+from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS
+from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
@@ -49,7 +50,7 @@ class EpochTrainer:
     loss : RegularizedLoss
         What is minimised.
 
-    solver : SGD or Adam
+    solver : Solver
         How a gradient moves the parameters.
 
     rng : RandomState
@@ -80,7 +81,13 @@ class EpochTrainer:
         self.rng = rng
         self.has_converged = False
         self._split()
-        self.batch_size = self._check_batch_size(len(self.training_rows))
+        self._loop = EpochLoop(
+            loss,
+            solver,
+            batch_size=self._check_batch_size(len(self.training_rows)),
+            max_grad_norm=estimator.max_grad_norm,
+            dropout=self._make_dropout(),
+        )
         self._order = np.arange(len(self.training_rows))
         self._best_params = params.copy()
 
@@ -100,15 +107,12 @@ class EpochTrainer:
         est = self.estimator
         before = self.params.copy()
         with np.errstate(over="ignore", invalid="ignore"):
-            value = train_epoch(
+            value, grad_norms = self._loop.run(
                 self.params,
-                self.loss,
-                self.solver,
                 self.data.X,
                 self.targets,
                 self.data.sample_weight,
-                rows=self.training_rows[self._next_order()],
-                batch_size=self.batch_size,
+                self.training_rows[self._next_order()],
             )
         if self.solver.has_overflowed or not (
             math.isfinite(value) and np.isfinite(self.params).all()
@@ -123,6 +127,7 @@ class EpochTrainer:
         est.loss_ = value
         est.t_ += len(self.training_rows)
         est.loss_curve_.append(value)
+        est._grad_norms.append(grad_norms)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {value:.8f}")
         self._judge()
@@ -166,6 +171,18 @@ class EpochTrainer:
             )
         return min(batch_size, n_samples)
 
+    def _make_dropout(self) -> Dropout | None:
+        est, hidden = self.estimator, self.loss.layers.units[1:-1]
+        rates = est._dropout_rates(len(hidden))
+        if not (any(rates) or est.input_dropout > 0):
+            return None
+        # Each call of partial_fit starts with the same random numbers, but shall not
+        # leave out the same units again.
+        seed = [self.rng.randint(2**31 - 1), est.t_]
+        return Dropout(
+            np.repeat(rates, hidden), est.input_dropout, np.random.default_rng(seed)
+        )
+
     def _next_order(self) -> NDArray[np.intp]:
         if self.estimator.shuffle:
             # sklearn.utils.shuffle permutes this way, epoch upon epoch.
@@ -178,8 +195,9 @@ class EpochTrainer:
         """Compare the epoch with the best so far."""
         est = self.estimator
         if est.early_stopping:
-            score = self._validation_score()
+            score, loss = self._validate()
             est.validation_scores_.append(score)
+            est.validation_loss_curve_.append(loss)
             if est.verbose:
                 print(f"Validation score: {score:f}")
             improved = not score < est.best_validation_score_ + est.tol
@@ -191,14 +209,17 @@ class EpochTrainer:
             est.best_loss_ = min(est.best_loss_, est.loss_)
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
-    def _validation_score(self) -> float:
+    def _validate(self) -> tuple[float, float]:
+        """Compute accuracy and loss on the held-out samples."""
+        est, loss = self.estimator, self.loss
         rows, weight = self.validation_rows, self.data.sample_weight
-        decided = self.estimator._decide(self.estimator._forward(self.data.X[rows]))
-        return accuracy_score(
-            self.data.y[rows],
-            decided,
-            sample_weight=None if weight is None else weight[rows],
-        )
+        if weight is not None:
+            weight = weight[rows]
+        z = est._forward(self.data.X[rows])
+        score = accuracy_score(self.data.y[rows], est._decide(z), sample_weight=weight)
+        proba = OUTPUT_ACTIVATIONS[loss.out_activation](z)
+        of_targets = LOSSES[loss.name, loss.out_activation]
+        return score, of_targets(self.targets[rows], proba, weight)
 
     def _has_stalled(self) -> bool:
         est = self.estimator

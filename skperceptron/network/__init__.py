@@ -9,22 +9,29 @@ from skperceptron.network._activations import (
     OUTPUT_ACTIVATIONS,
     Activation,
 )
-from skperceptron.network._forward import forward, forward_trace
+from skperceptron.network._forward import forward
 from skperceptron.network._initialization import INITIALIZATIONS, initialize
 from skperceptron.network._layers import Layers
-from skperceptron.network._losses import binary_log_loss, log_likelihood, log_loss
+from skperceptron.network._losses import (
+    LOSSES,
+    binary_log_loss,
+    log_likelihood,
+    log_loss,
+    squared_error,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "DIFFERENTIABLE",
     "INITIALIZATIONS",
+    "LOSSES",
     "OUTPUT_ACTIVATIONS",
     "Activation",
     "Layers",
     "binary_log_loss",
     "forward",
-    "forward_trace",
     "initialize",
     "log_likelihood",
     "log_loss",
+    "squared_error",
 ]

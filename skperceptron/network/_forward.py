@@ -12,6 +12,9 @@ from skperceptron.network._activations import ACTIVATIONS
 
 Array = NDArray[np.floating]
 
+# The sums of a layer for a chunk of samples: small enough for the processor's cache.
+_CHUNK_BYTES = 2**19
+
 
 def forward(
     X: Any,
@@ -40,40 +43,27 @@ def forward(
     z : ndarray of shape (n_samples, n_outputs)
         Before any output activation.
     """
-    a = X
-    for coef, intercept, name in zip(coefs, intercepts, activations, strict=False):
-        a = ACTIVATIONS[name].function(_sums(a, coef, intercept))
-    return _sums(a, coefs[-1], intercepts[-1])
+    widest = max(coef.shape[1] for coef in coefs)
+    size = max(_CHUNK_BYTES // (widest * coefs[0].itemsize), 1)
+    if X.shape[0] <= size:
+        return _forward(X, coefs, intercepts, activations)
+    parts = [
+        _forward(X[start : start + size], coefs, intercepts, activations)
+        for start in range(0, X.shape[0], size)
+    ]
+    return np.concatenate(parts)
 
 
-def forward_trace(
+def _forward(
     X: Any,
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
     activations: Sequence[str],
-) -> tuple[list[Array], list[Any]]:
-    """Like `forward`, but keep what backpropagation needs.
-
-    Parameters
-    ----------
-    X, coefs, intercepts, activations
-        As in `forward`.
-
-    Returns
-    -------
-    sums : list of ndarray of shape (n_samples, fan_out)
-        Sums of every layer, the output's last.
-
-    inputs : list of ndarray of shape (n_samples, fan_in)
-        What went into every layer: `X`, then the outputs of the hidden layers.
-    """
-    sums: list[Array] = []
-    inputs = [X]
+) -> Array:
+    a = X
     for coef, intercept, name in zip(coefs, intercepts, activations, strict=False):
-        sums.append(_sums(inputs[-1], coef, intercept))
-        inputs.append(ACTIVATIONS[name].function(sums[-1]))
-    sums.append(_sums(inputs[-1], coefs[-1], intercepts[-1]))
-    return sums, inputs
+        a = ACTIVATIONS[name].function(_sums(a, coef, intercept))
+    return _sums(a, coefs[-1], intercepts[-1])
 
 
 def _sums(a: Any, coef: Array, intercept: Array) -> Array:

@@ -84,6 +84,21 @@ class Layers:
         """
         return np.concatenate([np.ravel(part) for part in (*coefs, *intercepts)])
 
+    def norms(self, params: NDArray) -> Array:
+        """Compute the Euclidean norm of each layer's weights and biases together.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_params,)
+            Parameters, or a gradient.
+
+        Returns
+        -------
+        ndarray of shape (n_layers,)
+        """
+        pairs = zip(*self.unpack(params), strict=True)
+        return np.sqrt([np.sum(w * w) + np.sum(b * b) for w, b in pairs])
+
     def unit_groups(self) -> list[NDArray[np.intp]]:
         """List, for every unit, the positions of the parameters that touch it.
 

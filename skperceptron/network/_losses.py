@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
@@ -53,6 +55,24 @@ def binary_log_loss(
     return -_average_rows(xlogy(y, p) + xlogy(1 - y, 1 - p), sample_weight)
 
 
+def squared_error(
+    y: NDArray, proba: Array, sample_weight: Array | None = None
+) -> float:
+    """Half the squared error, summed over the outputs.
+
+    Parameters
+    ----------
+    y, proba, sample_weight
+        As in `log_loss`.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    return _average_rows(0.5 * (proba - y) ** 2, sample_weight)
+
+
 def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> float:
     """Mean log-likelihood of class labels, from the sums of the output units.
 
@@ -92,3 +112,12 @@ def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> 
 
 def _average_rows(values: Array, sample_weight: Array | None) -> float:
     return float(np.average(values, weights=sample_weight, axis=0).sum())
+
+
+# By name and output activation.
+LOSSES: dict[tuple[str, str], Callable[[NDArray, Array, Array | None], float]] = {
+    ("log_loss", "softmax"): log_loss,
+    ("log_loss", "logistic"): binary_log_loss,
+    ("squared_error", "softmax"): squared_error,
+    ("squared_error", "logistic"): squared_error,
+}

@@ -1,6 +1,6 @@
 """The two ways of moving a network's parameters: gradients and hill climbing."""
 
-from skperceptron.optim._backprop import minimize_lbfgs, train_epoch
+from skperceptron.optim._backprop import Dropout, EpochLoop, minimize_lbfgs
 from skperceptron.optim._climb import Climb
 from skperceptron.optim._forward_climb import ForwardClimb
 from skperceptron.optim._gradient import RegularizedLoss
@@ -8,7 +8,7 @@ from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
 from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._screened_climb import ScreenedClimb
-from skperceptron.optim._solvers import SGD, Adam, Solver
+from skperceptron.optim._solvers import SGD, Adam, RMSProp, Solver, make_solver
 from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
 
@@ -17,16 +17,19 @@ __all__ = [
     "SGD",
     "Adam",
     "Climb",
+    "Dropout",
+    "EpochLoop",
     "ForwardClimb",
     "HillClimb",
     "HyperplaneClimb",
     "Mutation",
+    "RMSProp",
     "RegularizedLoss",
     "ScreenedClimb",
     "Solver",
     "Streams",
     "ThresholdClimb",
     "UnitClimb",
+    "make_solver",
     "minimize_lbfgs",
-    "train_epoch",
 ]

@@ -2,76 +2,172 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
+from scipy.sparse import issparse
 
-from skperceptron.optim._gradient import RegularizedLoss
+from skperceptron.optim._gradient import (
+    RegularizedLoss,
+    as_samples,
+    rows_per_chunk,
+)
 from skperceptron.optim._solvers import Solver
+
+if TYPE_CHECKING:
+    from skperceptron.optim.kernels._backpropagation import Samples
 
 Array = NDArray[np.floating]
 
 
-def train_epoch(
-    params: Array,
-    loss: RegularizedLoss,
-    solver: Solver,
-    X: Any,
-    y: NDArray,
-    sample_weight: Array | None,
-    *,
-    rows: NDArray[np.intp],
-    batch_size: int,
-) -> float:
-    """Go once through the data, moving the parameters after every mini-batch.
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout in its inverted form (Srivastava et al., 2014, section 10).
+
+    Attributes
+    ----------
+    rates : ndarray of shape (n_hidden,)
+        For each hidden unit, the probability that its output is replaced by 0 in a
+        sample. What stays is divided by the rest, so that the mean stays the same.
+
+    input_rate : float
+        The same for the inputs.
+
+    rng : numpy.random.Generator
+        Source of the choice.
+    """
+
+    rates: Array
+    input_rate: float
+    rng: np.random.Generator
+
+    def thin_out(self, X: Any) -> Any:
+        """Drop some inputs; `X` is overwritten."""
+        if self.input_rate > 0:
+            values = X.data if issparse(X) else X
+            values *= self._draw(values.shape, self.input_rate, X.dtype)
+        return X
+
+    def masks(self, n_samples: int, dtype: Any) -> Array | None:
+        """Draw what the outputs of the hidden units are multiplied with."""
+        if not self.rates.any():
+            return None
+        return self._draw((n_samples, len(self.rates)), self.rates, dtype)
+
+    def _draw(self, shape: tuple[int, ...], rate: Any, dtype: Any) -> Array:
+        kept = self.rng.random(shape, dtype) >= rate
+        return kept / np.asarray(1 - rate, dtype)
+
+
+class EpochLoop:
+    """Goes through the data in mini-batches, moving the parameters after each.
 
     Parameters
     ----------
-    params : ndarray of shape (n_params,)
-        Moved in place.
-
     loss : RegularizedLoss
         What is minimised.
 
-    solver : SGD or Adam
+    solver : Solver
         How a gradient moves the parameters.
-
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of shape (n_samples, n_outputs)
-        Targets, 0 or 1.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    rows : ndarray of int
-        The samples to use, in this order.
 
     batch_size : int
         Samples per mini-batch; the last one of an epoch may be smaller.
 
-    Returns
-    -------
-    float
-        Mean over the samples of the losses that their mini-batches had before the
-        update.
+    max_grad_norm : float or None
+        A longer gradient is shortened to this length (Pascanu, Mikolov and Bengio,
+        2013).
+
+    dropout : Dropout or None
+        What is left out at random.
     """
-    total = 0.0
-    for batch in _batches(rows, batch_size):
-        weight = None if sample_weight is None else sample_weight[batch]
-        value, gradient = loss.value_and_gradient(params, X[batch], y[batch], weight)
-        solver.update(params, gradient)
-        total += value * len(batch)
-    return total / len(rows)
 
+    def __init__(
+        self,
+        loss: RegularizedLoss,
+        solver: Solver,
+        *,
+        batch_size: int,
+        max_grad_norm: float | None,
+        dropout: Dropout | None,
+    ) -> None:
+        self.loss = loss
+        self.solver = solver
+        self.batch_size = batch_size
+        self.max_grad_norm = np.inf if max_grad_norm is None else float(max_grad_norm)
+        self.dropout = dropout
+        self._compiled_loss = loss.compiled
 
-def _batches(rows: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.intp]]:
-    for start in range(0, len(rows), batch_size):
-        yield rows[start : start + batch_size]
+    def run(
+        self,
+        params: Array,
+        X: Any,
+        y: NDArray,
+        sample_weight: Array | None,
+        rows: NDArray[np.intp],
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Train one epoch.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_params,)
+            Moved in place.
+
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Samples.
+
+        y : ndarray of bool of shape (n_samples, n_outputs)
+            Targets.
+
+        sample_weight : ndarray of shape (n_samples,) or None
+            Weights of the samples.
+
+        rows : ndarray of int
+            The samples to use, in this order.
+
+        Returns
+        -------
+        loss : float
+            Mean over the samples of the losses that their mini-batches had before the
+            update.
+
+        grad_norms : ndarray of shape (n_layers,)
+            Mean norm of each layer's gradient, likewise.
+        """
+        from skperceptron.optim.kernels import _training
+
+        n_masked = 0 if self.dropout is None else len(self.dropout.rates)
+        work = self.loss.workspace(self.batch_size, params.dtype, dropout=n_masked > 0)
+        gradient = np.empty_like(params)
+        norms = np.zeros(len(self.loss.layers.shapes))
+        total = 0.0
+        size = rows_per_chunk(X, self.batch_size, n_masked)
+        for start in range(0, len(rows), size):
+            total += _training.train_batches(
+                *self._compiled_loss,
+                self.solver.compiled,
+                params,
+                self._gather(X, y, sample_weight, rows[start : start + size]),
+                self.batch_size,
+                self.max_grad_norm,
+                work,
+                gradient,
+                norms,
+            )
+        return total / len(rows), norms / len(rows)
+
+    def _gather(
+        self, X: Any, y: NDArray, sample_weight: Array | None, rows: NDArray[np.intp]
+    ) -> Samples:
+        chunk, masks = X[rows], None
+        if self.dropout is not None:
+            chunk = self.dropout.thin_out(chunk)
+            masks = self.dropout.masks(len(rows), chunk.dtype)
+        weight = None if sample_weight is None else sample_weight[rows]
+        return as_samples(chunk, y[rows], weight, chunk.dtype, masks)
 
 
 def minimize_lbfgs(
@@ -84,7 +180,7 @@ def minimize_lbfgs(
     max_iter: int,
     max_fun: int,
     tol: float,
-    on_iteration: Callable[[Array, float], None],
+    on_iteration: Callable[[Array, float, Array], None],
 ) -> OptimizeResult:
     """Minimise the loss over all samples with L-BFGS (Liu and Nocedal, 1989).
 
@@ -94,7 +190,7 @@ def minimize_lbfgs(
         Where to start; not changed.
 
     loss, X, y, sample_weight
-        As in `train_epoch`.
+        As in `EpochLoop`.
 
     max_iter : int
         Most iterations.
@@ -106,22 +202,29 @@ def minimize_lbfgs(
         The search ends when no component of the gradient exceeds this.
 
     on_iteration : callable
-        Called as ``on_iteration(params, value)`` after each iteration; may raise
-        StopIteration to end the search.
+        Called as ``on_iteration(params, value, gradient)`` after each iteration; may
+        raise StopIteration to end the search.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
     """
+    last_gradient = np.zeros_like(params)
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        nonlocal last_gradient
+        value, last_gradient = loss.value_and_gradient(x, X, y, sample_weight)
+        return value, last_gradient
 
     # scipy passes the whole state only to a parameter of exactly this name.
     def callback(intermediate_result: OptimizeResult) -> None:
-        on_iteration(intermediate_result.x, float(intermediate_result.fun))
+        # A line search ends with the evaluation of the point that it chooses.
+        value = float(intermediate_result.fun)
+        on_iteration(intermediate_result.x, value, last_gradient)
 
     return minimize(
-        loss.value_and_gradient,
+        evaluate,
         params,
-        args=(X, y, sample_weight),
         method="L-BFGS-B",
         jac=True,
         callback=callback,

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
-from skperceptron.network import (
-    ACTIVATIONS,
-    OUTPUT_ACTIVATIONS,
-    Layers,
-    binary_log_loss,
-    forward_trace,
-    log_loss,
-)
+from skperceptron.network import Layers
+
+if TYPE_CHECKING:
+    from skperceptron.optim.kernels._backpropagation import Samples, Workspace
 
 Array = NDArray[np.floating]
 
-# The loss that belongs to each output activation. For both pairs the gradient with
-# respect to the output sums is simply ``proba - y``.
-LOSSES = {"logistic": binary_log_loss, "softmax": log_loss}
+# What a chunk of samples, with its dropout masks, takes: it should stay in the
+# processor's cache.
+_CHUNK_BYTES = 2**20
+# Samples looked at together when the gradient is that of all samples.
+_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
 class RegularizedLoss:
-    """Cross-entropy plus an L2 penalty, as a function of the flat parameter vector.
+    """A loss plus an L2 penalty, as a function of the flat parameter vector.
 
     With batch weight W (the number of samples, or the sum of their weights) the value
-    is ``cross_entropy + alpha / (2 W) * sum(coefs ** 2)``; biases are not penalised.
+    is ``loss + alpha / (2 W) * sum(coefs ** 2)``, where the loss is the weighted mean
+    over the samples; biases are not penalised.
 
     Attributes
     ----------
@@ -37,15 +37,20 @@ class RegularizedLoss:
         The network; all its activations need a derivative.
 
     out_activation : {"logistic", "softmax"}
-        Output activation, which decides the cross-entropy's form.
+        Output activation.
 
     alpha : float
         Strength of the penalty, at least 0.
+
+    name : {"log_loss", "squared_error"}
+        The loss of a sample: the cross-entropy with its targets, or half the sum of the
+        squared differences from them.
     """
 
     layers: Layers
     out_activation: str
     alpha: float
+    name: str = "log_loss"
 
     def value_and_gradient(
         self, params: Array, X: Any, y: NDArray, sample_weight: Array | None = None
@@ -55,13 +60,13 @@ class RegularizedLoss:
         Parameters
         ----------
         params : ndarray of shape (n_params,)
-            Where to evaluate.
+            Where to evaluate. Computed is in its precision.
 
         X : ndarray or CSR matrix of shape (n_samples, n_features)
             Samples.
 
-        y : ndarray of shape (n_samples, n_outputs)
-            Targets, 0 or 1.
+        y : ndarray of bool of shape (n_samples, n_outputs)
+            Targets.
 
         sample_weight : ndarray of shape (n_samples,) or None, default=None
             Weights of the samples.
@@ -71,29 +76,117 @@ class RegularizedLoss:
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        coefs, intercepts = self.layers.unpack(params)
-        activations = self.layers.activations
-        sums, inputs = forward_trace(X, coefs, intercepts, activations)
-        proba = OUTPUT_ACTIVATIONS[self.out_activation](sums[-1])
-        total = X.shape[0] if sample_weight is None else sample_weight.sum()
+        from skperceptron.optim.kernels import _backpropagation, _training
 
-        weights_only = params[: self.layers.n_coefs]
-        value = LOSSES[self.out_activation](y, proba, sample_weight)
-        value += 0.5 * self.alpha * float(weights_only @ weights_only) / total
+        network, loss = self.compiled
+        work = self.workspace(_BATCH_SIZE, params.dtype)
+        gradient = np.zeros_like(params)
+        value, n_samples = 0.0, X.shape[0]
+        size = rows_per_chunk(X, _BATCH_SIZE)
+        for start in range(0, n_samples, size):
+            rows = slice(start, start + size)
+            weight = None if sample_weight is None else sample_weight[rows]
+            samples = as_samples(X[rows], y[rows], weight, params.dtype)
+            value += _training.add_losses(
+                network, loss, params, samples, _BATCH_SIZE, work, gradient
+            )
+        total = n_samples if sample_weight is None else sample_weight.sum(dtype=float)
+        squares = np.empty(len(self.layers.shapes))
+        penalty = _backpropagation.finish_gradient(
+            network, self.alpha, float(total), params, gradient, squares
+        )
+        return value / total + penalty, gradient
 
-        gradient = np.empty_like(params)
-        coef_grads, intercept_grads = self.layers.unpack(gradient)
-        delta = proba - y
-        if sample_weight is not None:
-            delta *= sample_weight[:, np.newaxis]
-        for layer in reversed(range(len(coefs))):
-            coef_grads[layer][...] = inputs[layer].T @ delta
-            intercept_grads[layer][...] = delta.sum(axis=0)
-            if layer > 0:
-                slope = ACTIVATIONS[activations[layer - 1]].derivative
-                assert slope is not None  # the classifier only accepts such names
-                delta = delta @ coefs[layer].T
-                delta *= slope(sums[layer - 1], inputs[layer])
-        gradient[: self.layers.n_coefs] += self.alpha * weights_only
-        gradient /= total
-        return value, gradient
+    @property
+    def compiled(self) -> tuple[tuple[Any, ...], tuple[bool, bool, float]]:
+        """The network and the loss as compiled code wants to know them."""
+        from skperceptron.optim.kernels._network import describe
+
+        is_softmax = self.out_activation == "softmax"
+        is_squared = self.name == "squared_error"
+        return tuple(describe(self.layers)), (is_softmax, is_squared, float(self.alpha))
+
+    def workspace(
+        self, batch_size: int, dtype: Any, *, dropout: bool = False
+    ) -> Workspace:
+        """Allocate memory for mini-batches."""
+        from skperceptron.optim.kernels._backpropagation import Workspace
+
+        *hidden, n_outputs = self.layers.units[1:]
+        n_hidden = batch_size * sum(hidden)
+        n_units = n_hidden + batch_size * n_outputs
+        work = Workspace(
+            sums=np.empty(n_units, dtype),
+            outputs=np.empty(n_hidden, dtype),
+            deltas=np.empty(n_units, dtype),
+            dropped=np.empty(n_hidden if dropout else 0, dtype),
+        )
+        return tuple(work)  # type: ignore[return-value]
+
+
+def rows_per_chunk(X: Any, batch_size: int, n_masked: int = 0) -> int:
+    """Choose how many samples to copy at a time: a multiple of the batch size."""
+    n_features = X.shape[1]
+    if issparse(X):
+        n_features = 2 * X.nnz // max(X.shape[0], 1) + 1
+    row_bytes = X.dtype.itemsize * (n_features + n_masked)
+    return batch_size * max(1, _CHUNK_BYTES // (batch_size * row_bytes))
+
+
+def as_samples(
+    X: Any,
+    y: NDArray[np.bool_],
+    sample_weight: Array | None,
+    dtype: Any,
+    masks: Array | None = None,
+) -> Samples:
+    """Bring samples into the form that compiled code wants.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Samples.
+
+    y : ndarray of bool of shape (n_samples, n_outputs)
+        Targets.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+
+    dtype : dtype
+        Precision of the computation.
+
+    masks : ndarray of shape (n_samples, n_hidden) or None, default=None
+        What the outputs of the hidden units are multiplied with.
+
+    Returns
+    -------
+    tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+    """
+    from skperceptron.optim.kernels._backpropagation import Samples
+
+    none = np.empty(0, dtype)
+    dense, data = none.reshape(0, 0), none
+    indices = indptr = np.empty(0, np.intp)
+    if issparse(X):
+        data = np.asarray(X.data, dtype)
+        indices, indptr = X.indices.astype(np.intp), X.indptr.astype(np.intp)
+    else:
+        dense = np.ascontiguousarray(X, dtype)
+    samples = Samples(
+        dense=_read_only(dense),
+        data=_read_only(data),
+        indices=indices,
+        indptr=indptr,
+        targets=_read_only(np.ascontiguousarray(y, bool)),
+        weight=none if sample_weight is None else np.array(sample_weight, dtype),
+        masks=none.reshape(0, 0) if masks is None else masks,
+    )
+    return tuple(samples)  # type: ignore[return-value]
+
+
+def _read_only(array: NDArray) -> NDArray:
+    # Some of the data is, memory-mapped for one; all else would be compiled once more.
+    array = array.view()
+    array.flags.writeable = False
+    return array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ SMALLEST_LEARNING_RATE = 1e-6
 ADAPTIVE_FACTOR = 5.0
 
 
-class SGD:
-    """Stochastic gradient descent with momentum (Sutskever et al., 2013).
+class Solver:
+    """A rule by which a gradient moves the parameters, and what it remembers.
 
     Parameters
     ----------
@@ -25,6 +25,96 @@ class SGD:
 
     learning_rate_init : float
         Learning rate of the first epoch.
+
+    beta_1, beta_2 : float in [0, 1], default=0
+        How much of the moments is kept.
+
+    epsilon : float, default=0
+        Keeps divisions finite.
+
+    weight_decay : float, default=0
+        Share, times the learning rate, by which weights shrink at each update.
+    """
+
+    # Name of the rule in `skperceptron.optim.kernels._updates`.
+    _rule: str
+    # Whether the rule has a first and a second moment.
+    _has_moments = (True, True)
+
+    def __init__(
+        self,
+        params: Array,
+        *,
+        learning_rate_init: float,
+        beta_1: float = 0.0,
+        beta_2: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.learning_rate_init = learning_rate_init
+        self._numbers = np.array(
+            [learning_rate_init, beta_1, beta_2, epsilon, weight_decay, 0], float
+        )
+        self.moments = tuple(
+            np.zeros(params.size if wanted else 0, params.dtype)
+            for wanted in self._has_moments
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """Present learning rate."""
+        return float(self._numbers[0])
+
+    @property
+    def n_updates(self) -> int:
+        """How often the parameters were moved."""
+        return int(self._numbers[5])
+
+    @property
+    def compiled(self) -> tuple[int, Array, tuple[Array, ...]]:
+        """The solver as compiled code wants to know it."""
+        from skperceptron.optim.kernels import _updates
+
+        return getattr(_updates, self._rule), self._numbers, self.moments
+
+    def update(self, params: Array, gradient: Array, n_coefs: int = 0) -> None:
+        """Move `params` in place by one step; weight decay is for `n_coefs` of them."""
+        from skperceptron.optim.kernels import _updates
+
+        _updates.update(*self.compiled, params, gradient, n_coefs)
+
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether the state of the solver is not finite any more.
+
+        An infinite second moment would stop all movement without a sign of it.
+        """
+        return not all(np.isfinite(moment).all() for moment in self.moments)
+
+    def end_epoch(self, n_samples_seen: int) -> None:
+        """Adapt the learning rate after an epoch; most solvers have nothing to do."""
+
+    def stalled(self) -> tuple[bool, str]:
+        """React to a lack of progress.
+
+        Returns
+        -------
+        stop : bool
+            Whether training is over.
+
+        message : str
+            What was decided, for the verbose output.
+        """
+        return True, "Stopping."
+
+
+class SGD(Solver):
+    """Stochastic gradient descent with momentum (Sutskever et al., 2013).
+
+    Parameters
+    ----------
+    params, learning_rate_init
+        As in `Solver`.
 
     learning_rate : {"constant", "invscaling", "adaptive"}
         How it changes: not at all; by ``learning_rate_init / (t + 1) ** power_t`` after
@@ -40,6 +130,8 @@ class SGD:
         Whether to look ahead by the momentum.
     """
 
+    _has_moments = (True, False)
+
     def __init__(
         self,
         params: Array,
@@ -50,119 +142,80 @@ class SGD:
         momentum: float,
         nesterovs_momentum: bool,
     ) -> None:
-        self.learning_rate_init = learning_rate_init
+        super().__init__(params, learning_rate_init=learning_rate_init, beta_1=momentum)
         self.schedule = learning_rate
         self.power_t = power_t
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.learning_rate = float(learning_rate_init)
-        self.velocity = np.zeros_like(params)
-
-    def update(self, params: Array, gradient: Array) -> None:
-        """Move `params` in place by one step."""
-        step = self.learning_rate * gradient
-        self.velocity *= self.momentum
-        self.velocity -= step
-        if self.nesterovs_momentum:
-            params += self.momentum * self.velocity - step
-        else:
-            params += self.velocity
-
-    @property
-    def has_overflowed(self) -> bool:
-        """Whether the state of the solver is not finite any more."""
-        return not np.isfinite(self.velocity).all()
+        self._rule = "NESTEROV" if nesterovs_momentum else "SGD"
 
     def end_epoch(self, n_samples_seen: int) -> None:
         """Adapt the learning rate after an epoch."""
         if self.schedule == "invscaling":
-            self.learning_rate = (
+            self._numbers[0] = (
                 self.learning_rate_init / (n_samples_seen + 1) ** self.power_t
             )
 
     def stalled(self) -> tuple[bool, str]:
-        """React to a lack of progress.
-
-        Returns
-        -------
-        stop : bool
-            Whether training is over.
-
-        message : str
-            What was decided, for the verbose output.
-        """
+        """React to a lack of progress, as `Solver.stalled` says."""
         if self.schedule != "adaptive":
             return True, "Stopping."
         if self.learning_rate <= SMALLEST_LEARNING_RATE:
             return True, "Learning rate too small. Stopping."
-        self.learning_rate /= ADAPTIVE_FACTOR
+        self._numbers[0] /= ADAPTIVE_FACTOR
         return False, f"Setting learning rate to {self.learning_rate:f}"
 
 
-class Adam:
+class Adam(Solver):
     """Adam (Kingma and Ba, 2015, algorithm 1 in the form of its section 2).
+
+    With a weight decay it is AdamW (Loshchilov and Hutter, 2019, algorithm 2).
+
+    Parameters are those of `Solver`.
+    """
+
+    _rule = "ADAM"
+
+
+class RMSProp(Solver):
+    """RMSProp (Hinton, Srivastava and Swersky, 2012, lecture 6e).
+
+    Parameters are those of `Solver`; there is no first moment.
+    """
+
+    _rule = "RMSPROP"
+    _has_moments = (False, True)
+
+
+def make_solver(params: Array, options: dict[str, Any]) -> Solver:
+    """Create the solver that the parameters of BackpropMLP name.
 
     Parameters
     ----------
     params : ndarray of shape (n_params,)
         The parameters to move; only shape and dtype matter here.
 
-    learning_rate_init : float
-        Learning rate.
-
-    beta_1, beta_2 : float in [0, 1)
-        Decay rates of the first and second moment of the gradient.
-
-    epsilon : float
-        Keeps the division finite.
+    options : dict
+        Parameters of BackpropMLP, `solver` among them.
     """
 
-    def __init__(
-        self,
-        params: Array,
-        *,
-        learning_rate_init: float,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-    ) -> None:
-        self.learning_rate_init = learning_rate_init
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_updates = 0
-        self.first_moment = np.zeros_like(params)
-        self.second_moment = np.zeros_like(params)
+    def pick(*names: str) -> dict[str, Any]:
+        return {name: options[name] for name in names}
 
-    def update(self, params: Array, gradient: Array) -> None:
-        """Move `params` in place by one step."""
-        self.n_updates += 1
-        self.first_moment *= self.beta_1
-        self.first_moment += (1 - self.beta_1) * gradient
-        self.second_moment *= self.beta_2
-        self.second_moment += (1 - self.beta_2) * gradient**2
-        correction = np.sqrt(1 - self.beta_2**self.n_updates) / (
-            1 - self.beta_1**self.n_updates
+    name = options["solver"]
+    if name == "sgd":
+        return SGD(
+            params,
+            **pick(
+                "learning_rate_init",
+                "learning_rate",
+                "power_t",
+                "momentum",
+                "nesterovs_momentum",
+            ),
         )
-        learning_rate = float(self.learning_rate_init * correction)
-        params -= (
-            learning_rate
-            * self.first_moment
-            / (np.sqrt(self.second_moment) + self.epsilon)
-        )
-
-    @property
-    def has_overflowed(self) -> bool:
-        """Whether the state of the solver is not finite any more."""
-        # An infinite second moment would stop all movement without a sign of it.
-        return not np.isfinite(self.second_moment).all()
-
-    def end_epoch(self, n_samples_seen: int) -> None:
-        """Nothing to adapt: Adam scales every step by itself."""
-
-    def stalled(self) -> tuple[bool, str]:
-        """React to a lack of progress, as `SGD.stalled` does."""
-        return True, "Stopping."
-
-
-Solver = SGD | Adam
+    if name == "rmsprop":
+        return RMSProp(params, **pick("learning_rate_init", "beta_2", "epsilon"))
+    return Adam(
+        params,
+        **pick("learning_rate_init", "beta_1", "beta_2", "epsilon"),
+        weight_decay=options["alpha"] if name == "adamw" else 0.0,
+    )

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
-from skperceptron.network import ACTIVATIONS, Layers, forward, forward_trace
+from skperceptron.network import ACTIVATIONS, Layers, _forward, forward
 
 LAYERS = Layers(units=(4, 5, 3, 2), activations=("tanh", "silu"))
 
@@ -37,12 +37,13 @@ def test_sparse_samples_give_the_same_sums(network):
     )
 
 
-def test_trace_keeps_what_went_into_each_layer(network):
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_many_samples_go_through_in_chunks(network, form, monkeypatch):
     coefs, intercepts, X = network
-    sums, inputs = forward_trace(X, coefs, intercepts, LAYERS.activations)
-    assert inputs[0] is X
-    assert_allclose(inputs[1], np.tanh(sums[0]))
-    assert_allclose(sums[-1], forward(X, coefs, intercepts, LAYERS.activations))
+    whole = forward(X, coefs, intercepts, LAYERS.activations)
+    monkeypatch.setattr(_forward, "_CHUNK_BYTES", 2 * 5 * 8)  # two samples
+    parts = forward(form(X), coefs, intercepts, LAYERS.activations)
+    assert_allclose(parts, whole)
 
 
 def test_float32_stays_float32(network):

@@ -43,8 +43,8 @@ ACTIVATION_CODES = {
         )
     )
 }
-_LEAKY_RELU_SLOPE = 0.01
-_SQRT_HALF = math.sqrt(0.5)
+LEAKY_RELU_SLOPE = 0.01
+SQRT_HALF = math.sqrt(0.5)
 
 
 def padded(n_samples: int) -> int:
@@ -153,7 +153,7 @@ def activate(code, z, z_row, out, out_row):
     """
     i, k, n = np.uint64(z_row), np.uint64(out_row), np.uint64(z.shape[1])
     zero, one = z.dtype.type(0), z.dtype.type(1)
-    slope = z.dtype.type(_LEAKY_RELU_SLOPE)
+    slope = z.dtype.type(LEAKY_RELU_SLOPE)
     if code == 1:  # logistic
         for j in range(n):
             out[k, j] = one / (one + exp(-z[i, j]))
@@ -204,7 +204,7 @@ def activate_one(code, z):
     if code == 3:  # relu
         return 0.0 if z < 0 else z
     if code == 4:  # leaky_relu
-        return _LEAKY_RELU_SLOPE * z if z < 0 else z
+        return LEAKY_RELU_SLOPE * z if z < 0 else z
     if code == 5:  # elu
         return z if z > 0 else math.expm1(z)
     if code == 6:  # softplus
@@ -212,7 +212,7 @@ def activate_one(code, z):
     if code == 7:  # silu
         return z / (1.0 + exp(-z))
     if code == 8:  # gelu
-        return z * 0.5 * (1.0 + math.erf(z * _SQRT_HALF))
+        return z * 0.5 * (1.0 + math.erf(z * SQRT_HALF))
     if code == 9:  # step
         return 1.0 if z >= 0 else 0.0
     if code == 10:  # sign

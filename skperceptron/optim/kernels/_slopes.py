@@ -1,0 +1,61 @@
+"""Derivatives of the activations, compiled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from skperceptron.optim.kernels._compile import VECTORIZE
+from skperceptron.optim.kernels._elementwise import LEAKY_RELU_SLOPE, SQRT_HALF, exp
+
+_DENSITY_AT_ZERO = 1 / math.sqrt(2 * math.pi)
+
+
+@njit(**VECTORIZE)
+def multiply_by_slope(code, z, a, delta):
+    """Multiply by the derivative of an activation.
+
+    Parameters
+    ----------
+    code : int
+        A value of `ACTIVATION_CODES`, of a differentiable activation.
+
+    z, a : ndarray of shape (n,)
+        Sums, and the outputs that belong to them.
+
+    delta : ndarray of shape (n,)
+        What is multiplied.
+    """
+    n = np.uint64(z.size)
+    cast = z.dtype.type
+    zero, one = cast(0), cast(1)
+    if code == 1:  # logistic
+        for j in range(n):
+            delta[j] *= a[j] * (one - a[j])
+    elif code == 2:  # tanh
+        for j in range(n):
+            delta[j] *= one - a[j] * a[j]
+    elif code == 3:  # relu
+        for j in range(n):
+            delta[j] = delta[j] if z[j] > zero else zero
+    elif code == 4:  # leaky_relu
+        slope = cast(LEAKY_RELU_SLOPE)
+        for j in range(n):
+            delta[j] *= one if z[j] > zero else slope
+    elif code == 5:  # elu
+        for j in range(n):
+            delta[j] *= one if z[j] > zero else a[j] + one
+    elif code == 6:  # softplus
+        for j in range(n):
+            delta[j] /= one + exp(-z[j])
+    elif code == 7:  # silu
+        for j in range(n):
+            share = one / (one + exp(-z[j]))
+            delta[j] *= share + a[j] * (one - share)
+    elif code == 8:  # gelu
+        for j in range(n):
+            below = 0.5 * (1 + math.erf(z[j] * SQRT_HALF))
+            density = _DENSITY_AT_ZERO * math.exp(-0.5 * z[j] * z[j])
+            delta[j] *= cast(below + z[j] * density)

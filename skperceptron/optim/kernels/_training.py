@@ -1,0 +1,129 @@
+"""Mini-batch training, compiled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from skperceptron.optim.kernels._backpropagation import backpropagate, finish_gradient
+from skperceptron.optim.kernels._compile import COMPILE
+from skperceptron.optim.kernels._updates import update
+
+
+@njit(**COMPILE)
+def train_batches(
+    network,
+    loss,
+    solver,
+    params,
+    samples,
+    batch_size,
+    max_grad_norm,
+    work,
+    gradient,
+    norms,
+):
+    """Go once through samples, moving the parameters after every mini-batch.
+
+    Parameters
+    ----------
+    network : tuple, see `skperceptron.optim.kernels._network.Network`
+    loss : tuple of bool, bool, float
+        Whether the outputs are a softmax, whether the loss is the squared error, and
+        the strength of the penalty.
+
+    solver : tuple of int, ndarray, tuple
+        The first arguments of `update`.
+
+    params : ndarray of shape (n_params,)
+        Moved in place.
+
+    samples : tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+    batch_size : int
+        Samples per mini-batch; the last one may be smaller.
+
+    max_grad_norm : float
+        The gradient is shortened to this length.
+
+    work : tuple, see `skperceptron.optim.kernels._backpropagation.Workspace`
+    gradient : ndarray of shape (n_params,)
+        Memory for the gradient.
+
+    norms : ndarray of shape (n_layers,)
+        The norm of each layer's gradient, before it is shortened, times the number of
+        samples is added for each mini-batch.
+
+    Returns
+    -------
+    float
+        Sum over the mini-batches of their losses times their numbers of samples.
+    """
+    is_softmax, is_squared, alpha = loss
+    rule, numbers, moments = solver
+    targets, weight = samples[4], samples[5]
+    squares = np.empty(norms.size)
+    n_coefs = params.size
+    for layer in range(norms.size):
+        n_coefs -= network[0][layer + 1]
+    result = 0.0
+    for begin in range(0, len(targets), batch_size):
+        count = min(batch_size, len(targets) - begin)
+        total = float(count)
+        if weight.size:
+            total = weight[begin : begin + count].sum()
+            if total == 0:  # there is nothing to learn from
+                continue
+        value = backpropagate(
+            network,
+            is_softmax,
+            is_squared,
+            params,
+            samples,
+            begin,
+            count,
+            work,
+            gradient,
+        )
+        penalty = finish_gradient(network, alpha, total, params, gradient, squares)
+        result += (value / total + penalty) * count
+        norms += np.sqrt(squares) * count
+        norm = math.sqrt(squares.sum())
+        if norm > max_grad_norm:
+            gradient *= params.dtype.type(max_grad_norm / norm)
+        update(rule, numbers, moments, params, gradient, n_coefs)
+    return result
+
+
+@njit(**COMPILE)
+def add_losses(network, loss, params, samples, batch_size, work, gradient):
+    """Add up the losses of samples, without the penalty, and their gradients.
+
+    Parameters
+    ----------
+    network, loss, params, samples, work
+        As in `train_batches`.
+
+    batch_size : int
+        Samples that are looked at together.
+
+    gradient : ndarray of shape (n_params,)
+        The sum of the gradients is added to it.
+
+    Returns
+    -------
+    float
+        The sum of the losses.
+    """
+    is_softmax, is_squared, _ = loss
+    n_samples = len(samples[4])
+    part = np.empty_like(gradient)
+    value = 0.0
+    for begin in range(0, n_samples, batch_size):
+        count = min(batch_size, n_samples - begin)
+        value += backpropagate(
+            network, is_softmax, is_squared, params, samples, begin, count, work, part
+        )
+        gradient += part
+    return value
