@@ -469,7 +469,7 @@ class BackpropMLP(BaseMLP):
         incremental: bool,
     ) -> None:
         if not incremental or not hasattr(self, "_solver"):
-            self._solver = make_solver(params, self.get_params(deep=False))
+            self._solver = make_solver(params, vars(self))
         trainer = EpochTrainer(self, data, y, params, loss, self._solver, rng)
         n_epochs = 1 if incremental else self.max_iter
         self.n_iter_ = 0

@@ -269,8 +269,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         self, labels: NDArray, *, fresh: bool, incremental: bool
     ) -> NDArray[np.intp]:
         kind = type_of_target(labels)
-        # Two labels can only be classes. The checks of all others take time.
-        if kind != "binary":
+        is_plain = kind in ("binary", "multiclass")
+        if not is_plain:  # the check takes time
             check_classification_targets(labels)
         if kind == "multiclass-multioutput":
             raise ValueError(
@@ -278,7 +278,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "class labels. Wrap the classifier in "
                 "sklearn.multioutput.MultiOutputClassifier."
             )
-        classes = np.unique(labels) if kind == "binary" else unique_labels(labels)
+        classes = np.unique(labels) if is_plain else unique_labels(labels)
         if fresh and not incremental:
             self.classes_ = classes
         else:

@@ -99,7 +99,11 @@ class EpochLoop:
         self.batch_size = batch_size
         self.max_grad_norm = np.inf if max_grad_norm is None else float(max_grad_norm)
         self.dropout = dropout
+        self._n_masked = 0 if dropout is None else len(dropout.rates)
         self._compiled_loss = loss.compiled
+        dtype = solver.moments[-1].dtype
+        self._work = loss.workspace(batch_size, dtype, dropout=self._n_masked > 0)
+        self._gradient = np.empty(loss.layers.n_params, dtype)
 
     def run(
         self,
@@ -139,12 +143,9 @@ class EpochLoop:
         """
         from skperceptron.optim.kernels import _training
 
-        n_masked = 0 if self.dropout is None else len(self.dropout.rates)
-        work = self.loss.workspace(self.batch_size, params.dtype, dropout=n_masked > 0)
-        gradient = np.empty_like(params)
         norms = np.zeros(len(self.loss.layers.shapes))
         total = 0.0
-        size = rows_per_chunk(X, self.batch_size, n_masked)
+        size = rows_per_chunk(X, self.batch_size, self._n_masked)
         for start in range(0, len(rows), size):
             total += _training.train_batches(
                 *self._compiled_loss,
@@ -153,8 +154,8 @@ class EpochLoop:
                 self._gather(X, y, sample_weight, rows[start : start + size]),
                 self.batch_size,
                 self.max_grad_norm,
-                work,
-                gradient,
+                self._work,
+                self._gradient,
                 norms,
             )
         return total / len(rows), norms / len(rows)

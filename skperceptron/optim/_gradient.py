@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 
 # What a chunk of samples, with its dropout masks, takes: it should stay in the
 # processor's cache.
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 2**18
 # Samples looked at together when the gradient is that of all samples.
 _BATCH_SIZE = 256
 
@@ -76,7 +76,7 @@ class RegularizedLoss:
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        from skperceptron.optim.kernels import _backpropagation, _training
+        from skperceptron.optim.kernels import _training, _updates
 
         network, loss = self.compiled
         work = self.workspace(_BATCH_SIZE, params.dtype)
@@ -91,11 +91,11 @@ class RegularizedLoss:
                 network, loss, params, samples, _BATCH_SIZE, work, gradient
             )
         total = n_samples if sample_weight is None else sample_weight.sum(dtype=float)
-        squares = np.empty(len(self.layers.shapes))
-        penalty = _backpropagation.finish_gradient(
-            network, self.alpha, float(total), params, gradient, squares
+        squares = np.empty(len(self.layers.shapes) + 1)
+        _updates.finish_gradient(
+            network, self.alpha, 1 / float(total), params, gradient, squares
         )
-        return value / total + penalty, gradient
+        return (value + 0.5 * self.alpha * squares[-1]) / total, gradient
 
     @property
     def compiled(self) -> tuple[tuple[Any, ...], tuple[bool, bool, float]]:
@@ -116,6 +116,7 @@ class RegularizedLoss:
         n_hidden = batch_size * sum(hidden)
         n_units = n_hidden + batch_size * n_outputs
         work = Workspace(
+            batch_size=batch_size,
             sums=np.empty(n_units, dtype),
             outputs=np.empty(n_hidden, dtype),
             deltas=np.empty(n_units, dtype),

@@ -77,12 +77,6 @@ class Solver:
 
         return getattr(_updates, self._rule), self._numbers, self.moments
 
-    def update(self, params: Array, gradient: Array, n_coefs: int = 0) -> None:
-        """Move `params` in place by one step; weight decay is for `n_coefs` of them."""
-        from skperceptron.optim.kernels import _updates
-
-        _updates.update(*self.compiled, params, gradient, n_coefs)
-
     @property
     def has_overflowed(self) -> bool:
         """Whether the state of the solver is not finite any more.
@@ -194,7 +188,7 @@ def make_solver(params: Array, options: dict[str, Any]) -> Solver:
         The parameters to move; only shape and dtype matter here.
 
     options : dict
-        Parameters of BackpropMLP, `solver` among them.
+        Parameters of BackpropMLP, `solver` among them; others are ignored.
     """
 
     def pick(*names: str) -> dict[str, Any]:

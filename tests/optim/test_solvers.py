@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skperceptron.optim import SGD, Adam
+from skperceptron.network import Layers
+from skperceptron.optim import SGD, Adam, RMSProp
+from skperceptron.optim.kernels import _updates
+from skperceptron.optim.kernels._network import describe
 
 GRADIENTS = np.random.default_rng(0).normal(size=(5, 3))
 START = np.array([1.0, -2.0, 0.5])
@@ -17,11 +20,21 @@ SGD_DEFAULTS = {
 }
 
 
+# Two weights and a bias.
+NETWORK = tuple(describe(Layers(units=(2, 1))))
+
+
+def step(solver, params, gradient):
+    _updates.update(
+        NETWORK, solver.compiled, 0.0, 1.0, params, gradient.copy(), np.empty(2)
+    )
+
+
 def moved_by(solver_class, **options):
     params = START.copy()
     solver = solver_class(params, **options)
     for gradient in GRADIENTS:
-        solver.update(params, gradient)
+        step(solver, params, gradient)
     return params
 
 
@@ -52,6 +65,27 @@ def test_adam():
     assert_allclose(moved_by(Adam, **options, epsilon=1e-8), w)
 
 
+def test_adam_with_decoupled_weight_decay():
+    w, m, v = START.copy(), np.zeros(3), np.zeros(3)
+    decays = np.array([1, 1, 0])  # not the bias
+    for t, g in enumerate(GRADIENTS, start=1):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g**2
+        rescaled = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-30)
+        w = w - 0.1 * (rescaled + 0.3 * decays * w)
+    options = {"learning_rate_init": 0.1, "beta_1": 0.9, "beta_2": 0.999}
+    assert_allclose(moved_by(Adam, **options, epsilon=1e-30, weight_decay=0.3), w)
+
+
+def test_rmsprop():
+    w, v = START.copy(), np.zeros(3)
+    for g in GRADIENTS:
+        v = 0.9 * v + 0.1 * g**2
+        w = w - 0.1 * g / (np.sqrt(v) + 1e-8)
+    options = {"learning_rate_init": 0.1, "beta_2": 0.9, "epsilon": 1e-8}
+    assert_allclose(moved_by(RMSProp, **options), w)
+
+
 def test_inverse_scaling_follows_the_samples_seen():
     solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": "invscaling"})
     solver.end_epoch(n_samples_seen=99)
@@ -79,5 +113,5 @@ def test_float32_is_not_promoted():
         SGD(params, **SGD_DEFAULTS),
         Adam(params, learning_rate_init=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
     ):
-        solver.update(params, GRADIENTS[0].astype(np.float32))
+        step(solver, params, GRADIENTS[0].astype(np.float32))
         assert {m.dtype for m in (params, *solver.moments)} == {np.dtype(np.float32)}

@@ -13,12 +13,14 @@ from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
-    VECTORIZE_SUM_PRIVATE,
 )
 from skperceptron.optim.kernels._elementwise import activate, exp
 from skperceptron.optim.kernels._slopes import multiply_by_slope
 
 Array = NDArray[np.floating]
+
+# Products of so many probabilities that are at least 2e-16 are normal numbers.
+_MOST_FACTORS = 16
 
 
 class Samples(NamedTuple):
@@ -52,10 +54,13 @@ class Samples(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Memory for a batch: of each layer one block, where the unit's row would begin.
+    """Memory for a batch: of each layer one block, behind those of the layers before.
 
     Attributes
     ----------
+    batch_size : int
+        Most samples of a batch.
+
     sums, outputs, deltas : ndarray of shape (batch_size * n_units,)
         Sums of the units, their outputs, and the derivatives of the loss by the sums.
 
@@ -63,6 +68,7 @@ class Workspace(NamedTuple):
         Outputs after dropout.
     """
 
+    batch_size: int
     sums: Array
     outputs: Array
     deltas: Array
@@ -104,12 +110,12 @@ def backpropagate(
     """
     units, codes, coef_start, bias_start, row_start = network
     _, _, _, _, targets, weight, masks = samples
-    sums, outputs, deltas, dropped = work
+    size, sums, outputs, deltas, dropped = work
     n_layers = units.size - 1
     _propagate(network, params, samples, begin, count, work)
     last = n_layers - 1
-    z = _block(sums, row_start[last], count, units[-1], work, network)
-    delta = _block(deltas, row_start[last], count, units[-1], work, network)
+    z = _block(sums, size * row_start[last], count, units[-1])
+    delta = _block(deltas, size * row_start[last], count, units[-1])
     if is_softmax:
         _softmax(z, delta)
     else:
@@ -121,7 +127,7 @@ def backpropagate(
 
     for layer in range(last, -1, -1):
         n_in, n_out = units[layer], units[layer + 1]
-        delta = _block(deltas, row_start[layer], count, n_out, work, network)
+        delta = _block(deltas, size * row_start[layer], count, n_out)
         start, bias = coef_start[layer], bias_start[layer]
         by_coef = gradient[start : start + n_in * n_out].reshape(n_in, n_out)
         _add_rows(delta, gradient[bias : bias + n_out])
@@ -129,54 +135,50 @@ def backpropagate(
             _multiply_inputs_transposed(samples, begin, delta, by_coef)
             break
         below = row_start[layer - 1]
-        inputs = _block(
-            dropped if masks.size else outputs, below, count, n_in, work, network
-        )
+        inputs = _block(dropped if masks.size else outputs, size * below, count, n_in)
         np.dot(inputs.T, delta, by_coef)
         coefs = params[start : start + n_in * n_out].reshape(n_in, n_out)
-        delta_below = _block(deltas, below, count, n_in, work, network)
+        delta_below = _block(deltas, size * below, count, n_in)
         np.dot(delta, coefs.T, delta_below)
         if masks.size:
             _mask(delta_below, masks, begin, below, delta_below)
         multiply_by_slope(
             codes[layer - 1],
-            _block(sums, below, count, n_in, work, network).reshape(-1),
-            _block(outputs, below, count, n_in, work, network).reshape(-1),
+            _block(sums, size * below, count, n_in).reshape(-1),
+            _block(outputs, size * below, count, n_in).reshape(-1),
             delta_below.reshape(-1),
         )
     return value
 
 
 @njit(**COMPILE_PRIVATE)
-def _block(flat, row, count, n_units, work, network):
+def _block(flat, start, count, n_units):
     """Find the block of a layer for so many samples."""
-    n_rows = network[4][-1] + network[0][-1]
-    start = work[0].size // n_rows * row
     return flat[start : start + count * n_units].reshape(count, n_units)
 
 
 @njit(**COMPILE_PRIVATE)
 def _propagate(network, params, samples, begin, count, work):
     units, codes, coef_start, bias_start, row_start = network
-    sums, outputs, _, dropped = work
+    size, sums, outputs, _, dropped = work
     masks = samples[6]
     for layer in range(units.size - 1):
         n_in, n_out, row = units[layer], units[layer + 1], row_start[layer]
         start, bias = coef_start[layer], bias_start[layer]
         coefs = params[start : start + n_in * n_out].reshape(n_in, n_out)
-        z = _block(sums, row, count, n_out, work, network)
+        z = _block(sums, size * row, count, n_out)
         if layer == 0:
             _multiply_inputs(samples, begin, coefs, z)
         else:
             a = dropped if masks.size else outputs
-            below = _block(a, row_start[layer - 1], count, n_in, work, network)
+            below = _block(a, size * row_start[layer - 1], count, n_in)
             np.dot(below, coefs, z)
         _add_to_rows(z, params[bias : bias + n_out])
         if layer < units.size - 2:
-            a = _block(outputs, row, count, n_out, work, network)
+            a = _block(outputs, size * row, count, n_out)
             activate(codes[layer], z.reshape(1, -1), 0, a.reshape(1, -1), 0)
             if masks.size:
-                kept = _block(dropped, row, count, n_out, work, network)
+                kept = _block(dropped, size * row, count, n_out)
                 _mask(a, masks, begin, row, kept)
 
 
@@ -245,12 +247,14 @@ def _softmax(z, p):
         for k in range(n_outputs):
             p[b, k] = z[b, k] - largest
     _exp_all(p.reshape(-1))
+    one = z.dtype.type(1)
     for b in range(n):
         total = z.dtype.type(0)
         for k in range(n_outputs):
             total += p[b, k]
+        share = one / total
         for k in range(n_outputs):
-            p[b, k] /= total
+            p[b, k] *= share
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -262,22 +266,46 @@ def _exp_all(x):
 @njit(**COMPILE_PRIVATE)
 def _log_loss(p, targets, weight, begin, is_softmax):
     """Add up the log loss, clipped as in MLPClassifier; turn `p` into its slope."""
-    # For both kinds of outputs the slope is the difference, whatever the clipping.
     low = np.finfo(p.dtype).eps
     high = p.dtype.type(1) - low
-    total = 0.0
+    total, product, n_factors = 0.0, 1.0, 0
     for b in range(len(p)):
-        value = 0.0
         for k in range(p.shape[1]):
-            share = low if p[b, k] < low else p[b, k]  # NaN stays NaN
+            is_one = targets[begin + b, k]
+            if is_softmax and not is_one:
+                continue
+            share = p[b, k] if is_one else 1 - p[b, k]
+            share = low if share < low else share  # NaN stays NaN
             share = high if share > high else share
-            if targets[begin + b, k]:
-                value -= math.log(share)
-                p[b, k] -= 1
-            elif not is_softmax:
-                value -= math.log(1 - share)
-        total += _weigh(p, b, weight, begin) * value
-    return total
+            if weight.size:
+                total -= weight[begin + b] * math.log(share)
+                continue
+            # Logarithms take time; so few factors do not underflow.
+            product *= share
+            n_factors += 1
+            if n_factors == _MOST_FACTORS:
+                total -= math.log(product)
+                product, n_factors = 1.0, 0
+    # For both kinds of outputs the slope is the difference, whatever the clipping.
+    _subtract(p.reshape(-1), targets[begin : begin + len(p)].reshape(-1))
+    if weight.size:
+        _multiply_rows(p, weight, begin)
+    return total - math.log(product)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _subtract(p, targets):
+    zero, one = p.dtype.type(0), p.dtype.type(1)
+    for j in range(np.uint64(p.size)):
+        p[j] -= one if targets[j] else zero
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _multiply_rows(delta, weight, begin):
+    first = np.uint64(begin)
+    for b in range(np.uint64(len(delta))):
+        for k in range(np.uint64(delta.shape[1])):
+            delta[b, k] *= weight[first + b]
 
 
 @njit(**COMPILE_PRIVATE)
@@ -293,70 +321,7 @@ def _squared_error(p, targets, weight, begin, is_softmax):
         for k in range(p.shape[1]):
             error = p[b, k] - targets[begin + b, k]
             p[b, k] *= (error - mean) if is_softmax else error * (1 - p[b, k])
-        total += _weigh(p, b, weight, begin) * value
+        total += value * weight[begin + b] if weight.size else value
+    if weight.size:
+        _multiply_rows(p, weight, begin)
     return total
-
-
-@njit(**COMPILE_PRIVATE)
-def _weigh(delta, b, weight, begin):
-    """Multiply the slope of a sample by its weight, and return the weight."""
-    if weight.size == 0:
-        return 1.0
-    for k in range(delta.shape[1]):
-        delta[b, k] *= weight[begin + b]
-    return float(weight[begin + b])
-
-
-@njit(**COMPILE)
-def finish_gradient(network, alpha, total, params, gradient, norms):
-    """Turn sums into means over the total weight, penalty included.
-
-    Parameters
-    ----------
-    network : tuple, see `skperceptron.optim.kernels._network.Network`
-    alpha : float
-        Strength of the penalty.
-
-    total : float
-        Weight of the samples.
-
-    params : ndarray of shape (n_params,)
-        Where the gradient was computed.
-
-    gradient : ndarray of shape (n_params,)
-        Sum over the samples; updated.
-
-    norms : ndarray of shape (n_layers,)
-        Receives the square of the gradient's norm for each layer.
-
-    Returns
-    -------
-    float
-        The penalty.
-    """
-    units, _, coef_start, bias_start, _ = network
-    cast = params.dtype.type
-    share, zero = cast(1 / total), cast(0)
-    squares = 0.0
-    for layer in range(units.size - 1):
-        start, n_out = coef_start[layer], units[layer + 1]
-        stop = start + units[layer] * n_out
-        bias = bias_start[layer]
-        of_params, of_coefs = _finish(params, gradient, start, stop, cast(alpha), share)
-        _, of_biases = _finish(params, gradient, bias, bias + n_out, zero, share)
-        squares += of_params
-        norms[layer] = of_coefs + of_biases
-    return 0.5 * alpha * squares / total
-
-
-@njit(**VECTORIZE_SUM_PRIVATE)
-def _finish(params, gradient, start, stop, alpha, share):
-    zero = params.dtype.type(0)
-    of_params, of_gradient = zero, zero
-    for q in range(np.uint64(start), np.uint64(stop)):
-        w = params[q]
-        g = (gradient[q] + alpha * w) * share
-        gradient[q] = g
-        of_params += w * w
-        of_gradient += g * g
-    return of_params, of_gradient

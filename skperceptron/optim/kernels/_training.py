@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-from skperceptron.optim.kernels._backpropagation import backpropagate, finish_gradient
+from skperceptron.optim.kernels._backpropagation import backpropagate
+from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import COMPILE
-from skperceptron.optim.kernels._updates import update
+from skperceptron.optim.kernels._updates import finish_gradient, update
 
 
 @njit(**COMPILE)
@@ -34,8 +35,8 @@ def train_batches(
         Whether the outputs are a softmax, whether the loss is the squared error, and
         the strength of the penalty.
 
-    solver : tuple of int, ndarray, tuple
-        The first arguments of `update`.
+    solver : tuple
+        As in `update`.
 
     params : ndarray of shape (n_params,)
         Moved in place.
@@ -60,13 +61,12 @@ def train_batches(
     float
         Sum over the mini-batches of their losses times their numbers of samples.
     """
+    network, samples, work = borrowed(network), borrowed(samples), borrowed(work)
+    params, gradient = borrowed(params), borrowed(gradient)
     is_softmax, is_squared, alpha = loss
-    rule, numbers, moments = solver
+    solver = borrowed(solver)
     targets, weight = samples[4], samples[5]
-    squares = np.empty(norms.size)
-    n_coefs = params.size
-    for layer in range(norms.size):
-        n_coefs -= network[0][layer + 1]
+    squares = np.empty(norms.size + 1)
     result = 0.0
     for begin in range(0, len(targets), batch_size):
         count = min(batch_size, len(targets) - begin)
@@ -86,13 +86,16 @@ def train_batches(
             work,
             gradient,
         )
-        penalty = finish_gradient(network, alpha, total, params, gradient, squares)
-        result += (value / total + penalty) * count
-        norms += np.sqrt(squares) * count
-        norm = math.sqrt(squares.sum())
-        if norm > max_grad_norm:
-            gradient *= params.dtype.type(max_grad_norm / norm)
-        update(rule, numbers, moments, params, gradient, n_coefs)
+        penalty, share, shortening = alpha, 1 / total, 1.0
+        if max_grad_norm < np.inf:
+            finish_gradient(network, penalty, share, params, gradient, squares)
+            shortening = max_grad_norm / max(
+                math.sqrt(squares[:-1].sum()), max_grad_norm
+            )
+            penalty, share = 0.0, shortening
+        update(network, solver, penalty, share, params, gradient, squares)
+        norms += np.sqrt(squares[:-1]) / shortening * count
+        result += (value + 0.5 * alpha * squares[-1]) * count / total
     return result
 
 
@@ -116,6 +119,7 @@ def add_losses(network, loss, params, samples, batch_size, work, gradient):
     float
         The sum of the losses.
     """
+    network, samples, work = borrowed(network), borrowed(samples), borrowed(work)
     is_softmax, is_squared, _ = loss
     n_samples = len(samples[4])
     part = np.empty_like(gradient)

@@ -7,106 +7,196 @@ import math
 import numpy as np
 from numba import njit
 
-from skperceptron.optim.kernels._compile import COMPILE, VECTORIZE_PRIVATE
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
 
 # Codes under which the kernels know the rules.
 SGD, NESTEROV, ADAM, RMSPROP = range(4)
 
 
 @njit(**COMPILE)
-def update(rule, numbers, moments, params, gradient, n_coefs):
+def update(network, solver, penalty, share, params, gradient, squares):
     """Move the parameters by one step.
 
     Parameters
     ----------
-    rule : int
-        `SGD` (with momentum), `NESTEROV` (the same, looking ahead), `ADAM` or
+    network : tuple, see `skperceptron.optim.kernels._network.Network`
+    solver : tuple of int, ndarray of shape (6,), tuple of 2 ndarrays
+        The rule: `SGD` (with momentum), `NESTEROV` (the same, looking ahead), `ADAM` or
         `RMSPROP`.
+        Its numbers: learning rate; momentum, or decay rate of the first moment; decay
+        rate of the second moment; epsilon; weight decay; number of updates so far,
+        which is increased.
+        What it remembers, of the size of the parameters or empty: the velocity, or the
+        moments; updated.
 
-    numbers : ndarray of shape (6,)
-        Learning rate; momentum, or decay rate of the first moment; decay rate of the
-        second moment; epsilon; weight decay; number of updates so far, which is
-        increased.
+    penalty : float
+        The weights, but not the biases, times this are added to `gradient`.
 
-    moments : tuple of 2 ndarrays of shape (n_params,) or (0,)
-        What the rule remembers: the velocity, or the moments; updated.
+    share : float
+        The gradient is that sum times this.
 
-    params, gradient : ndarray of shape (n_params,)
-        Parameters, updated, and the gradient.
+    params : ndarray of shape (n_params,)
+        Updated.
 
-    n_coefs : int
-        How many of the parameters, the first ones, decay.
+    gradient : ndarray of shape (n_params,)
+        The gradient, but for the penalty.
+
+    squares : ndarray of shape (n_layers + 1,)
+        Receives the squared norm of each layer's gradient, and last that of all weights
+        before the step, without the biases.
     """
+    units, _, coef_start, bias_start, _ = network
+    numbers, cast = solver[1], params.dtype.type
+    numbers[5] += 1
+    squares[-1] = 0
+    for layer in range(units.size - 1):
+        start, bias = coef_start[layer], bias_start[layer]
+        bias_stop = bias + units[layer + 1]
+        stop = start + units[layer] * units[layer + 1]
+        if numbers[4] > 0:
+            _shrink(params, start, stop, cast(1 - numbers[0] * numbers[4]))
+        of_params, of_coefs = _move(
+            solver, params, gradient, start, stop, cast(penalty), cast(share)
+        )
+        _, of_biases = _move(
+            solver, params, gradient, bias, bias_stop, cast(0), cast(share)
+        )
+        squares[layer] = of_coefs + of_biases
+        squares[-1] += of_params
+
+
+@njit(**COMPILE_PRIVATE)
+def _move(solver, params, gradient, start, stop, penalty, share):
+    rule, numbers, moments = solver
     first, second = moments
     cast = params.dtype.type
-    rate, beta_1, beta_2, epsilon, decay, _ = numbers
-    numbers[5] += 1
-    if rule in (SGD, NESTEROV):
-        _descend(
-            params, gradient, first, cast(rate), cast(beta_1), cast(rule == NESTEROV)
-        )
-        return
-    if decay > 0:
-        _shrink(params, n_coefs, cast(1 - rate * decay))
+    rate, beta_1, beta_2, epsilon, _, n_updates = numbers
     if rule == ADAM:
-        rate *= math.sqrt(1 - beta_2 ** numbers[5]) / (1 - beta_1 ** numbers[5])
-        _adapt(
+        rate *= math.sqrt(1 - beta_2**n_updates) / (1 - beta_1**n_updates)
+        return _adapt(
             params,
             gradient,
+            start,
+            stop,
+            penalty,
+            share,
             first,
             second,
-            cast(rate),
-            cast(beta_1),
-            cast(1 - beta_1),
-            cast(beta_2),
-            cast(1 - beta_2),
-            cast(epsilon),
+            (cast(rate), cast(epsilon)),
+            (cast(beta_1), cast(1 - beta_1), cast(beta_2), cast(1 - beta_2)),
         )
-    else:
-        _scale(
+    if rule == RMSPROP:
+        return _scale(
             params,
             gradient,
+            start,
+            stop,
+            penalty,
+            share,
             second,
-            cast(rate),
-            cast(beta_2),
-            cast(1 - beta_2),
-            cast(epsilon),
+            (cast(rate), cast(epsilon), cast(beta_2), cast(1 - beta_2)),
         )
+    return _descend(
+        params,
+        gradient,
+        start,
+        stop,
+        penalty,
+        share,
+        first,
+        (cast(rate), cast(beta_1), cast(rule == NESTEROV)),
+    )
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _descend(params, gradient, velocity, rate, momentum, looks_ahead):
-    # Looking ahead adds momentum * velocity - step, not the velocity itself.
-    for q in range(np.uint64(params.size)):
-        step = rate * gradient[q]
-        v = momentum * velocity[q] - step
-        velocity[q] = v
-        params[q] += v + looks_ahead * (momentum * v - step - v)
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _shrink(params, n_coefs, factor):
-    for q in range(np.uint64(n_coefs)):
+def _shrink(params, start, stop, factor):
+    for q in range(np.uint64(start), np.uint64(stop)):
         params[q] *= factor
 
 
-@njit(**VECTORIZE_PRIVATE)
-def _adapt(
-    params, gradient, first, second, rate, beta_1, rest_1, beta_2, rest_2, epsilon
-):
-    for q in range(np.uint64(params.size)):
-        g = gradient[q]
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _descend(params, gradient, start, stop, penalty, share, velocity, numbers):
+    rate, momentum, looks_ahead = numbers
+    of_params, of_gradient = params.dtype.type(0), params.dtype.type(0)
+    for q in range(np.uint64(start), np.uint64(stop)):
+        w = params[q]
+        g = (gradient[q] + penalty * w) * share
+        step = rate * g
+        v = momentum * velocity[q] - step
+        velocity[q] = v
+        # Looking ahead adds momentum * v - step, not v itself.
+        params[q] = w + (v + looks_ahead * (momentum * v - step - v))
+        of_params += w * w
+        of_gradient += g * g
+    return of_params, of_gradient
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _adapt(params, gradient, start, stop, penalty, share, first, second, sizes, decays):
+    rate, epsilon = sizes
+    beta_1, rest_1, beta_2, rest_2 = decays
+    of_params, of_gradient = params.dtype.type(0), params.dtype.type(0)
+    for q in range(np.uint64(start), np.uint64(stop)):
+        w = params[q]
+        g = (gradient[q] + penalty * w) * share
         m = beta_1 * first[q] + rest_1 * g
         v = beta_2 * second[q] + rest_2 * (g * g)
         first[q] = m
         second[q] = v
-        params[q] -= rate * m / (np.sqrt(v) + epsilon)
+        params[q] = w - rate * m / (np.sqrt(v) + epsilon)
+        of_params += w * w
+        of_gradient += g * g
+    return of_params, of_gradient
 
 
-@njit(**VECTORIZE_PRIVATE)
-def _scale(params, gradient, second, rate, beta_2, rest_2, epsilon):
-    for q in range(np.uint64(params.size)):
-        g = gradient[q]
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _scale(params, gradient, start, stop, penalty, share, second, numbers):
+    rate, epsilon, beta_2, rest_2 = numbers
+    of_params, of_gradient = params.dtype.type(0), params.dtype.type(0)
+    for q in range(np.uint64(start), np.uint64(stop)):
+        w = params[q]
+        g = (gradient[q] + penalty * w) * share
         v = beta_2 * second[q] + rest_2 * (g * g)
         second[q] = v
-        params[q] -= rate * g / (np.sqrt(v) + epsilon)
+        params[q] = w - rate * g / (np.sqrt(v) + epsilon)
+        of_params += w * w
+        of_gradient += g * g
+    return of_params, of_gradient
+
+
+@njit(**COMPILE)
+def finish_gradient(network, penalty, share, params, gradient, squares):
+    """Complete a gradient without a step.
+
+    Parameters are those of `update`; here `gradient` is updated.
+    """
+    units, _, coef_start, bias_start, _ = network
+    cast = params.dtype.type
+    squares[-1] = 0
+    for layer in range(units.size - 1):
+        start, bias = coef_start[layer], bias_start[layer]
+        bias_stop = bias + units[layer + 1]
+        stop = start + units[layer] * units[layer + 1]
+        of_params, of_coefs = _finish(
+            params, gradient, start, stop, cast(penalty), cast(share)
+        )
+        _, of_biases = _finish(params, gradient, bias, bias_stop, cast(0), cast(share))
+        squares[layer] = of_coefs + of_biases
+        squares[-1] += of_params
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _finish(params, gradient, start, stop, penalty, share):
+    of_params, of_gradient = params.dtype.type(0), params.dtype.type(0)
+    for q in range(np.uint64(start), np.uint64(stop)):
+        w = params[q]
+        g = (gradient[q] + penalty * w) * share
+        gradient[q] = g
+        of_params += w * w
+        of_gradient += g * g
+    return of_params, of_gradient

@@ -1,0 +1,52 @@
+"""Arrays that are used without being counted."""
+
+from __future__ import annotations
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+
+@intrinsic
+def borrowed(typing_context, value):
+    """See arrays, also those in tuples, without a reference to their owner.
+
+    Compiled code counts the references to an array's memory, atomically and with each
+    slice: for a small mini-batch that takes longer than its arithmetic. The arguments
+    of a function live as long as it runs and need no counting.
+
+    Parameters
+    ----------
+    value : array, number, or tuple of such
+        What is used while its owner lives.
+
+    Returns
+    -------
+    array, number, or tuple of such
+        The same. Neither it nor slices of it may outlive the owner.
+    """
+
+    def generate(context, builder, signature, arguments):
+        return _without_owner(context, builder, value, arguments[0])
+
+    return value(value), generate
+
+
+def _without_owner(context, builder, numba_type, value):
+    if isinstance(numba_type, types.Array):
+        array = make_array(numba_type)(context, builder, value)
+        for name in ("meminfo", "parent"):
+            setattr(array, name, cgutils.get_null_value(getattr(array, name).type))
+        return array._getvalue()
+    if isinstance(numba_type, types.BaseTuple):
+        parts = cgutils.unpack_tuple(builder, value, len(numba_type))
+        return context.make_tuple(
+            builder,
+            numba_type,
+            [
+                _without_owner(context, builder, part_type, part)
+                for part_type, part in zip(numba_type, parts, strict=True)
+            ],
+        )
+    return value
