@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
@@ -389,7 +389,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         NotFittedError
             When the classifier is not fitted.
         """
-        return self._decode(self._output_sums(X))
+        return self._decode(self._outputs(X))
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Compute the sums of the output units.
@@ -410,7 +410,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         NotFittedError
             When the classifier is not fitted.
         """
-        z = self._output_sums(X)
+        z = self._outputs(X)
         return z.ravel() if z.shape[1] == 1 else z
 
     def score(
@@ -446,7 +446,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         record_test_score(self, X, score)
         return score
 
-    def _output_sums(self, X: ArrayLike) -> Array:
+    def _outputs(
+        self, X: ArrayLike, activation: Callable[[Array], Array] | None = None
+    ) -> Array:
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -455,10 +457,13 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             dtype=(np.float64, np.float32),
             reset=False,
         )
-        return self._forward(X)
+        return self._forward(X, activation)
 
-    def _forward(self, X: Any) -> Array:
-        return forward(X, *self._get_weights(), self._layers.activations)
+    def _forward(
+        self, X: Any, activation: Callable[[Array], Array] | None = None
+    ) -> Array:
+        """Compute the sums of the output units, or what `activation` makes of them."""
+        return forward(X, *self._get_weights(), self._layers.activations, activation)
 
     def _decode(self, z: Array) -> NDArray:
         """Turn output sums into labels."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
 
 from skperceptron.classifiers._base import BaseNetworkClassifier
 from skperceptron.network import OUTPUT_ACTIVATIONS, Layers
@@ -107,8 +108,8 @@ class BaseMLP(BaseNetworkClassifier):
         NotFittedError
             When the classifier is not fitted.
         """
-        z = self._output_sums(X)
-        proba = OUTPUT_ACTIVATIONS[self.out_activation_](z)
+        check_is_fitted(self)
+        proba = self._outputs(X, OUTPUT_ACTIVATIONS[self.out_activation_])
         return np.hstack([1 - proba, proba]) if proba.shape[1] == 1 else proba
 
     def predict_log_proba(self, X: ArrayLike) -> Array:

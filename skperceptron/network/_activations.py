@@ -119,10 +119,13 @@ def softmax(z: Array) -> Array:
     -------
     ndarray of shape (n_samples, n_outputs)
     """
+    # Reductions of many short rows are slow, those of few long ones are not.
+    p = np.array(z.T, order="C")
     # Shifting by the largest sum changes nothing and keeps exp from overflowing.
-    p = np.exp(z - z.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    return p
+    p -= p.max(axis=0)
+    np.exp(p, out=p)
+    p /= p.sum(axis=0)
+    return p.T
 
 
 OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -179,7 +180,7 @@ class RMSProp(Solver):
     _has_moments = (False, True)
 
 
-def make_solver(params: Array, options: dict[str, Any]) -> Solver:
+def make_solver(params: Array, options: Mapping[str, Any]) -> Solver:
     """Create the solver that the parameters of BackpropMLP name.
 
     Parameters
@@ -187,7 +188,7 @@ def make_solver(params: Array, options: dict[str, Any]) -> Solver:
     params : ndarray of shape (n_params,)
         The parameters to move; only shape and dtype matter here.
 
-    options : dict
+    options : mapping
         Parameters of BackpropMLP, `solver` among them; others are ignored.
     """
 
