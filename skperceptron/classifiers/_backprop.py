@@ -255,6 +255,7 @@ class BackpropMLP(BaseMLP):
     """
 
     _activation_names = DIFFERENTIABLE
+    _fewest_classes = 1  # as for MLPClassifier
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
@@ -419,10 +420,10 @@ class BackpropMLP(BaseMLP):
         return list(self.dropout)  # type: ignore[arg-type]
 
     def _targets(self, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """One column of 0 and 1 for two classes, else one per class or label."""
+        """One column of 0 and 1 for up to two classes, else one per class or label."""
         if codes.ndim == 2:
             return codes.astype(bool)
-        if len(self.classes_) == 2:
+        if len(self.classes_) <= 2:
             return codes[:, np.newaxis] == 1
         return codes[:, np.newaxis] == np.arange(len(self.classes_))
 
@@ -511,6 +512,7 @@ class BackpropMLP(BaseMLP):
                 self.n_iter_ += 1
                 self.loss_ = value
                 self.loss_curve_.append(value)
+                self.best_loss_ = min(self.best_loss_, value)
                 self._grad_norms.append(layers.norms(gradient))
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {value:.8f}")

@@ -98,6 +98,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         "tol": [Interval(Real, 0, None, closed="left")],
     }
 
+    # How many classes there must be.
+    _fewest_classes = 2
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -288,7 +291,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "Training can only be continued with targets of the kind it began "
                 "with: one label per sample, or one column of indicators per label."
             )
-        if len(self.classes_) < 2:
+        if len(self.classes_) < self._fewest_classes:
             raise ValueError(
                 "There must be at least two classes, but there is only one class: "
                 f"{self.classes_[0]!r}."

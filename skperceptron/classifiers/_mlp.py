@@ -80,6 +80,8 @@ class BaseMLP(BaseNetworkClassifier):
         if self.out_activation_ == "softmax":
             return z.argmax(axis=1)
         positive = (z > 0).astype(np.intp)
+        if len(self.classes_) == 1:
+            positive[:] = 0
         return positive[:, 0] if self.n_outputs_ == 1 else positive
 
     def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
@@ -110,6 +112,8 @@ class BaseMLP(BaseNetworkClassifier):
         """
         check_is_fitted(self)
         proba = self._outputs(X, OUTPUT_ACTIVATIONS[self.out_activation_])
+        if len(self.classes_) == 1:
+            return np.ones_like(proba)
         return np.hstack([1 - proba, proba]) if proba.shape[1] == 1 else proba
 
     def predict_log_proba(self, X: ArrayLike) -> Array:

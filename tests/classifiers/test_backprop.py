@@ -8,11 +8,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import BackpropMLP
 from skperceptron.network import Layers, initialize
+from skperceptron.optim import RegularizedLoss
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -49,100 +52,6 @@ def assert_same_weights(ours, theirs, rtol=1e-6):
         ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
     ):
         assert_allclose(mine, yours, rtol=rtol, atol=1e-9)
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("kind", TARGETS)
-def test_same_seed_gives_the_same_weights(solver, activation, kind):
-    ours, theirs = fit_both(make_data(kind), solver=solver, activation=activation)
-    assert_same_weights(ours, theirs)
-    assert ours.n_iter_ == theirs.n_iter_
-    assert ours.loss_ == pytest.approx(theirs.loss_)
-    assert ours.out_activation_ == theirs.out_activation_
-
-
-@pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "adaptive"])
-@pytest.mark.parametrize("nesterovs_momentum", [True, False])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_same_weights_with_every_schedule_of_sgd(
-    learning_rate, nesterovs_momentum, shuffle
-):
-    ours, theirs = fit_both(
-        make_data("multiclass"),
-        solver="sgd",
-        learning_rate=learning_rate,
-        learning_rate_init=0.2,
-        nesterovs_momentum=nesterovs_momentum,
-        shuffle=shuffle,
-        batch_size=32,
-        alpha=0.1,
-        tol=0.05,
-        n_iter_no_change=2,
-        max_iter=40,
-    )
-    assert_same_weights(ours, theirs)
-    assert ours.n_iter_ == theirs.n_iter_
-    assert_allclose(ours.loss_curve_, theirs.loss_curve_)
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-@pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_same_weights_with_early_stopping(solver, kind, weighted):
-    X, y = make_data(kind)
-    ours, theirs = fit_both(
-        (X, y),
-        sample_weight=np.linspace(0.5, 2, len(X)) if weighted else None,
-        solver=solver,
-        learning_rate_init=0.05,
-        early_stopping=True,
-        validation_fraction=0.2,
-        max_iter=60,
-        n_iter_no_change=3,
-    )
-    assert_same_weights(ours, theirs)
-    assert_allclose(ours.validation_scores_, theirs.validation_scores_)
-    assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
-    assert ours.best_loss_ is None
-    assert ours.n_iter_ == theirs.n_iter_ < 60
-
-
-def test_same_weights_with_sample_weights_and_without_hidden_layers():
-    X, y = make_data("multiclass")
-    ours, theirs = fit_both(
-        (X, y),
-        sample_weight=np.arange(len(X)) % 4.0,
-        hidden_layer_sizes=(),
-        activation="logistic",
-    )
-    assert_same_weights(ours, theirs)
-
-
-def test_same_weights_after_partial_fits():
-    X, y = make_data("multiclass")
-    ours, theirs = (
-        cls((8,), random_state=0, batch_size=40) for cls in (BackpropMLP, MLPClassifier)
-    )
-    for _ in range(10):
-        ours.partial_fit(X, y, classes=[0, 1, 2])
-        theirs.partial_fit(X, y, classes=[0, 1, 2])
-    assert_same_weights(ours, theirs)
-    assert_allclose(ours.loss_curve_, theirs.loss_curve_)
-    assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_) == (1, 1500)
-
-
-def test_same_weights_after_warm_starts():
-    X, y = make_data("binary")
-    ours, theirs = (
-        cls((8,), random_state=0, max_iter=5, warm_start=True)
-        for cls in (BackpropMLP, MLPClassifier)
-    )
-    for _ in range(3):
-        ours.fit(X, y)
-        theirs.fit(X, y)
-    assert_same_weights(ours, theirs)
-    assert_allclose(ours.loss_curve_, theirs.loss_curve_)
 
 
 def test_early_stopping_may_be_switched_between_warm_starts():
@@ -302,3 +211,178 @@ def test_kind_of_the_targets_cannot_change_between_partial_fits():
     clf = BackpropMLP(random_state=0, max_iter=5).fit(X, y)
     with pytest.raises(ValueError, match="targets of the kind it began with"):
         clf.partial_fit(X, y[:, np.newaxis] == np.arange(3))
+
+
+def test_class_weights_are_sample_weights():
+    X, y = make_data("multiclass")
+    factors = {0: 3.0, 1: 0.5, 2: 1.0}
+    weight = np.array([factors[label] for label in y])
+    ours = BackpropMLP(class_weight=factors, random_state=0, max_iter=20).fit(X, y)
+    same = BackpropMLP(random_state=0, max_iter=20).fit(X, y, sample_weight=weight)
+    theirs = MLPClassifier(random_state=0, max_iter=20).fit(X, y, sample_weight=weight)
+    assert_same_weights(ours, same, rtol=0)
+    assert_same_weights(ours, theirs)
+
+
+def test_a_class_may_weigh_nothing():
+    X, y = make_data("binary")
+    clf = BackpropMLP(class_weight={0: 0.0}, batch_size=2, random_state=0).fit(X, y)
+    assert clf.predict(X).all()
+
+
+class TestDropout:
+    X, y = make_data("multiclass")
+
+    def fit(self, **params):
+        params = {"random_state": 0, "max_iter": 20, **params}
+        return BackpropMLP((20, 10), **params).fit(self.X, self.y)
+
+    @pytest.mark.parametrize(
+        "params", [{"dropout": 0.4}, {"dropout": (0.0, 0.4)}, {"input_dropout": 0.4}]
+    )
+    def test_is_there_in_training_and_absent_in_prediction(self, params):
+        clf, without = self.fit(**params), self.fit()
+        assert np.abs(clf.coefs_[1] - without.coefs_[1]).max() > 1e-3
+        assert_array_equal(clf.predict_proba(self.X), clf.predict_proba(self.X))
+        assert_same_weights(clf, self.fit(**params), rtol=0)
+
+    def test_of_0_leaves_the_weights_of_mlp_classifier(self):
+        clf = self.fit(dropout=0.0, input_dropout=0.0)
+        theirs = MLPClassifier((20, 10), random_state=0, max_iter=20)
+        assert_same_weights(clf, theirs.fit(self.X, self.y))
+
+    def test_draws_anew_at_each_partial_fit(self):
+        # A learning rate so small that the weights, and so the losses, stay the same.
+        clf = BackpropMLP(dropout=0.5, random_state=0, learning_rate_init=1e-15)
+        for _ in range(3):
+            clf.partial_fit(self.X, self.y, classes=[0, 1, 2])
+        assert len(set(np.round(clf.loss_curve_, 9))) == 3
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"dropout": (0.5,)}, r"one per hidden layer, got 1 numbers for 2"),
+            ({"dropout": (0.5, 1.0)}, r"number in \[0, 1\): at least 0, below 1"),
+            ({"dropout": (0.5, "a")}, r"number in \[0, 1\)"),
+            ({"dropout": 0.5, "solver": "lbfgs"}, r"dropout=0.5 cannot be used with"),
+            ({"input_dropout": 0.5, "solver": "lbfgs"}, r"input_dropout=0.5 cannot"),
+            ({"max_grad_norm": 1.0, "solver": "lbfgs"}, r"max_grad_norm=1.0 cannot"),
+        ],
+    )
+    def test_wrong_values_are_refused(self, params, message):
+        with pytest.raises(ValueError, match=message):
+            self.fit(**params)
+
+
+@pytest.mark.parametrize("solver", ["adamw", "rmsprop"])
+def test_further_solvers_learn(solver):
+    X, y = make_data("multiclass")
+    params = {"random_state": 0, "learning_rate_init": 0.01}
+    clf = BackpropMLP((20,), solver=solver, **params).fit(X, y)
+    assert clf.score(X, y) > BackpropMLP((20,), "identity", **params).fit(X, y).score(
+        X, y
+    )
+
+
+def test_adamw_does_not_add_the_penalty_to_the_loss():
+    X, y = make_data("binary")
+    params = {"alpha": 5.0, "random_state": 0, "max_iter": 1, "batch_size": len(X)}
+    clf = BackpropMLP(solver="adamw", **params).fit(X, y)
+    without = BackpropMLP(solver="adam", **params | {"alpha": 0}).fit(X, y)
+    assert clf.loss_ == pytest.approx(without.loss_)
+    shrunk = BackpropMLP(solver="adamw", **params | {"alpha": 1e-12}).fit(X, y)
+    assert np.linalg.norm(clf.coefs_[0]) < np.linalg.norm(shrunk.coefs_[0])
+    assert_allclose(clf.intercepts_[0], shrunk.intercepts_[0])
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_squared_error(kind):
+    X, y = make_data(kind)
+    clf = BackpropMLP(
+        (20,), loss="squared_error", alpha=0, solver="lbfgs", random_state=0
+    ).fit(X, y)
+    proba = clf.predict_proba(X)
+    targets = y if kind == "multilabel" else y[:, np.newaxis] == np.arange(3)
+    if kind == "binary":
+        targets, proba = y, proba[:, 1]
+    errors = 0.5 * (proba - targets) ** 2
+    assert clf.loss_ == pytest.approx(errors.sum() / len(X))
+    assert np.mean(clf.predict(X) == y) > 0.9
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_gradient_norms_are_those_of_each_layer(solver):
+    X, y = make_data("binary")
+    clf = BackpropMLP(
+        (8, 5), solver=solver, batch_size=len(X), random_state=0, max_iter=4
+    ).fit(X, y)
+    assert clf.grad_norms_.shape == (len(clf.loss_curve_), 3) == (4, 3)
+    before = BackpropMLP((8, 5), solver=solver, random_state=0, batch_size=len(X))
+    # "lbfgs" tells of the weights it has reached, the others of those they leave.
+    before.set_params(max_iter=4 if solver == "lbfgs" else 3).fit(X, y)
+    loss = RegularizedLoss(clf._layers, "logistic", clf.alpha)
+    params = clf._layers.pack(before.coefs_, before.intercepts_)
+    _, gradient = loss.value_and_gradient(params, X, y[:, np.newaxis] == 1)
+    assert_allclose(clf.grad_norms_[-1], clf._layers.norms(gradient), rtol=1e-6)
+
+
+def test_gradients_vanish_in_deep_logistic_networks():
+    X, y = make_data("binary")
+    params = {"hidden_layer_sizes": (10,) * 6, "random_state": 0, "max_iter": 3}
+    logistic = BackpropMLP(activation="logistic", **params).fit(X, y).grad_norms_[0]
+    relu = BackpropMLP(init="he_normal", **params).fit(X, y).grad_norms_[0]
+    assert logistic[0] < 1e-3 * logistic[-1]
+    assert relu[0] > 1e-1 * relu[-1]
+
+
+def test_validation_loss_is_that_of_the_held_out_samples():
+    X, y = make_data("multiclass")
+    weight = np.linspace(0.5, 2, len(X))
+    clf = BackpropMLP(
+        (8,), early_stopping=True, random_state=0, max_iter=15, alpha=1.0, dropout=0.2
+    ).fit(X, y, sample_weight=weight)
+    assert len(clf.validation_loss_curve_) == len(clf.validation_scores_)
+    # The split is the second draw from the random numbers, after the start weights.
+    rng = np.random.RandomState(0)
+    initialize(clf._layers, "auto", rng, np.float64)
+    _, held_out = train_test_split(
+        np.arange(len(X)), random_state=rng, test_size=0.1, stratify=None
+    )
+    best = int(np.argmax(clf.validation_scores_))
+    assert clf.validation_loss_curve_[best] == pytest.approx(
+        log_loss(
+            y[held_out],
+            clf.predict_proba(X[held_out]),
+            sample_weight=weight[held_out],
+            labels=[0, 1, 2],
+        )
+    )
+    clf.set_params(early_stopping=False).fit(X, y)
+    assert clf.validation_loss_curve_ is None
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("layout", ["fortran", "strided", "read-only"])
+def test_the_layout_of_the_data_makes_no_difference(layout, solver):
+    X, y = make_data("binary")
+    other = X.copy(order="F")
+    if layout == "strided":
+        other = np.repeat(X, 2, axis=0)[::2]
+    elif layout == "read-only":
+        other = X.copy()
+        other.flags.writeable = False
+    params = {"solver": solver, "random_state": 0, "max_iter": 5}
+    assert_same_weights(
+        BackpropMLP(**params).fit(other, y), BackpropMLP(**params).fit(X, y)
+    )
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_float32_stays_float32_and_close_to_float64(solver):
+    X, y = make_data("multiclass")
+    params = {"solver": solver, "random_state": 0, "max_iter": 10}
+    single = BackpropMLP(**params).fit(X.astype(np.float32), y)
+    assert {w.dtype for w in single.coefs_ + single.intercepts_} == {
+        np.dtype(np.float32)
+    }
+    assert_allclose(single.loss_, BackpropMLP(**params).fit(X, y).loss_, rtol=1e-3)

@@ -1,0 +1,239 @@
+"""BackpropMLP in the place of MLPClassifier: the same weights, curves and warnings.
+
+The options are compared in all their combinations.
+"""
+
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array, csr_matrix
+from sklearn.datasets import make_classification, make_multilabel_classification
+from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network.tests import test_mlp as their_tests
+from sklearn.preprocessing import StandardScaler
+
+from skperceptron import BackpropMLP
+
+pytestmark = [
+    pytest.mark.usefixtures("untracked"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+# These look at private attributes.
+LOOKING_INSIDE = {
+    "test_adaptive_learning_rate",
+    "test_fit",
+    "test_gradient",
+    "test_learning_rate_warmstart",
+}
+for name, test in vars(their_tests).items():
+    if (
+        name.startswith("test_")
+        and name not in LOOKING_INSIDE
+        and "MLPClassifier" in test.__code__.co_names
+    ):
+        globals()[f"{name}_as_scikit_learn_does"] = test
+
+
+@pytest.fixture(autouse=True)
+def _replace(monkeypatch):
+    """Let scikit-learn's own tests of MLPClassifier test BackpropMLP."""
+    monkeypatch.setattr(their_tests, "MLPClassifier", BackpropMLP)
+
+
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+TARGETS = ["binary", "multiclass", "multilabel"]
+SGD = {"solver": "sgd", "learning_rate_init": 0.2}
+# Some that stop by themselves: the schedules differ in what they do then.
+SOLVERS = {
+    "no momentum": {**SGD, "momentum": 0},
+    "momentum": {**SGD, "nesterovs_momentum": False, "tol": 0.1},
+    "nesterov": {**SGD, "shuffle": False},
+    "invscaling": {**SGD, "learning_rate": "invscaling", "power_t": 0.3},
+    "adaptive": {**SGD, "learning_rate": "adaptive", "tol": 0.1},
+    "adam": {"solver": "adam", "learning_rate_init": 0.02},
+}
+HIDDEN = [(), (6,), (5, 4)]
+ON_OFF = [False, True]
+N_SAMPLES = 70
+
+
+def make_data(kind):
+    if kind == "multilabel":
+        X, y = make_multilabel_classification(N_SAMPLES, 6, n_classes=3, random_state=0)
+    else:
+        n_classes = 2 if kind == "binary" else 3
+        X, y = make_classification(
+            N_SAMPLES, 6, n_informative=4, n_classes=n_classes, random_state=0
+        )
+    X = StandardScaler().fit_transform(X)
+    return np.where(np.abs(X) < 0.3, 0, X), y
+
+
+def make_both(**params):
+    params = {
+        "max_iter": 8,
+        "n_iter_no_change": 2,
+        "batch_size": 16,
+        "alpha": 0.01,
+        "random_state": 3,
+        **params,
+    }
+    return BackpropMLP(**params), MLPClassifier(**params)
+
+
+def assert_same(ours, theirs, X):
+    for mine, yours in zip(
+        ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
+    ):
+        assert_allclose(mine, yours, rtol=1e-6, atol=1e-10)
+    # MLPClassifier does not keep these after "lbfgs".
+    missing = {"best_loss_": min(ours.loss_curve_), "best_validation_score_": None}
+    for name in ("loss_", *missing):
+        mine, yours = getattr(ours, name), getattr(theirs, name, missing.get(name))
+        assert (mine is None) == (yours is None), name
+        assert mine is None or mine == pytest.approx(yours)
+    for name in ("n_iter_", "n_layers_", "n_outputs_", "out_activation_", "t_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert_allclose(ours.loss_curve_, getattr(theirs, "loss_curve_", ours.loss_curve_))
+    assert_allclose(
+        ours.validation_scores_ or [], getattr(theirs, "validation_scores_", None) or []
+    )
+    assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X))
+
+
+def heard(function):
+    """Call it, and list the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function()
+    return [(w.category, str(w.message)) for w in caught]
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_fit(solver, activation, kind):
+    X, y = make_data(kind)
+    for hidden, sparse, weighted, early_stopping in product(
+        HIDDEN, ON_OFF, ON_OFF, ON_OFF
+    ):
+        ours, theirs = make_both(
+            hidden_layer_sizes=hidden,
+            activation=activation,
+            early_stopping=early_stopping,
+            validation_fraction=0.2,
+            **SOLVERS[solver],
+        )
+        data = csr_matrix(X) if sparse else X
+        weight = np.arange(len(X)) % 4.0 if weighted else None
+        warned = [
+            heard(lambda m=model, d=data, w=weight: m.fit(d, y, sample_weight=w))
+            for model in (ours, theirs)
+        ]
+        assert warned[0] == warned[1]
+        assert_same(ours, theirs, data)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_lbfgs(activation, kind):
+    X, y = make_data(kind)
+    for hidden, sparse, weighted in product(HIDDEN, ON_OFF, ON_OFF):
+        ours, theirs = make_both(
+            hidden_layer_sizes=hidden, activation=activation, solver="lbfgs"
+        )
+        data = csr_matrix(X) if sparse else X
+        weight = np.arange(len(X)) % 4.0 if weighted else None
+        for model in (ours, theirs):
+            model.fit(data, y, sample_weight=weight)
+        assert_same(ours, theirs, data)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_partial_fit(solver, kind):
+    X, y = make_data(kind)
+    classes = np.arange(3) if kind == "multilabel" else np.unique(y)
+    for sparse, weighted in product(ON_OFF, ON_OFF):
+        ours, theirs = make_both(hidden_layer_sizes=(6,), **SOLVERS[solver])
+        data = csr_matrix(X) if sparse else X
+        weight = np.arange(len(X)) % 4.0 if weighted else None
+        for half in (slice(0, 40), slice(40, None), slice(0, 40)):
+            for model in (ours, theirs):
+                model.partial_fit(
+                    data[half],
+                    y[half],
+                    sample_weight=None if weight is None else weight[half],
+                    classes=classes,
+                )
+        assert_same(ours, theirs, data)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("solver", [*SOLVERS, "lbfgs"])
+def test_warm_start(solver, kind):
+    X, y = make_data(kind)
+    options = SOLVERS.get(solver, {"solver": solver, "max_iter": 4})
+    ours, theirs = make_both(hidden_layer_sizes=(6,), warm_start=True, **options)
+    for _ in range(3):
+        ours.fit(X, y)
+        theirs.fit(X, y)
+        assert_same(ours, theirs, X)
+
+
+def test_warm_start_with_early_stopping_goes_back_to_the_best_weights():
+    # In a second fit MLPClassifier moves the arrays in which it keeps the best weights.
+    X, y = make_data("binary")
+    ours, theirs = make_both(
+        hidden_layer_sizes=(6,), warm_start=True, early_stopping=True
+    )
+    ours.fit(X, y)
+    theirs.fit(X, y)
+    assert_same(ours, theirs, X)
+    best, n_first = ours.coefs_[0].copy(), ours.n_iter_
+    for model in (ours, theirs):
+        model.set_params(learning_rate_init=5.0, max_iter=2).fit(X, y)
+    assert_allclose(ours.loss_curve_, theirs.loss_curve_)
+    assert_allclose(ours.validation_scores_, theirs.validation_scores_)
+    assert max(ours.validation_scores_[n_first:]) <= ours.best_validation_score_
+    assert_array_equal(ours.coefs_[0], best)
+
+
+@pytest.mark.parametrize(
+    ("params", "X_shape", "y"),
+    [
+        ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0, 1] * 3),
+        ({"hidden_layer_sizes": -1}, (6, 2), [0, 1] * 3),
+        ({"solver": "newton"}, (6, 2), [0, 1] * 3),
+        ({"beta_1": 1.0}, (6, 2), [0, 1] * 3),
+        ({"early_stopping": True}, (6, 2), [0, 1] * 3),
+        ({}, (6, 2), [0, 1]),
+        ({}, (6,), [0, 1] * 3),
+        ({}, (6, 2), [0.5, 1.5, 2.5] * 2),
+        ({}, (6, 2), [[0, 2], [1, 3], [1, 1]] * 2),
+    ],
+)
+def test_refusals_are_of_the_same_kind(params, X_shape, y):
+    X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        MLPClassifier(**params).fit(X, y)
+    with pytest.raises(type(theirs.value)) as ours:
+        BackpropMLP(**params).fit(X, y)
+    message = str(theirs.value).replace("MLPClassifier", "BackpropMLP")
+    assert str(ours.value)[:20] == message[:20]
+
+
+def test_one_class_is_learned_and_predicted():
+    X, y = np.arange(12.0).reshape(6, 2), np.full(6, "only")
+    for form in (np.asarray, csr_array):
+        ours, theirs = make_both(hidden_layer_sizes=(3,), batch_size=3)
+        ours.fit(form(X), y)
+        theirs.fit(X, y)
+        assert_array_equal(ours.predict(form(-X)), theirs.predict(-X))
+        assert_allclose(ours.coefs_[0], theirs.coefs_[0])
+        assert_array_equal(ours.predict_proba(X), np.ones((6, 1)))
