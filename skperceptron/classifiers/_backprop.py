@@ -512,7 +512,7 @@ class BackpropMLP(BaseMLP):
                 self.n_iter_ += 1
                 self.loss_ = value
                 self.loss_curve_.append(value)
-                self.best_loss_ = min(self.best_loss_, value)
+                self.best_loss_ = min(self.loss_curve_)
                 self._grad_norms.append(layers.norms(gradient))
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {value:.8f}")

@@ -93,7 +93,8 @@ def test_nan_and_infinity(cls, value):
         clf.predict(spoiled)
 
 
-@every_classifier
+# BackpropMLP learns it, as MLPClassifier does.
+@pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
 def test_one_class(cls):
     with pytest.raises(ValueError, match=r"at least two classes.*only one class"):
         cls().fit(X, np.zeros(len(X)))
@@ -164,7 +165,7 @@ class TestPartialFit:
         with pytest.raises(ValueError, match="is not the same as"):
             clf.partial_fit(X, y, classes=[0, 1, 2, 3])
 
-    @every_classifier
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
     def test_single_class(self, cls):
         with pytest.raises(ValueError, match="at least two classes"):
             cls().partial_fit(X, np.zeros(len(X)), classes=[0])
