@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skperceptron.optim.kernels._compile import (
-    COMPILE,
-)
+from skperceptron.optim.kernels._borrow import borrowed
+from skperceptron.optim.kernels._compile import COMPILE
 from skperceptron.optim.kernels._elementwise import all_finite
 from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import evaluate
@@ -71,6 +70,9 @@ def scan_networks(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
+    network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
+    single, data = borrowed(single), borrowed(data)
+    sums, outputs = borrowed(sums), borrowed(outputs)
     growth, shrinkage, largest_step = rates
     moved = np.empty_like(params)
     for i in range(noise.shape[0]):

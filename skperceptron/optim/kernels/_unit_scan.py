@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -129,6 +130,8 @@ def scan_units(
         Receives the current value after each candidate.
     """
     _, start, position = groups
+    network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
+    memory, terms, added = borrowed(memory), borrowed(terms), borrowed(added)
     growth, shrinkage, largest_step = rates
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(noise.shape[0]):
