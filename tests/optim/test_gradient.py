@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -81,3 +83,25 @@ def test_sparse_samples_give_the_same_gradient():
         loss.value_and_gradient(params, csr_array(X), y)[1],
         loss.value_and_gradient(params, X, y)[1],
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
+def test_saturated_networks_make_no_subnormal_numbers(out_activation, dtype):
+    loss, params, X, y = problem(["logistic", "logistic"], out_activation, alpha=0)
+    limit = 60 if dtype == np.float32 else 500
+    params = (params * limit).astype(dtype)
+    _, gradient = loss.value_and_gradient(params, X.astype(dtype), y)
+    assert not (np.abs(gradient[gradient != 0]) < np.finfo(dtype).tiny).any()
+    assert (gradient == 0).any()
+
+
+@pytest.mark.parametrize("out_activation", ["softmax", "logistic"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_the_squared_error(out_activation, weighted):
+    loss, params, X, y = problem(["tanh"], out_activation, alpha=0.1)
+    loss = dataclasses.replace(loss, name="squared_error")
+    weight = np.linspace(0.1, 3, len(X)) if weighted else None
+    _, gradient = loss.value_and_gradient(params, X, y, weight)
+    numeric = numeric_gradient(loss, params, X, y, weight)
+    assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-9)

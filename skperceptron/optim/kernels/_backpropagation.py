@@ -14,11 +14,13 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
 )
-from skperceptron.optim.kernels._elementwise import activate, exp
+from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
 from skperceptron.optim.kernels._slopes import multiply_by_slope
 
 Array = NDArray[np.floating]
 
+# Its outputs and slopes are no smaller than what goes into them, or 0.
+_RELU = ACTIVATION_CODES["relu"]
 # Products of so many probabilities that are at least 2e-16 are normal numbers.
 _MOST_FACTORS = 16
 
@@ -124,6 +126,7 @@ def backpropagate(
         value = _squared_error(delta, targets, weight, begin, is_softmax)
     else:
         value = _log_loss(delta, targets, weight, begin, is_softmax)
+    _flush(delta.reshape(-1))
 
     for layer in range(last, -1, -1):
         n_in, n_out = units[layer], units[layer + 1]
@@ -148,6 +151,8 @@ def backpropagate(
             _block(outputs, size * below, count, n_in).reshape(-1),
             delta_below.reshape(-1),
         )
+        if codes[layer - 1] != _RELU:
+            _flush(delta_below.reshape(-1))
     return value
 
 
@@ -177,6 +182,8 @@ def _propagate(network, params, samples, begin, count, work):
         if layer < units.size - 2:
             a = _block(outputs, size * row, count, n_out)
             activate(codes[layer], z.reshape(1, -1), 0, a.reshape(1, -1), 0)
+            if codes[layer] != _RELU:
+                _flush(a.reshape(-1))
             if masks.size:
                 kept = _block(dropped, size * row, count, n_out)
                 _mask(a, masks, begin, row, kept)
@@ -298,6 +305,18 @@ def _subtract(p, targets):
     zero, one = p.dtype.type(0), p.dtype.type(1)
     for j in range(np.uint64(p.size)):
         p[j] -= one if targets[j] else zero
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _flush(x):
+    """Replace by 0 what is so small that its products may be subnormal.
+
+    Processors are a hundred times slower with such numbers, and saturated units make
+    many of them.
+    """
+    zero, least = x.dtype.type(0), np.sqrt(np.finfo(x.dtype).tiny)
+    for j in range(np.uint64(x.size)):
+        x[j] = zero if abs(x[j]) < least else x[j]
 
 
 @njit(**VECTORIZE_PRIVATE)
