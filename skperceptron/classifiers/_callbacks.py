@@ -66,7 +66,7 @@ def run_step(
     task_name: str,
     hook_args: dict[str, Any],
 ) -> bool:
-    """Train one step as a callback task.
+    """Train one step, as a callback task if any callback follows the fit.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ def run_step(
     bool
         Whether the step or a callback wants training to stop.
     """
+    if not has_listeners(context):
+        return step()
     task = context.subcontext(task_name)
     task.call_on_fit_task_begin(estimator=estimator, **hook_args)
     is_done = step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,9 +167,8 @@ def as_samples(
     """
     from skperceptron.optim.kernels._backpropagation import Samples
 
-    none = np.empty(0, dtype)
-    dense, data = none.reshape(0, 0), none
-    indices = indptr = np.empty(0, np.intp)
+    none, dense, indices = _empty(dtype)
+    data, masked, indptr = none, dense, indices
     if issparse(X):
         data = np.asarray(X.data, dtype)
         indices, indptr = X.indices.astype(np.intp), X.indptr.astype(np.intp)
@@ -181,9 +181,15 @@ def as_samples(
         indptr=indptr,
         targets=_read_only(np.ascontiguousarray(y, bool)),
         weight=none if sample_weight is None else np.array(sample_weight, dtype),
-        masks=none.reshape(0, 0) if masks is None else masks,
+        masks=masked if masks is None else masks,
     )
     return tuple(samples)  # type: ignore[return-value]
+
+
+@cache
+def _empty(dtype: Any) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Allocate what stands for numbers, rows and places that are not there."""
+    return np.empty(0, dtype), np.empty((0, 0), dtype), np.empty(0, np.intp)
 
 
 def _read_only(array: NDArray) -> NDArray:

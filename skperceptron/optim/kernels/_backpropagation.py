@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from skperceptron.optim.kernels._borrow import matrix
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -116,50 +117,50 @@ def backpropagate(
     n_layers = units.size - 1
     _propagate(network, params, samples, begin, count, work)
     last = n_layers - 1
-    z = _block(sums, size * row_start[last], count, units[-1])
-    delta = _block(deltas, size * row_start[last], count, units[-1])
+    z = matrix(sums, size * row_start[last], count, units[-1])
+    delta = matrix(deltas, size * row_start[last], count, units[-1])
     if is_softmax:
         _softmax(z, delta)
     else:
-        activate(1, z.reshape(1, -1), 0, delta.reshape(1, -1), 0)
+        activate(1, _row(z), 0, _row(delta), 0)
     if is_squared:
         value = _squared_error(delta, targets, weight, begin, is_softmax)
     else:
         value = _log_loss(delta, targets, weight, begin, is_softmax)
-    _flush(delta.reshape(-1))
+    _flush(_row(delta))
 
     for layer in range(last, -1, -1):
         n_in, n_out = units[layer], units[layer + 1]
-        delta = _block(deltas, size * row_start[layer], count, n_out)
+        delta = matrix(deltas, size * row_start[layer], count, n_out)
         start, bias = coef_start[layer], bias_start[layer]
-        by_coef = gradient[start : start + n_in * n_out].reshape(n_in, n_out)
+        by_coef = matrix(gradient, start, n_in, n_out)
         _add_rows(delta, gradient[bias : bias + n_out])
         if layer == 0:
             _multiply_inputs_transposed(samples, begin, delta, by_coef)
             break
         below = row_start[layer - 1]
-        inputs = _block(dropped if masks.size else outputs, size * below, count, n_in)
+        inputs = matrix(dropped if masks.size else outputs, size * below, count, n_in)
         np.dot(inputs.T, delta, by_coef)
-        coefs = params[start : start + n_in * n_out].reshape(n_in, n_out)
-        delta_below = _block(deltas, size * below, count, n_in)
+        coefs = matrix(params, start, n_in, n_out)
+        delta_below = matrix(deltas, size * below, count, n_in)
         np.dot(delta, coefs.T, delta_below)
         if masks.size:
             _mask(delta_below, masks, begin, below, delta_below)
         multiply_by_slope(
             codes[layer - 1],
-            _block(sums, size * below, count, n_in).reshape(-1),
-            _block(outputs, size * below, count, n_in).reshape(-1),
-            delta_below.reshape(-1),
+            matrix(sums, size * below, 1, count * n_in),
+            matrix(outputs, size * below, 1, count * n_in),
+            _row(delta_below),
         )
         if codes[layer - 1] != _RELU:
-            _flush(delta_below.reshape(-1))
+            _flush(_row(delta_below))
     return value
 
 
 @njit(**COMPILE_PRIVATE)
-def _block(flat, start, count, n_units):
-    """Find the block of a layer for so many samples."""
-    return flat[start : start + count * n_units].reshape(count, n_units)
+def _row(x):
+    """See a matrix as one long row."""
+    return matrix(x, 0, 1, x.size)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -170,22 +171,22 @@ def _propagate(network, params, samples, begin, count, work):
     for layer in range(units.size - 1):
         n_in, n_out, row = units[layer], units[layer + 1], row_start[layer]
         start, bias = coef_start[layer], bias_start[layer]
-        coefs = params[start : start + n_in * n_out].reshape(n_in, n_out)
-        z = _block(sums, size * row, count, n_out)
+        coefs = matrix(params, start, n_in, n_out)
+        z = matrix(sums, size * row, count, n_out)
         if layer == 0:
             _multiply_inputs(samples, begin, coefs, z)
         else:
             a = dropped if masks.size else outputs
-            below = _block(a, size * row_start[layer - 1], count, n_in)
+            below = matrix(a, size * row_start[layer - 1], count, n_in)
             np.dot(below, coefs, z)
         _add_to_rows(z, params[bias : bias + n_out])
         if layer < units.size - 2:
-            a = _block(outputs, size * row, count, n_out)
-            activate(codes[layer], z.reshape(1, -1), 0, a.reshape(1, -1), 0)
+            a = matrix(outputs, size * row, count, n_out)
+            activate(codes[layer], _row(z), 0, _row(a), 0)
             if codes[layer] != _RELU:
-                _flush(a.reshape(-1))
+                _flush(_row(a))
             if masks.size:
-                kept = _block(dropped, size * row, count, n_out)
+                kept = matrix(dropped, size * row, count, n_out)
                 _mask(a, masks, begin, row, kept)
 
 
@@ -193,7 +194,8 @@ def _propagate(network, params, samples, begin, count, work):
 def _multiply_inputs(samples, begin, coefs, z):
     dense, data, indices, indptr, _, _, _ = samples
     if indptr.size == 0:
-        np.dot(dense[begin : begin + len(z)], coefs, z)
+        inputs = matrix(dense, begin * dense.shape[1], len(z), dense.shape[1])
+        np.dot(inputs, coefs, z)
         return
     z[:] = 0
     for b in range(len(z)):
@@ -205,7 +207,8 @@ def _multiply_inputs(samples, begin, coefs, z):
 def _multiply_inputs_transposed(samples, begin, delta, by_coef):
     dense, data, indices, indptr, _, _, _ = samples
     if indptr.size == 0:
-        np.dot(dense[begin : begin + len(delta)].T, delta, by_coef)
+        inputs = matrix(dense, begin * dense.shape[1], len(delta), dense.shape[1])
+        np.dot(inputs.T, delta, by_coef)
         return
     by_coef[:] = 0
     for b in range(len(delta)):
@@ -253,7 +256,7 @@ def _softmax(z, p):
             largest = z[b, k] if z[b, k] > largest else largest
         for k in range(n_outputs):
             p[b, k] = z[b, k] - largest
-    _exp_all(p.reshape(-1))
+    _exp_all(_row(p))
     one = z.dtype.type(1)
     for b in range(n):
         total = z.dtype.type(0)
@@ -267,7 +270,7 @@ def _softmax(z, p):
 @njit(**VECTORIZE_PRIVATE)
 def _exp_all(x):
     for j in range(np.uint64(x.size)):
-        x[j] = exp(x[j])
+        x[0, j] = exp(x[0, j])
 
 
 @njit(**COMPILE_PRIVATE)
@@ -294,17 +297,19 @@ def _log_loss(p, targets, weight, begin, is_softmax):
                 total -= math.log(product)
                 product, n_factors = 1.0, 0
     # For both kinds of outputs the slope is the difference, whatever the clipping.
-    _subtract(p.reshape(-1), targets[begin : begin + len(p)].reshape(-1))
+    _subtract(p, targets, begin)
     if weight.size:
         _multiply_rows(p, weight, begin)
     return total - math.log(product)
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _subtract(p, targets):
+def _subtract(p, targets, begin):
     zero, one = p.dtype.type(0), p.dtype.type(1)
+    targets = matrix(targets, begin * p.shape[1], 1, p.size)
+    p = _row(p)
     for j in range(np.uint64(p.size)):
-        p[j] -= one if targets[j] else zero
+        p[0, j] -= one if targets[0, j] else zero
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -316,7 +321,7 @@ def _flush(x):
     """
     zero, least = x.dtype.type(0), np.sqrt(np.finfo(x.dtype).tiny)
     for j in range(np.uint64(x.size)):
-        x[j] = zero if abs(x[j]) < least else x[j]
+        x[0, j] = zero if abs(x[0, j]) < least else x[0, j]
 
 
 @njit(**VECTORIZE_PRIVATE)

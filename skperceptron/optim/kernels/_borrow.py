@@ -1,11 +1,11 @@
-"""Arrays that are used without being counted."""
+"""Arrays that are seen without being counted."""
 
 from __future__ import annotations
 
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba.np.arrayobj import make_array, populate_array
 
 
 @intrinsic
@@ -31,6 +31,44 @@ def borrowed(typing_context, value):
         return _without_owner(context, builder, value, arguments[0])
 
     return value(value), generate
+
+
+@intrinsic
+def matrix(typing_context, array, start, n_rows, n_columns):
+    """See a part of a contiguous array as a matrix, without counting the reference.
+
+    It is ``array.ravel()[start : start + n_rows * n_columns].reshape(n_rows,
+    n_columns)``, without the calls and the checks.
+
+    Parameters
+    ----------
+    array : ndarray, C-contiguous
+        Where the matrix lies, which must live as long as the matrix is used.
+
+    start, n_rows, n_columns : int
+        Its first number and its shape; it must end where the array ends, or before.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns)
+    """
+    result = types.Array(array.dtype, 2, "C", readonly=not array.mutable)
+
+    def generate(context, builder, signature, arguments):
+        source = make_array(array)(context, builder, arguments[0])
+        rows, columns = arguments[2:]
+        matrix = make_array(result)(context, builder)
+        populate_array(
+            matrix,
+            data=builder.gep(source.data, [arguments[1]]),
+            shape=[rows, columns],
+            strides=[builder.mul(columns, source.itemsize), source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return matrix._getvalue()
+
+    return result(array, types.intp, types.intp, types.intp), generate
 
 
 def _without_owner(context, builder, numba_type, value):

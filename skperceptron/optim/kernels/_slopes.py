@@ -22,10 +22,10 @@ def multiply_by_slope(code, z, a, delta):
     code : int
         A value of `ACTIVATION_CODES`, of a differentiable activation.
 
-    z, a : ndarray of shape (n,)
+    z, a : ndarray of shape (1, n)
         Sums, and the outputs that belong to them.
 
-    delta : ndarray of shape (n,)
+    delta : ndarray of shape (1, n)
         What is multiplied.
     """
     n = np.uint64(z.size)
@@ -33,29 +33,29 @@ def multiply_by_slope(code, z, a, delta):
     zero, one = cast(0), cast(1)
     if code == 1:  # logistic
         for j in range(n):
-            delta[j] *= a[j] * (one - a[j])
+            delta[0, j] *= a[0, j] * (one - a[0, j])
     elif code == 2:  # tanh
         for j in range(n):
-            delta[j] *= one - a[j] * a[j]
+            delta[0, j] *= one - a[0, j] * a[0, j]
     elif code == 3:  # relu
         for j in range(n):
-            delta[j] = delta[j] if z[j] > zero else zero
+            delta[0, j] = delta[0, j] if z[0, j] > zero else zero
     elif code == 4:  # leaky_relu
         slope = cast(LEAKY_RELU_SLOPE)
         for j in range(n):
-            delta[j] *= one if z[j] > zero else slope
+            delta[0, j] *= one if z[0, j] > zero else slope
     elif code == 5:  # elu
         for j in range(n):
-            delta[j] *= one if z[j] > zero else a[j] + one
+            delta[0, j] *= one if z[0, j] > zero else a[0, j] + one
     elif code == 6:  # softplus
         for j in range(n):
-            delta[j] /= one + exp(-z[j])
+            delta[0, j] /= one + exp(-z[0, j])
     elif code == 7:  # silu
         for j in range(n):
-            share = one / (one + exp(-z[j]))
-            delta[j] *= share + a[j] * (one - share)
+            share = one / (one + exp(-z[0, j]))
+            delta[0, j] *= share + a[0, j] * (one - share)
     elif code == 8:  # gelu
         for j in range(n):
-            below = 0.5 * (1 + math.erf(z[j] * SQRT_HALF))
-            density = _DENSITY_AT_ZERO * math.exp(-0.5 * z[j] * z[j])
-            delta[j] *= cast(below + z[j] * density)
+            below = 0.5 * (1 + math.erf(z[0, j] * SQRT_HALF))
+            density = _DENSITY_AT_ZERO * math.exp(-0.5 * z[0, j] * z[0, j])
+            delta[0, j] *= cast(below + z[0, j] * density)
