@@ -175,7 +175,7 @@ class BackpropMLP(BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch (iteration of "lbfgs").
 
-    grad_norms_ : ndarray of shape (n_epochs, n_layers)
+    grad_norms_ : ndarray of shape (n_epochs, `n_layers_` - 1)
         Norm of each layer's gradient, weights and biases together, as a mean over the
         mini-batches of each epoch (of each iteration of "lbfgs", after it). Norms that
         shrink or grow by orders of magnitude from layer to layer show a vanishing or

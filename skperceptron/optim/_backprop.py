@@ -165,12 +165,12 @@ class EpochLoop:
     ) -> Samples:
         # For dense arrays `take` is the faster way.
         chunk = X[rows] if issparse(X) else X.take(rows, axis=0)
-        masks = None
+        masks, dtype = None, self._gradient.dtype
         if self.dropout is not None:
             chunk = self.dropout.thin_out(chunk)
-            masks = self.dropout.masks(len(rows), chunk.dtype)
+            masks = self.dropout.masks(len(rows), dtype)
         weight = None if sample_weight is None else sample_weight[rows]
-        return as_samples(chunk, y[rows], weight, chunk.dtype, masks)
+        return as_samples(chunk, y[rows], weight, dtype, masks)
 
 
 def minimize_lbfgs(

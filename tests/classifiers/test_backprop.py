@@ -386,3 +386,14 @@ def test_float32_stays_float32_and_close_to_float64(solver):
         np.dtype(np.float32)
     }
     assert_allclose(single.loss_, BackpropMLP(**params).fit(X, y).loss_, rtol=1e-3)
+
+
+@pytest.mark.parametrize("types", [(np.float64, np.float32), (np.float32, np.float64)])
+def test_precision_of_the_weights_is_that_of_the_first_data(types):
+    X, y = make_data("binary")
+    clf = BackpropMLP((8,), dropout=0.1, random_state=0)
+    for dtype in types:
+        clf.partial_fit(X.astype(dtype), y, classes=[0, 1])
+    clf.set_params(dropout=0.0, solver="lbfgs", max_iter=2, warm_start=True)
+    clf.fit(X.astype(types[1]), y)
+    assert {w.dtype for w in clf.coefs_} == {np.dtype(types[0])}
