@@ -262,7 +262,7 @@ class TestFailedFit:
     def test_in_partial_fit_fails_the_run_of_the_calls_before(self, runs):
         clf = BackpropMLP(activation="identity", solver="sgd")
         clf.partial_fit(X, y, classes=[0, 1, 2])
-        clf._solver.velocity[:] = np.inf
+        clf._solver.moments[0][:] = np.inf
         with pytest.raises(ValueError, match="non-finite"):
             clf.partial_fit(X, y)
         (run,) = runs()
@@ -273,7 +273,7 @@ class TestFailedFit:
         monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", -1)
         clf = BackpropMLP(activation="identity", solver="sgd")
         clf.partial_fit(X, y, classes=[0, 1, 2])
-        clf._solver.velocity[:] = np.inf
+        clf._solver.moments[0][:] = np.inf
         with pytest.raises(ValueError, match="non-finite"):
             clf.partial_fit(X, y)
         clf.partial_fit(X, y)
