@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import tempfile
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._record import RunRecord
+from skperceptron.tracking._record import Dataset, RunRecord
 
 try:
     import fcntl
@@ -24,6 +25,7 @@ except ImportError:  # on Windows, where mypy does not look
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 DEFAULT_EXPERIMENT_ID = "0"
 # Most metrics and most parameters that MLflow takes in one call.
@@ -106,6 +108,26 @@ def _log(client: MlflowClient, run_id: str, record: RunRecord) -> None:
             synchronous=True,
         )
         del metrics[: METRICS_PER_CALL - PARAMS_PER_CALL], params[:PARAMS_PER_CALL]
+    if record.dataset is not None:
+        client.log_inputs(run_id, [_as_input(record.dataset)])
+
+
+def _as_input(dataset: Dataset) -> DatasetInput:
+    """Bring a dataset into the form of those that MLflow makes of arrays."""
+    from mlflow import entities
+
+    shape = [dataset.n_samples, dataset.n_features]
+    profile = {"num_rows": shape[0], "num_elements": shape[0] * shape[1]}
+    return entities.DatasetInput(
+        entities.Dataset(
+            name="training_data",
+            digest=dataset.digest,
+            source_type="code",
+            source="{}",
+            profile=json.dumps({"features_shape": shape, **profile}),
+        ),
+        tags=[entities.InputTag("mlflow.data.context", "training")],
+    )
 
 
 def _client(tracking_uri: str | None) -> MlflowClient:

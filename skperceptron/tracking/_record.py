@@ -6,6 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import joblib
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+# So many samples make a digest, and so many characters of it are kept, as MLflow does.
+_MOST_DIGESTED = 10_000
+_DIGEST_LENGTH = 8
 # MLflow refuses longer parameter values.
 MAX_PARAM_LENGTH = 6000
 
@@ -37,6 +44,24 @@ class Metric:
     timestamp: int
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """What is told of the data of a run: not the data.
+
+    Attributes
+    ----------
+    digest : str
+        The same for the same samples and labels only.
+
+    n_samples, n_features : int
+        Shape of the samples.
+    """
+
+    digest: str
+    n_samples: int
+    n_features: int
+
+
 @dataclass
 class RunRecord:
     """A run, or the part of it that is not in MLflow yet.
@@ -55,6 +80,9 @@ class RunRecord:
     metrics : list of Metric
         Metrics.
 
+    dataset : Dataset or None
+        What the classifier was trained on.
+
     status : {"FINISHED", "FAILED"}
         How the fit ended.
 
@@ -67,6 +95,7 @@ class RunRecord:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
+    dataset: Dataset | None = None
     status: Status = "FINISHED"
     end_time: int | None = None
 
@@ -78,6 +107,31 @@ class RunRecord:
 def now() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def describe_data(X: Any, y: Any) -> Dataset:
+    """Describe training data.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Samples. Of more than 10 000, so many in even distances make the digest.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Labels.
+
+    Returns
+    -------
+    Dataset
+    """
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    n_samples, n_features = X.shape
+    if n_samples > _MOST_DIGESTED:
+        rows = np.linspace(0, n_samples - 1, _MOST_DIGESTED).astype(int)
+        X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
+    digest = joblib.hash((n_samples, X, y))
+    return Dataset(digest[:_DIGEST_LENGTH], n_samples, n_features)
 
 
 def param_value(value: Any) -> str:

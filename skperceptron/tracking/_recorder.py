@@ -16,7 +16,12 @@ from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
 from skperceptron.tracking._destination import Destination, take_destination
-from skperceptron.tracking._record import RunRecord, now, param_value
+from skperceptron.tracking._record import (
+    RunRecord,
+    describe_data,
+    now,
+    param_value,
+)
 from skperceptron.tracking._run import TrackedRun, close_left_behind
 from skperceptron.tracking._tolerance import tolerate
 
@@ -44,12 +49,21 @@ class FitRecorder:
         self._has_ended = False
 
     def on_fit_task_begin(
-        self, estimator: Any, context: CallbackContext, *, X: Any = None
+        self,
+        estimator: Any,
+        context: CallbackContext,
+        *,
+        X: Any = None,
+        y: Any = None,
     ) -> None:
         """Remember the data; record where the training starts."""
         if context is self._root:
             with tolerate("The training data cannot be told from other data"):
                 self.run.remember_training_data(X)
+            # Chunks of `partial_fit` come by the thousand.
+            if not self.run.incremental:
+                with tolerate("The training data cannot be described"):
+                    self.run.record.dataset = describe_data(X, y)
         elif not self.run.has_progress:
             self._record_progress(estimator)
 

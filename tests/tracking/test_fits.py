@@ -1,14 +1,17 @@
 """A fit is one finished run with everything in it."""
 
 import gc
+import json
 import platform
 import time
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -55,6 +58,45 @@ def test_run_is_finished_when_fit_returns(clf, runs):
 def test_every_constructor_parameter_is_a_param(clf, runs):
     clf.fit(X, y)
     assert runs()[0].params == {k: str(v) for k, v in clf.get_params().items()}
+
+
+class TestDataset:
+    def dataset(self, X, y, clf=None):
+        clf = HillClimbPerceptron(max_iter=1) if clf is None else clf
+        (logged,) = mlflow.get_run(clf.fit(X, y).run_id_).inputs.dataset_inputs
+        return logged
+
+    @every_classifier
+    def test_training_data_is_an_input_of_the_run(self, clf, runs):
+        logged = self.dataset(X, y, clf)
+        assert {tag.key: tag.value for tag in logged.tags} == {
+            "mlflow.data.context": "training"
+        }
+        profile = json.loads(logged.dataset.profile)
+        assert profile["features_shape"] == [150, 4]
+        assert (profile["num_rows"], profile["num_elements"]) == (150, 600)
+
+    def test_digest_tells_data_apart(self, runs):
+        changed = X.copy()
+        changed[77, 1] += 1e-9
+        variants = [(X, y), (changed, y), (X, y[::-1].copy()), (X[:149], y[:149])]
+        digests = {self.dataset(*data).dataset.digest for data in variants}
+        assert len(digests) == len(variants)
+        assert self.dataset(X.copy(), y.copy()).dataset.digest in digests
+
+    @pytest.mark.parametrize("form", [csr_matrix, pd.DataFrame, np.ndarray.tolist])
+    def test_data_of_any_form_has_one(self, form, runs):
+        assert json.loads(self.dataset(form(X), y).dataset.profile)["num_rows"] == 150
+
+    def test_many_samples_are_looked_at_in_part(self, runs):
+        many, labels = np.tile(X, (100, 1)), np.tile(y, 100)
+        logged = self.dataset(many, labels)
+        assert json.loads(logged.dataset.profile)["num_rows"] == 15_000
+        assert logged.dataset.digest == self.dataset(many, labels).dataset.digest
+
+    def test_chunks_of_partial_fit_are_none(self, runs):
+        clf = HillClimbPerceptron(max_iter=1).partial_fit(X, y, classes=[0, 1, 2])
+        assert not mlflow.get_run(clf.run_id_).inputs.dataset_inputs
 
 
 @every_classifier
