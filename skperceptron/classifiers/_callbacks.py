@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from skperceptron.tracking._recorder import recorder_for
+from skperceptron.tracking._recorder import FitRecorder, recorder_for
 
 
 def open_fit(
@@ -123,4 +123,7 @@ def run_steps(
                 break
     except KeyboardInterrupt:
         # As MLPClassifier does: what was learned so far is worth keeping.
+        for callback in context._callbacks:
+            if isinstance(callback, FitRecorder):
+                callback.was_interrupted = True
         warnings.warn("Training interrupted by user.", stacklevel=2)

@@ -16,7 +16,7 @@ _DIGEST_LENGTH = 8
 # MLflow refuses longer parameter values.
 MAX_PARAM_LENGTH = 6000
 
-Status = Literal["FINISHED", "FAILED"]
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class RunRecord:
     dataset : Dataset or None
         What the classifier was trained on.
 
-    status : {"FINISHED", "FAILED"}
-        How the fit ended.
+    status : {"FINISHED", "FAILED", "KILLED"}
+        How the fit ended: by itself, with an error, or by an interrupt of the user.
 
     end_time : int or None
         Milliseconds since 1970; None while the fit goes on.

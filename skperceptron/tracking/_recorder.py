@@ -37,10 +37,16 @@ class FitRecorder:
     ----------
     run : TrackedRun
         The run to write to.
+
+    Attributes
+    ----------
+    was_interrupted : bool
+        Whether the user has stopped the training; the one who notices sets it.
     """
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
+        self.was_interrupted = False
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Start the clock."""
@@ -86,9 +92,12 @@ class FitRecorder:
         """Deliver the run, whatever became of the fit."""
         record = self.run.record
         record.end_time = now()
-        if not self._has_ended:
+        error = sys.exception()
+        if self.was_interrupted or isinstance(error, KeyboardInterrupt):
+            record.status = "KILLED"
+        elif not self._has_ended:
             record.status = "FAILED"
-            if error := sys.exception():
+            if error is not None:
                 text = f"{type(error).__name__}: {error}"
                 record.tags["error"] = text[:MAX_TAG_LENGTH]
         if self._has_ended and self.run.incremental:

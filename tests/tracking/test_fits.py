@@ -1,9 +1,11 @@
 """A fit is one finished run with everything in it."""
 
+import contextlib
 import gc
 import json
 import platform
 import time
+import warnings
 
 import mlflow
 import numpy as np
@@ -339,6 +341,29 @@ class TestFailedFit:
         (run,) = runs()
         assert run.tags["error"] == "RuntimeError: boom"
         assert len(run.metrics["loss"]) == 5
+
+    @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+    def test_interrupted_by_the_user_it_ends_as_killed(self, solver, runs):
+        class Interrupt:
+            def setup(self, estimator, context): ...
+
+            def teardown(self, estimator, context): ...
+
+            def on_fit_task_begin(self, estimator, context):
+                if estimator.loss_curve_[3:]:
+                    raise KeyboardInterrupt
+
+            def on_fit_task_end(self, estimator, context): ...
+
+        clf = BackpropMLP(solver=solver, random_state=0).set_callbacks(Interrupt())
+        with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Training interrupted")
+            clf.fit(X, y)
+        (run,) = runs()
+        assert run.status == "KILLED"
+        assert "error" not in run.tags
+        assert len(run.metrics["loss"]) == 4
+        assert run.run_id == clf.run_id_
 
     def test_refused_input_is_no_run(self, runs):
         with pytest.raises(ValueError, match="NaN"):
