@@ -109,7 +109,18 @@ def _log(client: MlflowClient, run_id: str, record: RunRecord) -> None:
         )
         del metrics[: METRICS_PER_CALL - PARAMS_PER_CALL], params[:PARAMS_PER_CALL]
     if record.dataset is not None:
-        client.log_inputs(run_id, [_as_input(record.dataset)])
+        _log_dataset(client, run_id, record.dataset)
+
+
+def _log_dataset(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_inputs(run_id, [_as_input(dataset)])
+    except MlflowException:
+        # MLflow looks whether it knows the dataset, and creates it if not: another fit
+        # to the same data may have been faster. Now it is known.
+        client.log_inputs(run_id, [_as_input(dataset)])
 
 
 def _as_input(dataset: Dataset) -> DatasetInput:

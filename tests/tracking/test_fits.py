@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from mlflow.exceptions import MlflowException
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
@@ -95,6 +96,22 @@ class TestDataset:
         logged = self.dataset(many, labels)
         assert json.loads(logged.dataset.profile)["num_rows"] == 15_000
         assert logged.dataset.digest == self.dataset(many, labels).dataset.digest
+
+    def test_another_fit_may_log_the_same_data_at_the_same_time(
+        self, runs, monkeypatch
+    ):
+        log_inputs, calls = mlflow.MlflowClient.log_inputs, []
+
+        def log_late(self, *args):
+            calls.append(args)
+            if len(calls) == 1:
+                raise MlflowException("UNIQUE constraint failed: datasets")
+            log_inputs(self, *args)
+
+        monkeypatch.setattr(mlflow.MlflowClient, "log_inputs", log_late)
+        self.dataset(X, y)
+        assert len(calls) == 2
+        assert [run.status for run in runs()] == ["FINISHED"]
 
     def test_chunks_of_partial_fit_are_none(self, runs):
         clf = HillClimbPerceptron(max_iter=1).partial_fit(X, y, classes=[0, 1, 2])
