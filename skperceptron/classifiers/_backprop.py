@@ -415,9 +415,8 @@ class BackpropMLP(BaseMLP):
 
     def _dropout_rates(self, n_hidden: int) -> list[float]:
         """Dropout of each hidden layer."""
-        if np.ndim(self.dropout) == 0:
-            return [self.dropout] * n_hidden  # type: ignore[list-item]
-        return list(self.dropout)  # type: ignore[arg-type]
+        rates: Any = self.dropout
+        return [rates] * n_hidden if np.ndim(rates) == 0 else list(rates)
 
     def _targets(self, codes: NDArray[np.intp]) -> NDArray[np.bool_]:
         """One column of 0 and 1 for up to two classes, else one per class or label."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from skperceptron.optim._gradient import (
     rows_per_chunk,
 )
 from skperceptron.optim._solvers import Solver
-
-if TYPE_CHECKING:
-    from skperceptron.optim.kernels._backpropagation import Samples
 
 Array = NDArray[np.floating]
 
@@ -162,7 +159,7 @@ class EpochLoop:
 
     def _gather(
         self, X: Any, y: NDArray, sample_weight: Array | None, rows: NDArray[np.intp]
-    ) -> Samples:
+    ) -> tuple[Any, ...]:
         # For dense arrays `take` is the faster way.
         chunk = X[rows] if issparse(X) else X.take(rows, axis=0)
         masks, dtype = None, self._gradient.dtype

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
-
-if TYPE_CHECKING:
-    from skperceptron.optim.kernels._backpropagation import Samples, Workspace
 
 Array = NDArray[np.floating]
 
@@ -109,8 +106,8 @@ class RegularizedLoss:
 
     def workspace(
         self, batch_size: int, dtype: Any, *, dropout: bool = False
-    ) -> Workspace:
-        """Allocate memory for mini-batches."""
+    ) -> tuple[Any, ...]:
+        """Allocate memory for mini-batches; see the kernels' `Workspace`."""
         from skperceptron.optim.kernels._backpropagation import Workspace
 
         *hidden, n_outputs = self.layers.units[1:]
@@ -123,7 +120,7 @@ class RegularizedLoss:
             deltas=np.empty(n_units, dtype),
             dropped=np.empty(n_hidden if dropout else 0, dtype),
         )
-        return tuple(work)  # type: ignore[return-value]
+        return tuple(work)
 
 
 def rows_per_chunk(X: Any, batch_size: int, n_masked: int = 0) -> int:
@@ -141,7 +138,7 @@ def as_samples(
     sample_weight: Array | None,
     dtype: Any,
     masks: Array | None = None,
-) -> Samples:
+) -> tuple[Any, ...]:
     """Bring samples into the form that compiled code wants.
 
     Parameters
@@ -183,7 +180,7 @@ def as_samples(
         weight=none if sample_weight is None else np.array(sample_weight, dtype),
         masks=masked if masks is None else masks,
     )
-    return tuple(samples)  # type: ignore[return-value]
+    return tuple(samples)
 
 
 @cache

@@ -226,6 +226,7 @@ def test_warm_start_with_early_stopping_goes_back_to_the_best_weights():
 )
 def test_refusals_are_of_the_same_kind(params, X_shape, y):
     X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
+    # Whatever they raise is what we shall raise.
     with pytest.raises(Exception) as theirs:  # noqa: PT011
         MLPClassifier(**params).fit(X, y)
     with pytest.raises(type(theirs.value)) as ours:
