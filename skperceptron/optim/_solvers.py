@@ -67,11 +67,6 @@ class Solver:
         return float(self._numbers[0])
 
     @property
-    def n_updates(self) -> int:
-        """How often the parameters were moved."""
-        return int(self._numbers[5])
-
-    @property
     def compiled(self) -> tuple[int, Array, tuple[Array, ...]]:
         """The solver as compiled code wants to know it."""
         from skperceptron.optim.kernels import _updates
