@@ -25,11 +25,14 @@ from skperceptron.classifiers._objectives import (
 )
 from skperceptron.network import ACTIVATIONS, Layers
 from skperceptron.optim import (
+    MOST_BYTES_KEPT,
     MOST_FEATURES,
+    MOST_TIMES_KEPT,
     Climb,
     ForwardClimb,
     HillClimb,
     HyperplaneClimb,
+    LeanUnitClimb,
     Mutation,
     ScreenedClimb,
     ThresholdClimb,
@@ -113,11 +116,26 @@ class BaseHillClimb(BaseNetworkClassifier):
         objective = make_objective(self, layers, data)
         return HillClimb(params, mutation, objective, **steps)
 
-    def _progress(self) -> tuple[int, dict[str, float]]:
-        values = {"objective": float(self.objective_curve_[-1])}
-        if self.validation_scores_:
-            values["validation_score"] = self.validation_scores_[-1]
-        return self.n_iter_, values
+    def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
+        interval = iterations_per_report(self.max_iter)
+        reports = [*range(0, self.n_iter_, interval), self.n_iter_]
+        curves = {
+            "objective": list(
+                zip(reports, self.objective_curve_[reports], strict=True)
+            ),
+            # The start is not validated.
+            "validation_score": list(
+                zip(reports[1:], self.validation_scores_ or [], strict=False)
+            ),
+        }
+        return {
+            name: [point for point in curve if point[0] > after]
+            for name, curve in curves.items()
+        }
+
+    @property
+    def _last_step(self) -> int:
+        return self.n_iter_
 
 
 class HillClimbPerceptron(BaseHillClimb):
@@ -613,7 +631,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         is_built_in = self.objective in BUILT_IN_OBJECTIVES
         if not is_built_in or (issparse(data.X) and not mutation.by_group):
             return super()._make_climb(params, mutation, layers, data, **options)
-        climb = UnitClimb if mutation.by_group else ForwardClimb
+        climb = _mlp_climb(mutation, layers, data.X)
         return climb(
             params,
             mutation,
@@ -624,3 +642,14 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
             str(self.objective),
             **options,
         )
+
+
+def _mlp_climb(mutation: Mutation, layers: Layers, X: Any) -> Callable[..., Climb]:
+    """Choose the fastest way to climb for which there is memory."""
+    if not mutation.by_group:
+        return ForwardClimb
+    n_samples, n_features = X.shape
+    n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
+    kept = n_rows * n_samples * X.dtype.itemsize
+    is_much = kept > MOST_BYTES_KEPT and n_rows > MOST_TIMES_KEPT * n_features
+    return LeanUnitClimb if layers.activations and is_much else UnitClimb

@@ -6,6 +6,11 @@ from skperceptron.optim._forward_climb import ForwardClimb
 from skperceptron.optim._gradient import RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
+from skperceptron.optim._lean_unit_climb import (
+    MOST_BYTES_KEPT,
+    MOST_TIMES_KEPT,
+    LeanUnitClimb,
+)
 from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._screened_climb import ScreenedClimb
 from skperceptron.optim._solvers import SGD, Adam, RMSProp, Solver, make_solver
@@ -13,7 +18,9 @@ from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
 
 __all__ = [
+    "MOST_BYTES_KEPT",
     "MOST_FEATURES",
+    "MOST_TIMES_KEPT",
     "SGD",
     "Adam",
     "Climb",
@@ -22,6 +29,7 @@ __all__ = [
     "ForwardClimb",
     "HillClimb",
     "HyperplaneClimb",
+    "LeanUnitClimb",
     "Mutation",
     "RMSProp",
     "RegularizedLoss",

@@ -55,7 +55,6 @@ class NetworkClimb(BlockClimb):
         objective: str,
         **options: Any,
     ) -> None:
-        from skperceptron.optim.kernels._elementwise import padded
         from skperceptron.optim.kernels._network import describe
         from skperceptron.optim.kernels._outputs import TILE, Targets, Terms
 
@@ -67,13 +66,8 @@ class NetworkClimb(BlockClimb):
         )
         n_outputs = layers.units[-1]
         self._use_accuracy = objective == "accuracy"
-        self._width = padded(len(y))
-        if self._sibling is not None:
-            self._data = self._sibling._data
-        elif issparse(X):
-            self._data = X[order]
-        else:
-            self._data = _with_ones(X, order, self._width, params.dtype)
+        self._width = self._row_length(len(y))
+        self._data = self._arrange(X, order)
         # Compiled code takes plain tuples: numba's cache would remember a class, and
         # fail to load once it has another name.
         self._network = tuple(describe(layers))
@@ -92,6 +86,24 @@ class NetworkClimb(BlockClimb):
                 own=np.zeros(TILE, params.dtype),
             )
         )
+
+    def _row_length(self, n_samples: int) -> int:
+        """Length of rows of one value per sample."""
+        from skperceptron.optim.kernels._elementwise import padded
+
+        return padded(n_samples)
+
+    def _arrange(self, X: Any, order: NDArray[np.intp]) -> Any:
+        """Bring the samples into the form that the climb wants."""
+        if self._sibling is not None:
+            return self._sibling._data
+        return X[order] if issparse(X) else self._copy_samples(X, order)
+
+    def _copy_samples(self, X: Array, order: NDArray[np.intp]) -> Array:
+        """Copy samples in some order, one column each."""
+        data = np.zeros((X.shape[1] + 1, self._width), self.params.dtype)
+        copy_to_columns(X, order, data)
+        return data
 
     @property
     def _data_bytes(self) -> int:
@@ -119,18 +131,28 @@ class NetworkClimb(BlockClimb):
         sums[:, :n_samples] = (self._data @ weights[:, :-1].T).T
         sums[:, :n_samples] += weights[:, -1:]
 
-    def _first_weights(self) -> Array:
-        """Weights and biases of the first layer, one row per unit."""
+    def _weights(self, layer: int) -> Array:
+        """Weights and biases of a layer, one row per unit."""
         coefs, intercepts = self.layers.unpack(self.params)
-        return np.vstack([coefs[0], intercepts[0]]).T
+        return np.vstack([coefs[layer], intercepts[layer]]).T
 
 
-def _with_ones(X: Array, order: NDArray[np.intp], width: int, dtype: np.dtype) -> Array:
-    """Copy samples in some order to columns, with a row of ones for the biases."""
-    n_samples, n_features = X.shape
-    data = np.zeros((n_features + 1, width), dtype)
+def copy_to_columns(X: Array, order: NDArray[np.intp], data: Array) -> None:
+    """Copy samples in some order to columns, with a 1 below each for the biases.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Samples.
+
+    order : ndarray of int of shape (n,)
+        Which of them to copy.
+
+    data : ndarray of shape (n_features + 1, width)
+        Receives them in its first n columns.
+    """
+    n_samples = len(order)
     for start in range(0, n_samples, _CHUNK):
         stop = min(start + _CHUNK, n_samples)
         data[:-1, start:stop] = X[order[start:stop]].T
     data[-1, :n_samples] = 1
-    return data

@@ -51,9 +51,12 @@ class UnitClimb(NetworkClimb):
         )
         n_units, n_outputs, n_first = len(groups), layers.units[-1], layers.units[1]
         n_slopes = 0 if self._use_accuracy else n_outputs
+        n_left_out = n_first - self._n_first_kept
+        n_rows = n_units - n_left_out
+        self._row_of = np.arange(n_units) - n_left_out
         self._memory = Memory(
-            sums=self._rows(n_units),
-            outputs=self._rows(n_units - n_outputs),
+            sums=self._rows(n_rows),
+            outputs=self._rows(n_rows - n_outputs),
             slope=self._rows(n_slopes),
             row=self._rows(2),
             new_sums=self._rows(n_units - n_first),
@@ -64,30 +67,50 @@ class UnitClimb(NetworkClimb):
         self.evaluate()
 
     @property
+    def _n_first_kept(self) -> int:
+        """Of how many units of the first layer sums and outputs are kept at a time."""
+        return self.layers.units[1]
+
+    @staticmethod
+    def n_rows_kept(layers: Layers) -> int:
+        """Count the values that are kept of each sample, beside the sample itself."""
+        n_hidden, n_outputs = sum(layers.units[1:-1]), layers.units[-1]
+        # Sums and outputs; of output units also slopes, odds and the sums of a
+        # candidate; those of the unit that it moves, and the total of the odds.
+        return 2 * n_hidden + 4 * n_outputs + 3
+
+    @property
     def _most_candidates(self) -> int:
         row = self._width * self.params.dtype.itemsize
         return candidates_within(_CACHE_BYTES, self._data_bytes, row)
 
     def _refresh(self) -> None:
-        from skperceptron.optim.kernels import _network, _outputs
+        from skperceptron.optim.kernels import _outputs
 
-        sums, outputs, slope, *_ = self._memory
-        n_first, n_outputs = self.layers.units[1], self.layers.units[-1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._multiply(self._first_weights(), sums[:n_first])
-        _network.propagate(self._network, 0, self.params, sums, 0, outputs, 0)
+        sums, slope = self._memory.sums, self._memory.slope
         self._raw_value = -np.inf
-        if np.isfinite(sums).all():
+        if self._forward():
+            output = len(sums) - self.layers.units[-1]
             self._raw_value, exact = _outputs.evaluate(
-                sums, len(sums) - n_outputs, self._targets, self._terms, -np.inf
+                sums, output, self._targets, self._terms, -np.inf
             )
             if not self._use_accuracy:
                 _outputs.update_slope(slope, self._targets, self._terms)
                 self._slope_is_exact = exact
 
+    def _forward(self) -> bool:
+        """Compute sums and outputs anew; tell whether the sums are finite."""
+        from skperceptron.optim.kernels import _network
+
+        sums, outputs = self._memory.sums, self._memory.outputs
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._multiply(self._weights(0), sums[: self.layers.units[1]])
+        _network.propagate(self._network, 0, self.params, sums, 0, outputs, 0)
+        return bool(np.isfinite(sums).all())
+
     def _prepare(self) -> None:
         is_first = self._group_of < self.layers.units[1]
-        self._place = np.cumsum(is_first) - 1
+        self._place = np.where(is_first, np.cumsum(is_first) - 1, -1)
         weights = self._noise[is_first, : self.layers.units[0] + 1]
         if len(self._added) < len(weights):
             self._added = self._rows(len(weights))
@@ -106,10 +129,11 @@ class UnitClimb(NetworkClimb):
             tuple(self._memory),
             self._terms,
             self.params,
-            self._noise[candidates],
-            self._group_of[candidates],
+            self._noise[candidates.start :],
+            self._group_of[candidates.start :],
+            self._row_of,
             self._added,
-            self._place[candidates],
+            self._place[candidates.start :],
             self.step_size,
             self.rates,
             state,

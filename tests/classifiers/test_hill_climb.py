@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
+from skperceptron.classifiers import _hill_climb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
@@ -417,3 +420,31 @@ def test_objective_that_raises_is_named(cls, iris):
 
     with pytest.raises(ValueError, match=r"objective=.*broken.* KeyError"):
         cls(objective=broken).fit(*iris)
+
+
+@pytest.fixture
+def scarce_memory(monkeypatch):
+    monkeypatch.setattr(_hill_climb, "MOST_BYTES_KEPT", 0)
+
+
+@pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"early_stopping": True}])
+def test_fits_in_little_memory_are_the_same(params, iris, request):
+    clf = HillClimbMLP(max_iter=500, random_state=0, **params).fit(*iris)
+    request.getfixturevalue("scarce_memory")
+    lean = HillClimbMLP(max_iter=500, random_state=0, **params).fit(*iris)
+    assert_allclose(lean.objective_curve_, clf.objective_curve_)
+    assert_allclose(lean.coefs_[0], clf.coefs_[0])
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.usefixtures("scarce_memory")
+def test_large_fits_take_less_than_three_times_the_data(objective):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100_000, 50)), rng.integers(10, size=100_000)
+    clf = HillClimbMLP(max_iter=50, objective=objective, random_state=0)
+    clf.fit(X[:100], y[:100])  # compiling takes memory too
+    tracemalloc.start()
+    clf.fit(X, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert X.nbytes + peak < 3 * X.nbytes

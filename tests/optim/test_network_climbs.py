@@ -12,10 +12,18 @@ from skperceptron.network import (
     initialize,
     log_likelihood,
 )
-from skperceptron.optim import ForwardClimb, HillClimb, Mutation, Streams, UnitClimb
+from skperceptron.optim import (
+    ForwardClimb,
+    HillClimb,
+    LeanUnitClimb,
+    Mutation,
+    Streams,
+    UnitClimb,
+)
 
 N = 200
-MUTATIONS = ["unit", "all", 0.4]
+BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}
+MUTATIONS = [*BY_UNIT, "all", 0.4]
 
 
 def make_problem(units, activations, dtype=np.float64, n_samples=N):
@@ -28,6 +36,9 @@ def make_problem(units, activations, dtype=np.float64, n_samples=N):
     at_random = rng.random(n_samples) < 0.2
     y[at_random] = rng.integers(max(units[-1], 2), size=at_random.sum())
     start = initialize(layers, "glorot", rng, dtype)
+    # Without biases, a network whose hidden units are all off sums up to exactly 0,
+    # where the last bit of a sum decides.
+    start[layers.n_coefs :] = rng.normal(scale=0.1, size=start.size - layers.n_coefs)
     return X.astype(dtype), y, layers, start
 
 
@@ -59,14 +70,14 @@ def both_climbs(
             Streams.from_seed(1),
             start.size,
             start.dtype,
-            groups=layers.unit_groups() if mutation == "unit" else None,
-            share=None if mutation in ("unit", "all") else mutation,
+            groups=layers.unit_groups() if mutation in BY_UNIT else None,
+            share=None if isinstance(mutation, str) else mutation,
         )
         for _ in range(2)
     )
     steps = {"step_size": step_size, "adapt": adapt}
     literal = HillClimb(start, first, evaluate, **steps)
-    compiled = (UnitClimb if mutation == "unit" else ForwardClimb)(
+    compiled = BY_UNIT.get(mutation, ForwardClimb)(
         start,
         second,
         layers,
@@ -101,19 +112,27 @@ def test_same_climb_with_every_activation(activation, objective, mutation):
     assert_same(*both_climbs(problem, objective, mutation))
 
 
+DEPTHS = [
+    ((3,), []),
+    ((1,), []),
+    ((5, 1), ["logistic"]),
+    ((5, 4, 1), ["tanh", "relu"]),
+    ((5, 4, 6, 3), ["tanh", "step", "silu"]),
+]
+
+
 @pytest.mark.parametrize(
-    ("units", "activations"),
+    ("mutation", "units", "activations"),
     [
-        ((3,), []),
-        ((1,), []),
-        ((5, 1), ["logistic"]),
-        ((5, 4, 1), ["tanh", "relu"]),
-        ((5, 4, 6, 3), ["tanh", "step", "silu"]),
+        (mutation, units, activations)
+        for mutation in MUTATIONS
+        for units, activations in DEPTHS
+        # Which keeps nothing of the first hidden layer.
+        if activations or mutation != "lean unit"
     ],
 )
 @pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize("adapt", [False, True])
 def test_same_climb_at_any_depth(
     units, activations, objective, weighted, mutation, adapt
@@ -124,14 +143,40 @@ def test_same_climb_at_any_depth(
 
 
 @pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-def test_same_climb_on_sparse_data(objective):
+@pytest.mark.parametrize("mutation", BY_UNIT)
+def test_same_climb_on_sparse_data(objective, mutation):
     problem = make_problem((5, 4, 3), ["tanh", "relu"])
-    assert_same(*both_climbs(problem, objective, sparse=True))
+    assert_same(*both_climbs(problem, objective, mutation, sparse=True))
 
 
-def test_same_climb_with_more_samples_than_fit_in_a_tile():
-    problem = make_problem((5, 3), ["logistic"], n_samples=2500)
-    assert_same(*both_climbs(problem, "log_loss"))
+@pytest.mark.parametrize(
+    ("mutation", "n_samples"), [("unit", 2500), ("lean unit", 5000)]
+)
+def test_same_climb_with_more_samples_than_fit_in_a_tile(mutation, n_samples):
+    problem = make_problem((5, 3), ["logistic"], n_samples=n_samples)
+    assert_same(*both_climbs(problem, "log_loss", mutation))
+
+
+@pytest.mark.parametrize("mutation", BY_UNIT)
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda X: X.repeat(2, 1)[:, ::2]]
+)
+def test_same_climb_whatever_the_layout_of_the_data(mutation, layout):
+    X, *problem = make_problem((5, 3), ["logistic"])
+    assert_same(*both_climbs((layout(X), *problem), "log_loss", mutation))
+
+
+@pytest.mark.parametrize("units", [(5, 3), (5, 1)])
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("mutation", ["all", 0.4])
+def test_same_climb_with_more_samples_than_fit_in_two_blocks(
+    units, objective, weighted, mutation
+):
+    n_samples = 2500
+    weight = np.random.default_rng(2).uniform(size=n_samples) if weighted else None
+    problem = make_problem(units, ["logistic"], n_samples=n_samples)
+    assert_same(*both_climbs(problem, objective, mutation, weight=weight))
 
 
 @pytest.mark.parametrize(
@@ -152,19 +197,22 @@ def test_same_accuracy_whatever_the_scale_of_the_data(mutation, scale, activatio
     assert_allclose(compiled.params, literal.params)
 
 
-def test_kept_candidates_do_not_add_up_rounding_errors():
+@pytest.mark.parametrize("mutation", BY_UNIT)
+def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
+    problem = make_problem((6, 3), ["tanh"])
     literal, compiled = both_climbs(
-        make_problem((6, 3), ["tanh"]), "log_loss", step_size=1e-3, adapt=False
+        problem, "log_loss", mutation, step_size=1e-3, adapt=False
     )
     compiled.run(4000)
     assert compiled.n_accepted > 500
     assert compiled.value == pytest.approx(literal.objective(compiled.params))
 
 
-def test_start_is_never_written_to():
+@pytest.mark.parametrize("mutation", BY_UNIT)
+def test_start_is_never_written_to(mutation):
     problem = make_problem((6, 3), ["tanh"])
     before = problem[-1].copy()
-    both_climbs(problem, "log_loss")[1].run(100)
+    both_climbs(problem, "log_loss", mutation)[1].run(100)
     assert_array_equal(problem[-1], before)
 
 
@@ -191,3 +239,17 @@ def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
     assert np.isfinite(compiled.value)
     assert compiled.value >= before
     assert np.isfinite(compiled.params).all()
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("sample", [0, -1])
+def test_candidates_that_overflow_for_one_sample_are_rejected(objective, sample):
+    # More samples than fit in two blocks, and units whose outputs are always finite.
+    X, y, layers, start = make_problem((6, 3), ["step"], n_samples=2500)
+    X[sample, 0] = 1e308
+    _, compiled = both_climbs((X, y, layers, start), objective, "all", step_size=1.0)
+    compiled.run(300)
+    assert compiled.n_accepted > 0
+    (first, _), (bias, _) = layers.unpack(compiled.params)
+    with np.errstate(over="ignore"):
+        assert np.isfinite(X @ first + bias).all()

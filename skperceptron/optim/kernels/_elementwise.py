@@ -245,3 +245,21 @@ def copy_row(source, i, target, k):
     p, q = np.uint64(i), np.uint64(k)
     for j in range(np.uint64(source.shape[1])):
         target[q, j] = source[p, j]
+
+
+@njit(**COMPILE)
+def scatter(source, target, first, columns):
+    """Copy rows to given columns of other rows.
+
+    Parameters
+    ----------
+    source : ndarray of shape (n_rows, n)
+    target, first : ndarray of shape (m_rows, m), and int
+        Where they go, and the row where the first of them goes.
+
+    columns : ndarray of int of shape (n,)
+        Column of each value there.
+    """
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[first + i, columns[j]] = source[i, j]

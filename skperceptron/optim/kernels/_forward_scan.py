@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._borrow import borrowed
-from skperceptron.optim.kernels._compile import COMPILE
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
+)
 from skperceptron.optim.kernels._elementwise import all_finite
 from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import evaluate
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
+
+
+class Blocks(NamedTuple):
+    """Samples in blocks of one size; columns behind the last sample are 0.
+
+    Attributes
+    ----------
+    data : ndarray of shape (n_blocks, n_features + 1, block_size)
+        Samples, one column each; the last row is 1.
+
+    class_start : ndarray of int of shape (n_blocks, n_classes + 1)
+        Where in each block the samples of each class begin, and how many there are.
+
+    largest : float
+        Largest absolute value of the data.
+    """
+
+    data: NDArray[np.floating]
+    class_start: NDArray[np.intp]
+    largest: float
 
 
 @njit(**COMPILE)
@@ -20,7 +47,7 @@ def scan_networks(
     terms,
     single,
     is_screened,
-    data,
+    blocks,
     sums,
     outputs,
     params,
@@ -42,12 +69,10 @@ def scan_networks(
     is_screened : bool
         Whether to try float32 first; `single` is not used otherwise.
 
-    data : ndarray of shape (n_features + 1, n)
-        Samples, one column each, and ones.
-
-    sums : ndarray of shape (n_units, n)
-    outputs : ndarray of shape (n_hidden_units, n)
-        Room for a candidate's.
+    blocks : tuple, see Blocks
+    sums : ndarray of shape (n_units, block_size)
+    outputs : ndarray of shape (n_hidden_units, block_size)
+        Room for those of a block.
 
     params : ndarray of shape (n_params,)
         Current parameters; updated.
@@ -71,7 +96,7 @@ def scan_networks(
         Receives the current value after each candidate.
     """
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
-    single, data = borrowed(single), borrowed(data)
+    single, blocks = borrowed(single), borrowed(blocks)
     sums, outputs = borrowed(sums), borrowed(outputs)
     growth, shrinkage, largest_step = rates
     moved = np.empty_like(params)
@@ -85,15 +110,14 @@ def scan_networks(
         value = np.nan
         if finite and is_screened:
             value = screened_accuracy(
-                network, targets[0][-1], single, moved, data, state[0]
+                network, targets[0][-1], single, moved, blocks[0], state[0]
             )
             accepted = value >= state[0]
         if finite and np.isnan(value):
-            forward(network, moved, data, sums, outputs)
-            value, _ = evaluate(sums, outputs.shape[0], targets, terms, state[0])
+            value = evaluate_blocks(
+                network, targets, terms, blocks, sums, outputs, moved, state[0]
+            )
             accepted = value >= state[0]
-            for unit in range(sums.shape[0]):
-                accepted = accepted and all_finite(sums, unit)
         if accepted:
             state[0] = value
             state[1] += 1
@@ -102,3 +126,78 @@ def scan_networks(
             factor = growth if accepted else shrinkage
             step_size[0] = min(sigma * factor, largest_step)
         values[i] = state[0]
+
+
+@njit(**COMPILE)
+def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enough):
+    """Compute the objective times the total weight, block after block.
+
+    Parameters
+    ----------
+    network : tuple, see Network
+    targets : tuple, see Targets
+    terms : tuple, see Terms
+        Room for those of a block.
+
+    blocks : tuple, see Blocks
+    sums : ndarray of shape (n_units, block_size)
+    outputs : ndarray of shape (n_hidden_units, block_size)
+        Room for those of a block.
+
+    params : ndarray of shape (n_params,)
+    enough : float
+        A network that cannot reach this need not be evaluated to the end.
+
+    Returns
+    -------
+    float
+        NaN where a sum is not finite. Something below `enough` where that is out of
+        reach.
+    """
+    data, class_start, largest = blocks
+    class_start_of_all, weight, use_accuracy = targets
+    is_bounded = _bound_sums(network, params, largest) < 1e-3 * np.finfo(data.dtype).max
+    size = data.shape[2]
+    value, n_left = 0.0, class_start_of_all[-1]
+    for block in range(data.shape[0]):
+        forward(network, params, data[block], sums, outputs)
+        start = block * size
+        part = (class_start[block], weight[start : start + size], use_accuracy)
+        value += evaluate(sums, outputs.shape[0], part, terms, -np.inf)[0]
+        n_left -= class_start[block, -1]
+        # Not compared with what is left of `enough`: that would round otherwise than
+        # the sum does, and a tie would not be one.
+        if value + _most_of(n_left, weight.size > 0, use_accuracy) < enough:
+            break
+        if not is_bounded and not all_finite(sums.reshape(1, -1), 0):
+            return np.nan
+    return value
+
+
+@njit(**COMPILE_PRIVATE)
+def _most_of(n_samples, is_weighted, use_accuracy):
+    """Bound what so many samples may add to the objective."""
+    if not use_accuracy or n_samples == 0:
+        return 0.0
+    # Weights would have to be added up in the order in which they are counted.
+    return np.inf if is_weighted else float(n_samples)
+
+
+@njit(**COMPILE_PRIVATE)
+def _bound_sums(network, params, size):
+    """Bound the sums of all units; `size` bounds the inputs and is at least 1."""
+    weight = _add_sizes(params)
+    largest = 0.0
+    for _ in range(network[0].size - 1):
+        largest = max(largest, weight * size)
+        # No activation is further from 0 than its argument by more than 1.
+        size = weight * size + 1.0
+    return largest
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _add_sizes(x):
+    result = x.dtype.type(0)
+    for j in range(np.uint64(x.size)):
+        result += abs(x[j])
+    return np.float64(result)

@@ -93,7 +93,9 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
     n_samples : int
     single : tuple, see Single
     params : ndarray of float64 of shape (n_params,)
-    data : ndarray of float64 of shape (n_features + 1, n)
+    data : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
+        Samples in blocks, one column each.
+
     enough : float
         A candidate that cannot reach this need not be counted to the end.
 
@@ -215,8 +217,9 @@ def _bound_error(network, params, bounds, length):
 
 
 @njit(**COMPILE_PRIVATE)
-def _is_right(network, params, data, row, c, j):
+def _is_right(network, params, data, row, c, at):
     """Classify one sample in float64."""
+    block, j = divmod(at, data.shape[2])
     units, codes, coef_start, bias_start, _ = network
     n_layers = units.size - 1
     here, there = row
@@ -226,7 +229,7 @@ def _is_right(network, params, data, row, c, j):
             total = params[bias_start[layer] + k]
             first = coef_start[layer] + k
             for i in range(n_in):
-                x = data[i, j] if layer == 0 else here[i]
+                x = data[block, i, j] if layer == 0 else here[i]
                 total += params[first + i * n_out] * x
             there[k] = total
             if layer < n_layers - 1:

@@ -49,10 +49,11 @@ class Memory(NamedTuple):
 
     Attributes
     ----------
-    sums : ndarray of shape (n_units, n)
-        Sums of all units.
+    sums : ndarray of shape (n_rows, n)
+        Sums of units. The last rows belong to the layers behind the first, the others
+        to units of the first: to all of them, or to those that candidates move.
 
-    outputs : ndarray of shape (n_hidden_units, n)
+    outputs : ndarray of shape (n_rows - n_outputs, n)
         Outputs of the hidden ones.
 
     slope : ndarray of shape (n_outputs, n)
@@ -60,7 +61,8 @@ class Memory(NamedTuple):
         the accuracy is maximised.)
 
     row : ndarray of shape (2, n)
-        Room for the sums and the outputs of the unit that a candidate moves.
+        Room for the sums and the outputs of the unit that a candidate moves; of one
+        that was kept, the second holds the former outputs.
 
     new_sums, new_outputs : ndarray of shape (n_units_behind_the_first_layer, n)
         Room for what is behind it.
@@ -84,6 +86,7 @@ def scan_units(
     params,
     noise,
     group_of,
+    row_of,
     added,
     place,
     step_size,
@@ -105,17 +108,22 @@ def scan_units(
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    noise : ndarray of shape (n_candidates, largest_group)
-        Noise of the parameters that each candidate moves.
+    noise : ndarray of shape (n_prepared, largest_group)
+        Noise of the parameters that each candidate moves: of those to decide over, and
+        of those that come later.
 
-    group_of : ndarray of int of shape (n_candidates,)
+    group_of : ndarray of int of shape (n_prepared,)
         The unit that it moves.
 
-    added : ndarray of shape (n_rows, n)
-        What noise adds, at step size 1, to the sums of units of the first layer.
+    row_of : ndarray of int of shape (n_units,)
+        The row of each unit in the memory, where it has one.
 
-    place : ndarray of int of shape (n_candidates,)
-        The row of each candidate there.
+    added : ndarray of shape (n_rows, n)
+        What noise adds, at step size 1, to the sums of the moved units; updated.
+
+    place : ndarray of int of shape (n_prepared,)
+        The row of each candidate there; -1 where the noise is still to be multiplied
+        with the outputs of the layer before.
 
     step_size : ndarray of shape (n_units,)
         Standard deviation of each unit's noise; updated.
@@ -129,29 +137,32 @@ def scan_units(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
-    _, start, position = groups
+    layer_of, start, position = groups
     network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
     memory, terms, added = borrowed(memory), borrowed(terms), borrowed(added)
+    noise, group_of, place = borrowed(noise), borrowed(group_of), borrowed(place)
     growth, shrinkage, largest_step = rates
     moved = np.empty(noise.shape[1], params.dtype)
-    for i in range(noise.shape[0]):
-        group = group_of[i]
+    for i in range(values.size):
+        group, at = group_of[i], row_of[group_of[i]]
         sigma = step_size[group]
         size = start[group + 1] - start[group]
         mine = position[start[group] : start[group] + size]
         accepted = (
             _move(params, mine, sigma, noise[i], moved)
             and _sums_of_unit(
-                network, groups, memory, group, sigma, noise[i], added, place[i]
+                network, groups, memory, group, at, sigma, noise[i], added, place[i]
             )
             and _try(
-                network, groups, targets, memory, terms, params, group, moved, state
+                network, groups, targets, memory, terms, params, group, at, moved, state
             )
         )
         if accepted:
             state[1] += 1
             for q in range(size):
                 params[mine[q]] = moved[q]
+            if layer_of[group] == 0:
+                _follow(memory, layer_of, group, at, i, noise, group_of, added, place)
         factor = growth if accepted else shrinkage
         step_size[group] = min(sigma * factor, largest_step)
         values[i] = state[0]
@@ -168,31 +179,33 @@ def _move(params, mine, sigma, noise, moved):
 
 
 @njit(**COMPILE_PRIVATE)
-def _sums_of_unit(network, groups, memory, group, sigma, noise, added, place):
+def _sums_of_unit(network, groups, memory, group, at, sigma, noise, added, place):
     """Compute the moved unit's sums; tell whether all are finite."""
     units, _, _, _, row_start = network
     sums, outputs, _, row, _, _ = memory
-    layer = groups[0][group]
+    layer_of, _, _ = groups
     step = sums.dtype.type(sigma)
-    if layer == 0:
-        _add_multiple(sums, group, added, place, step, row)
+    if place >= 0:
+        _add_multiple(sums, at, added, place, step, row)
     else:
-        before, fan_in = row_start[layer - 1], units[layer]
+        layer, n_left_out = layer_of[group], layer_of.size - sums.shape[0]
+        before, fan_in = row_start[layer - 1] - n_left_out, units[layer]
         np.dot(noise[:fan_in], outputs[before : before + fan_in], row[1])
-        _add_number_and_multiple(sums, group, noise[fan_in], step, row)
+        _add_number_and_multiple(sums, at, noise[fan_in], step, row)
     # Saturating activations would hide from the outputs what overflows here.
     return all_finite(row, 0)
 
 
 @njit(**COMPILE_PRIVATE)
-def _try(network, groups, targets, memory, terms, params, group, moved, state):
+def _try(network, groups, targets, memory, terms, params, group, at, moved, state):
     """Evaluate a candidate, and keep it when it is not worse."""
     units, codes, _, _, row_start = network
     layer_of, start, position = groups
     sums, outputs, slope, row, new_sums, new_outputs = memory
     layer, n_layers = layer_of[group], units.size - 1
+    output = outputs.shape[0]
     if layer == n_layers - 1:
-        return _try_output(targets, memory, terms, group, row_start[layer], state)
+        return _try_output(targets, memory, terms, at, output, state)
     activate(codes[layer], row, 0, row, 1)
     # What follows is known to the next layer as weights out of the unit.
     n_next, outgoing = units[layer + 2], units[layer] + 1
@@ -204,49 +217,56 @@ def _try(network, groups, targets, memory, terms, params, group, moved, state):
         # slope says, and most bad candidates need no exponential.
         change = 0.0
         for k in range(n_next):
-            change += _change(slope, k, new[k], old[k], row, outputs, group)
+            change += _change(slope, k, new[k], old[k], row, outputs, at)
         if change > _rounding(slope) * abs(state[0]):
             return False
-    offset = units[1]
-    behind, output = row_start[layer + 1], row_start[n_layers - 1]
+    n_left_out = layer_of.size - sums.shape[0]
+    first, behind = units[1] - n_left_out, row_start[layer + 1] - n_left_out
     for k in range(n_next):
-        _exchange(
-            sums, behind + k, new_sums, offset, new[k], old[k], row, outputs, group
-        )
+        _exchange(sums, behind + k, new_sums, first, new[k], old[k], row, outputs, at)
     if not next_layer_is_last:
-        propagate(network, layer + 1, params, new_sums, offset, new_outputs, offset)
-    value, exact = evaluate(new_sums, output - offset, targets, terms, state[0])
+        propagate(network, layer + 1, params, new_sums, units[1], new_outputs, units[1])
+    value, exact = evaluate(new_sums, output - first, targets, terms, state[0])
     if not value >= state[0]:
         return False
-    for unit in range(behind, sums.shape[0]):
-        if not all_finite(new_sums, unit - offset):
+    for k in range(behind, sums.shape[0]):
+        if not all_finite(new_sums, k - first):
             return False
-    copy_row(row, 0, sums, group)
-    copy_row(row, 1, outputs, group)
-    for unit in range(behind, sums.shape[0]):
-        copy_row(new_sums, unit - offset, sums, unit)
-    for unit in range(behind, output):
-        copy_row(new_outputs, unit - offset, outputs, unit)
+    copy_row(row, 0, sums, at)
+    _swap(row, 1, outputs, at)
+    for k in range(behind, sums.shape[0]):
+        copy_row(new_sums, k - first, sums, k)
+    for k in range(behind, output):
+        copy_row(new_outputs, k - first, outputs, k)
     _keep(targets, slope, terms, value, exact, state)
     return True
 
 
 @njit(**COMPILE_PRIVATE)
-def _try_output(targets, memory, terms, group, output, state):
+def _try_output(targets, memory, terms, at, output, state):
     """Do the same for a unit of the last layer."""
     sums, _, slope, row, _, _ = memory
     if state[2] == 1:
-        change = _change_of_row(slope, group - output, row, sums, group)
+        change = _change_of_row(slope, at - output, row, sums, at)
         if change > _rounding(slope) * abs(state[0]):
             return False
-    copy_row(sums, group, row, 1)
-    copy_row(row, 0, sums, group)
+    copy_row(sums, at, row, 1)
+    copy_row(row, 0, sums, at)
     value, exact = evaluate(sums, output, targets, terms, state[0])
     if not value >= state[0]:
-        copy_row(row, 1, sums, group)
+        copy_row(row, 1, sums, at)
         return False
     _keep(targets, slope, terms, value, exact, state)
     return True
+
+
+@njit(**COMPILE_PRIVATE)
+def _follow(memory, layer_of, group, at, i, noise, group_of, added, place):
+    """Tell what is prepared for the second layer that a unit of the first has moved."""
+    _, outputs, _, row, _, _ = memory
+    for later in range(i + 1, group_of.size):
+        if place[later] >= 0 and layer_of[group_of[later]] == 1:
+            _add_change(added, place[later], noise[later, group], outputs, at, row)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -264,23 +284,37 @@ def _rounding(slope):
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _add_multiple(sums, group, added, place, step, row):
-    g, p = np.uint64(group), np.uint64(place)
+def _add_multiple(sums, at, added, place, step, row):
+    i, p = np.uint64(at), np.uint64(place)
     for j in range(np.uint64(sums.shape[1])):
-        row[0, j] = sums[g, j] + step * added[p, j]
+        row[0, j] = sums[i, j] + step * added[p, j]
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _add_number_and_multiple(sums, group, number, step, row):
-    g = np.uint64(group)
+def _add_number_and_multiple(sums, at, number, step, row):
+    i = np.uint64(at)
     for j in range(np.uint64(sums.shape[1])):
-        row[0, j] = sums[g, j] + step * (row[1, j] + number)
+        row[0, j] = sums[i, j] + step * (row[1, j] + number)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _swap(x, i, y, k):
+    p, q = np.uint64(i), np.uint64(k)
+    for j in range(np.uint64(x.shape[1])):
+        x[p, j], y[q, j] = y[q, j], x[p, j]
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _add_change(added, place, factor, outputs, at, row):
+    p, i = np.uint64(place), np.uint64(at)
+    for j in range(np.uint64(added.shape[1])):
+        added[p, j] += factor * (outputs[i, j] - row[1, j])
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
-def _change(slope, k, new, old, row, outputs, group):
+def _change(slope, k, new, old, row, outputs, at):
     """Sum up how the loss changes, to first order, through one unit that follows."""
-    i, g = np.uint64(k), np.uint64(group)
+    i, g = np.uint64(k), np.uint64(at)
     result = slope.dtype.type(0)
     for j in range(np.uint64(slope.shape[1])):
         result += slope[i, j] * (new * row[1, j] - old * outputs[g, j])
@@ -288,9 +322,9 @@ def _change(slope, k, new, old, row, outputs, group):
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
-def _change_of_row(slope, k, row, sums, unit):
+def _change_of_row(slope, k, row, sums, at):
     """Sum up how the loss changes, to first order, with the sums of one output."""
-    i, u = np.uint64(k), np.uint64(unit)
+    i, u = np.uint64(k), np.uint64(at)
     result = slope.dtype.type(0)
     for j in range(np.uint64(slope.shape[1])):
         result += slope[i, j] * (row[0, j] - sums[u, j])
@@ -298,8 +332,8 @@ def _change_of_row(slope, k, row, sums, unit):
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _exchange(sums, unit, new_sums, offset, new, old, row, outputs, group):
+def _exchange(sums, k, new_sums, first, new, old, row, outputs, at):
     """Compute the sums of a unit that follows: the old part goes, the new one comes."""
-    u, v, g = np.uint64(unit), np.uint64(unit - offset), np.uint64(group)
+    u, v, g = np.uint64(k), np.uint64(k - first), np.uint64(at)
     for j in range(np.uint64(sums.shape[1])):
         new_sums[v, j] = sums[u, j] + (new * row[1, j] - old * outputs[g, j])
