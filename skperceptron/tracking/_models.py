@@ -1,0 +1,501 @@
+"""From a fitted estimator to the model of an MLflow run, without pickle."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sklearn
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing
+
+from skperceptron.tracking._attributes import (
+    DESTINATION_ATTRIBUTE,
+    RUN_ATTRIBUTE,
+    TICKET_ATTRIBUTE,
+)
+from skperceptron.tracking._record import param_value
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+# So many rows are the input example, fewer where they have very many columns, ...
+_EXAMPLE_ROWS = 5
+_EXAMPLE_CELLS = 10_000
+# ... and so many tell the types of a dataframe's columns.
+_SIGNATURE_ROWS = 100
+# Attributes that begin like this are about fits: callbacks, routing, runs.
+_LEFT_OUT = (
+    "_skl_callbacks",
+    "_parent_callback_ctx",
+    "_callback_fit_ctx",
+    "_metadata_request",
+    RUN_ATTRIBUTE,
+    TICKET_ATTRIBUTE,
+    DESTINATION_ATTRIBUTE,
+)
+# Plain data that skops is too careful with: without the first of them there would be no
+# model of a pipeline with a SimpleImputer, without the second none of a voting one.
+_HARMLESS = ("numpy.dtype", "sklearn.utils._bunch.Bunch")
+# Lists of fewer numbers may stay as they are.
+_SHORT = 10
+_OURS = "skperceptron"
+_MODEL_FILE = "model.skops"
+_DESCRIPTION_FILE = "MLmodel"
+# Where MLflow's pages look for the registered models that a model is a version of.
+_VERSIONS_TAG = "mlflow.modelVersions"
+
+
+class UntrustedTypesError(ValueError):
+    """A model has parts of types that skops stores only for those who trust them.
+
+    Parameters
+    ----------
+    types : list of str
+        Their qualified names.
+
+    Attributes
+    ----------
+    types : list of str
+        Their qualified names.
+    """
+
+    def __init__(self, types: list[str]) -> None:
+        self.types = types
+        super().__init__(
+            f"The model has parts of types that skops does not trust: {types}. If "
+            "loading them is safe, name them in the parameter skops_trusted_types of "
+            "skperceptron.tracking.MLflowTracker. Lambdas and classes defined inside "
+            "functions cannot be stored: define them at the top of a module."
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
+        return type(self), (self.types,)
+
+
+class PackedList(list):
+    """A list of numbers, or of vectors of one length, in the form that skops stores.
+
+    skops stores lists element by element, which takes 40 µs each, and curves are long.
+    This list has one element, the array of all. What skops makes of it is a plain list
+    again.
+
+    Parameters
+    ----------
+    content : list of one ndarray
+        The elements, as skops gives them back.
+    """
+
+    # Called by skops, which does not mind that this is no instance of the class.
+    def __new__(cls, content: list[np.ndarray]) -> list[Any]:  # type: ignore[misc]
+        """Unpack."""
+        (array,) = content
+        return array.tolist() if array.ndim == 1 else list(array)
+
+    @classmethod
+    def pack(cls, values: list[Any]) -> list[Any]:
+        """Pack.
+
+        Parameters
+        ----------
+        values : list
+            Any list.
+
+        Returns
+        -------
+        list
+            The list itself where it cannot be packed, or need not.
+        """
+        if len(values) < _SHORT:
+            return values
+        are_vectors = all(isinstance(v, np.ndarray) and v.ndim == 1 for v in values)
+        if are_vectors and len({(v.shape, v.dtype) for v in values}) > 1:
+            return values
+        if not are_vectors and not all(isinstance(v, float) for v in values):
+            return values
+        packed = list.__new__(cls)
+        packed.append(np.array(values))
+        return packed
+
+
+def save_model(
+    estimator: Any, X: Any, folder: str | Path, *, trusted_types: Iterable[str] = ()
+) -> None:
+    """Write a model that predicts as an estimator does, as MLflow stores models.
+
+    What is written is a stripped copy: it has no callbacks, and functions and scorers
+    that were maximised are only named. It can be trained further with ``partial_fit``
+    where its objective has a name.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of ours, or any other fitted estimator. It is not changed.
+
+    X : array-like, dataframe or sparse matrix of shape (n_samples, n_features)
+        What it was trained on. A few rows become the input example; sparse ones are
+        made dense.
+
+    folder : path
+        Where to write: a folder that is empty or does not exist.
+
+    trusted_types : iterable of str, default=()
+        Qualified names of the types that may be stored, beyond our own and those that
+        skops trusts.
+
+    Raises
+    ------
+    FileExistsError
+        When there is something in the folder.
+
+    UntrustedTypesError
+        When the model has parts of other types. Nothing is left in the folder.
+
+    mlflow.exceptions.MlflowException
+        When it has parts that cannot be stored at all. Nothing is left in the folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty")
+    stripper = _Stripper()
+    model = stripper.strip(estimator)
+    rows = _rows(X)
+    trusted = [*sorted(stripper.own_types), *_HARMLESS, *trusted_types]
+    try:
+        with _without_hints():
+            _save(
+                model,
+                folder,
+                trusted,
+                pip_requirements=_requirements(with_ours=bool(stripper.own_types)),
+                signature=_signature(model, rows),
+                input_example=_example(rows),
+            )
+    except Exception as error:
+        untrusted = _untrusted_types(folder / _MODEL_FILE, trusted)
+        shutil.rmtree(folder, ignore_errors=True)
+        if untrusted:
+            raise UntrustedTypesError(untrusted) from error
+        raise
+
+
+def _save(model: Any, folder: Path, trusted: list[str], **options: Any) -> None:
+    import mlflow.sklearn
+
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+        skops_trusted_types=trusted,
+        **options,
+    )
+
+
+@contextmanager
+def _without_hints() -> Iterator[None]:
+    """Keep to ourselves what MLflow says where users can do nothing about it."""
+    with warnings.catch_warnings():
+        # Integers cannot be missing: who trains on integers knows.
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")
+        # Of MLflow's own types, while it is imported.
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")
+        yield
+
+
+def log_model(
+    client: MlflowClient,
+    run_id: str,
+    folder: str | Path,
+    *,
+    name: str = "model",
+    registered_name: str | None = None,
+) -> str:
+    """Make a folder that `save_model` wrote the model of a run.
+
+    Doing it again completes what is missing and adds nothing. The process's own
+    tracking URI and active run play no part.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        The store.
+
+    run_id : str
+        The run.
+
+    folder : path
+        The folder. The name of the model is written into it.
+
+    name : str, default="model"
+        Name of the model, by which ``runs:/<run_id>/<name>`` finds it.
+
+    registered_name : str or None, default=None
+        Registered model of which it becomes a version. None does not register it.
+
+    Returns
+    -------
+    model_id : str
+        The model in MLflow.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be reached or refuses the model.
+    """
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+    run = client.get_run(run_id)
+    model = _model_of(client, run, name) or client.create_logged_model(
+        run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
+    )
+    if model.status != LoggedModelStatus.READY:
+        outputs = run.outputs.model_outputs if run.outputs else []
+        if model.model_id not in [output.model_id for output in outputs]:
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        _sign(Path(folder), model)
+        client.log_model_artifacts(model.model_id, str(folder))
+        # Last: who is ready has everything.
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    if registered_name is not None:
+        _register(client, model, registered_name)
+    return model.model_id
+
+
+# What is saved
+
+
+class _Stripper:
+    """Copies the parts of an estimator that must not be stored as they are.
+
+    Attributes
+    ----------
+    own_types : set of str
+        Qualified names of the classes of this package that were met.
+    """
+
+    def __init__(self) -> None:
+        self.own_types: set[str] = set()
+        self._stripped: dict[int, Any] = {}
+
+    def strip(self, value: Any) -> Any:
+        """Strip a value and all that is in it.
+
+        Parameters
+        ----------
+        value : object
+            An estimator or a part of one.
+
+        Returns
+        -------
+        object
+            The value itself where there is nothing to strip; else a copy that shares
+            what is not stripped.
+        """
+        if isinstance(value, list | tuple | dict):
+            strip = self._strip_container
+        elif _is_open(value):
+            strip = self._strip_object
+        else:
+            return value
+        # A part that is met twice stays one. Entered before it is known, because it may
+        # contain itself.
+        if id(value) not in self._stripped:
+            self._stripped[id(value)] = value
+            self._stripped[id(value)] = strip(value)
+        return self._stripped[id(value)]
+
+    def _strip_container(self, value: Any) -> Any:
+        before = list(value.values() if isinstance(value, dict) else value)
+        after = [self.strip(part) for part in before]
+        if all(new is old for new, old in zip(after, before, strict=True)):
+            return value
+        if isinstance(value, dict):
+            stripped = copy.copy(value)
+            stripped.update(zip(value, after, strict=True))
+            return stripped
+        is_named = hasattr(value, "_fields")
+        return type(value)(*after) if is_named else type(value)(after)
+
+    def _strip_object(self, value: Any) -> Any:
+        cls = type(value)
+        self._note(cls)
+        before = vars(value)
+        after = {k: v for k, v in before.items() if not k.startswith(_LEFT_OUT)}
+        if any(map(_is_ours, cls.__mro__)):
+            after = {key: self._simplify(key, part) for key, part in after.items()}
+        after = {key: self.strip(part) for key, part in after.items()}
+        if len(after) == len(before) and all(after[k] is before[k] for k in after):
+            return value
+        stripped = copy.copy(value)
+        vars(stripped).clear()
+        vars(stripped).update(after)
+        return stripped
+
+    def _simplify(self, key: str, value: Any) -> Any:
+        """Turn an attribute of a class of ours into what skops takes, and quickly."""
+        if key == "objective" and callable(value):
+            return param_value(value)
+        if type(value) is list:
+            value = PackedList.pack(value)
+            self._note(type(value))
+        return value
+
+    def _note(self, cls: type) -> None:
+        if _is_ours(cls):
+            self.own_types.add(f"{cls.__module__}.{cls.__qualname__}")
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value may hold estimators in its attributes."""
+    if not hasattr(value, "__dict__"):
+        return False
+    cls = type(value)
+    # scikit-learn's meta-estimators keep some estimators in helpers of theirs.
+    return hasattr(cls, "get_params") or _package(cls) in ("sklearn", _OURS)
+
+
+def _is_ours(cls: type) -> bool:
+    return _package(cls) == _OURS
+
+
+def _package(cls: type) -> str:
+    return cls.__module__.partition(".")[0]
+
+
+def _requirements(*, with_ours: bool) -> list[str]:
+    import mlflow
+    import skops  # type: ignore[import-untyped]
+
+    import skperceptron
+
+    versions = {
+        "mlflow": mlflow.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "skops": skops.__version__,
+    }
+    if with_ours:
+        versions[_OURS] = skperceptron.__version__
+    return [f"{name}=={version}" for name, version in versions.items()]
+
+
+def _untrusted_types(file: Path, trusted: list[str]) -> list[str]:
+    """List the types for which MLflow has refused a file."""
+    import skops.io  # type: ignore[import-untyped]
+
+    if not file.exists():
+        return []
+    types = skops.io.get_untrusted_types(file=file)
+    return [name for name in types if name not in trusted]
+
+
+# What is said of the input
+
+
+def _rows(X: Any) -> Any:
+    """Take some rows from the beginning, texts as an array."""
+    if issparse(X):
+        return X.tocsr()[:_SIGNATURE_ROWS]
+    if not hasattr(X, "__getitem__"):  # it can only be made an array
+        X = np.asarray(X)
+    rows = _safe_indexing(X, slice(_SIGNATURE_ROWS))
+    is_table = len(getattr(rows, "shape", ())) > 1
+    return rows if is_table else np.asarray(list(rows))
+
+
+def _example(rows: Any) -> Any:
+    """Make an input example of a form that MLflow stores: a few rows."""
+    n_columns = rows.shape[1] if len(rows.shape) > 1 else 1
+    few = rows[: min(_EXAMPLE_ROWS, max(1, _EXAMPLE_CELLS // n_columns))]
+    if issparse(few):
+        return few.toarray()
+    return few if hasattr(few, "iloc") else np.asarray(few)
+
+
+def _signature(model: Any, rows: Any) -> ModelSignature:
+    """Infer what goes into and comes out of a model."""
+    from mlflow.models import infer_signature
+
+    outputs = None
+    if hasattr(model, "predict"):
+        outputs = model.predict(rows[:1])
+    # MLflow does not know sparse arrays, only matrices.
+    return infer_signature(_example(rows) if issparse(rows) else rows, outputs)
+
+
+# Where it goes
+
+
+def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
+    """Find the model that an earlier attempt has created."""
+    found = client.search_logged_models(
+        [run.info.experiment_id],
+        f"name = '{name}' AND source_run_id = '{run.info.run_id}'",
+        max_results=1,
+    )
+    return found[0] if found else None
+
+
+def _sign(folder: Path, model: LoggedModel) -> None:
+    """Write into a model's description which model of which run it is."""
+    from mlflow.models import Model
+
+    file = folder / _DESCRIPTION_FILE
+    description = Model.load(str(file))
+    description.model_id = description.model_uuid = model.model_id
+    description.run_id = model.source_run_id
+    description.artifact_path = model.artifact_location
+    # At once: who is interrupted here must be able to try again.
+    draft = file.with_suffix(".draft")
+    draft.write_text(description.to_yaml(), encoding="utf-8")
+    draft.replace(file)
+
+
+def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:
+    """Make a model a version of a registered one, unless it is."""
+    version = _version_of(client, model, name) or client.create_model_version(
+        name,
+        # Not "models:/<model_id>", which stores look up in the global tracking URI.
+        source=model.artifact_location,
+        run_id=model.source_run_id,
+        model_id=model.model_id,
+        await_creation_for=0,
+    )
+    # Servers have noted by now what the model is a version of, databases have not.
+    noted = client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]")
+    versions = {(v["name"], str(v["version"])) for v in json.loads(noted)}
+    if (name, str(version.version)) not in versions:
+        versions.add((name, str(version.version)))
+        value = json.dumps([{"name": n, "version": v} for n, v in sorted(versions)])
+        client.set_logged_model_tags(model.model_id, {_VERSIONS_TAG: value})
+
+
+def _version_of(
+    client: MlflowClient, model: LoggedModel, name: str
+) -> ModelVersion | None:
+    """Find the version that an earlier attempt has created."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    else:
+        return None
+    found = client.search_model_versions(
+        f"name = '{name}' AND run_id = '{model.source_run_id}'"
+    )
+    # Not all stores tell which model a version is.
+    sources = (model.artifact_location, f"models:/{model.model_id}")
+    return next((version for version in found if version.source in sources), None)

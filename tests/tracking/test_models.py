@@ -1,0 +1,751 @@
+"""A model that was saved predicts as the estimator did, wherever it is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from zipfile import ZipFile
+
+import joblib
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops
+import yaml
+from mlflow.exceptions import MlflowException
+from numpy.testing import assert_array_equal
+from scipy.sparse import coo_array, csr_matrix
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.callback import ScoringMonitor
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+import skperceptron
+from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron.tracking._models import UntrustedTypesError, log_model, save_model
+
+pytestmark = [
+    pytest.mark.usefixtures("untracked"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+X, y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[y]
+FRAME = pd.DataFrame(
+    {
+        "length": X[:, 0],
+        "count": np.arange(150) % 7,
+        "gap": np.where(np.arange(150) % 5 == 2, np.nan, X[:, 2]),
+        "flag": X[:, 3] > 1,
+        "color": pd.Categorical(np.array(["red", "green", "blue"])[y]),
+        "text": np.array(["a", "b"])[np.arange(150) % 2],
+    }
+)
+SCORE_FUNCTION = "sklearn.feature_selection._univariate_selection.f_classif"
+
+
+def perceptron(**params):
+    return HillClimbPerceptron(max_iter=50, random_state=0, **params)
+
+
+def climber(hidden_layer_sizes=(5,), **params):
+    return HillClimbMLP(hidden_layer_sizes, max_iter=50, random_state=0, **params)
+
+
+def backprop(hidden_layer_sizes=(5,), **params):
+    params = {"max_iter": 15, "random_state": 0, **params}
+    return BackpropMLP(hidden_layer_sizes, **params)
+
+
+MAKERS = {"perceptron": perceptron, "climber": climber, "backprop": backprop}
+
+
+def of_frame(clf):
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    encode = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer(
+        (numbers, ["length", "count", "gap"]),
+        (encode, ["color", "text"]),
+        ("passthrough", ["flag"]),
+    )
+    return make_pipeline(columns, clf)
+
+
+def plain_metric(y_true, y_pred):
+    return float(np.mean(y_true == y_pred))
+
+
+def listened_to(clf):
+    return clf.set_callbacks(ScoringMonitor(scoring="accuracy"))
+
+
+def trained_in_chunks(clf):
+    for rows in (slice(0, None, 2), slice(1, None, 2)):
+        clf.partial_fit(X[rows], y[rows], classes=np.unique(y))
+    return clf
+
+
+def routed():
+    with sklearn.config_context(enable_metadata_routing=True):
+        scale = StandardScaler().set_fit_request(sample_weight=False)
+        clf = backprop().set_fit_request(sample_weight=True)
+        return make_pipeline(scale, clf).fit(X, y, sample_weight=np.ones(150))
+
+
+def searched():
+    pipeline = make_pipeline(StandardScaler(), listened_to(backprop()))
+    search = GridSearchCV(pipeline, {"backpropmlp__alpha": [0.1, 0.2]}, cv=2)
+    return search.fit(X, y).best_estimator_
+
+
+def voting():
+    members = [("a", climber(objective=plain_metric)), ("b", listened_to(backprop()))]
+    return VotingClassifier(members, voting="soft").fit(X, y)
+
+
+def _cases():
+    for name, make in MAKERS.items():
+        yield name, lambda make=make: (make().fit(X, y), X)
+        yield (
+            f"{name} in a pipeline",
+            lambda make=make: (make_pipeline(StandardScaler(), make()).fit(X, y), X),
+        )
+        yield (
+            f"{name} on a dataframe",
+            lambda make=make: (of_frame(make()).fit(FRAME, NAMES), FRAME),
+        )
+        yield (
+            f"{name} in float32",
+            lambda make=make: (make().fit(X.astype("float32"), y), X.astype("float32")),
+        )
+        yield f"{name} of strings", lambda make=make: (make().fit(X, NAMES), X)
+        yield (
+            f"{name} on sparse data",
+            lambda make=make: (make().fit(csr_matrix(X), y), csr_matrix(X)),
+        )
+        yield (
+            f"{name} with callbacks",
+            lambda make=make: (listened_to(make()).fit(X, y), X),
+        )
+        yield f"{name} in chunks", lambda make=make: (trained_in_chunks(make()), X)
+    yield "multilabel", lambda: (backprop().fit(X, X.mean(axis=0) < X), X)
+    yield "lbfgs", lambda: (backprop(solver="lbfgs").fit(X, y), X)
+    objectives = {
+        "function": plain_metric,
+        "lambda": lambda y_true, y_pred: float(np.mean(y_true == y_pred)),
+        "scorer": make_scorer(f1_score, average="macro"),
+    }
+    for name, objective in objectives.items():
+        yield name, lambda o=objective: (climber(objective=o).fit(X, y), X)
+    yield (
+        "random state",
+        lambda: (
+            climber().set_params(random_state=np.random.RandomState(3)).fit(X, y),
+            X,
+        ),
+    )
+    yield (
+        "weights of classes",
+        lambda: (backprop(class_weight={0: 1.0, 1: 2}).fit(X, y), X),
+    )
+    yield "routing", lambda: (routed(), X)
+    yield "search", lambda: (searched(), X)
+    yield "voting", lambda: (voting(), X)
+    words = ["aa bb", "cc dd", "aa cc"] * 5
+    text = make_pipeline(TfidfVectorizer(), backprop())
+    yield "list of texts", lambda: (clone(text).fit(words, [0, 1, 2] * 5), words)
+    series = pd.Series(words)
+    yield "series of texts", lambda: (clone(text).fit(series, [0, 1, 2] * 5), series)
+    yield "sparse array", lambda: (backprop().fit(coo_array(X), y), coo_array(X))
+    yield "lists", lambda: (backprop().fit(X.tolist(), y), X.tolist())
+
+
+CASES = dict(_cases())
+every_case = pytest.mark.parametrize("case", CASES)
+# Other processes use the package that is tested, whatever is installed.
+ROOT = Path(skperceptron.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+READY = 2
+LOADER = """
+import sys, joblib, mlflow
+folder = sys.argv[1]
+cases = joblib.load(f"{folder}/cases")
+for case in cases.values():
+    X = case.pop("X")
+    model = mlflow.sklearn.load_model(case["uri"])
+    case["prediction"] = model.predict(X)
+    if hasattr(model, "predict_proba"):
+        case["proba"] = model.predict_proba(X)
+joblib.dump(cases, f"{folder}/results")
+"""
+
+
+@pytest.fixture(scope="module")
+def client():
+    return mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+
+
+@pytest.fixture(scope="module")
+def experiment(client, tmp_path_factory):
+    """An experiment whose artifacts stay out of the working folder."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    return client.create_experiment(uuid.uuid4().hex, artifact_location=str(folder))
+
+
+@pytest.fixture
+def own_experiment(experiment):
+    """Make it the experiment of the process."""
+    yield mlflow.set_experiment(experiment_id=experiment)
+    mlflow.set_experiment("Default")
+
+
+@pytest.fixture
+def run_id(client, experiment):
+    run_id = client.create_run(experiment).info.run_id
+    client.log_param(run_id, "max_iter", 50)
+    return run_id
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_model(perceptron().fit(X, y), X, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    with skperceptron.config_context(tracking=False):
+        return {name: make() for name, make in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def folders(fitted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    paths = {case: folder / str(i) for i, case in enumerate(fitted)}
+    for case, (estimator, data) in fitted.items():
+        save_model(estimator, data, paths[case])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def elsewhere(fitted, folders, client, experiment, tmp_path_factory):
+    """What a fresh process predicts with the models of runs."""
+    cases = {}
+    for case, (_, data) in fitted.items():
+        run_id = client.create_run(experiment).info.run_id
+        log_model(client, run_id, folders[case])
+        cases[case] = {"uri": f"runs:/{run_id}/model", "X": data}
+    folder = tmp_path_factory.mktemp("elsewhere")
+    joblib.dump(cases, folder / "cases")
+    command = [sys.executable, "-c", LOADER, str(folder)]
+    subprocess.run(command, check=True, env=ENVIRONMENT)
+    return joblib.load(folder / "results")
+
+
+def rows(query, *values):
+    store = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(store)) as db:
+        return db.execute(query, values).fetchall()
+
+
+def models_of(run_id):
+    return rows(
+        "SELECT model_id, name, status FROM logged_models WHERE source_run_id = ?",
+        run_id,
+    )
+
+
+class TestSaving:
+    @every_case
+    def test_loaded_elsewhere_it_predicts_the_same(self, case, fitted, elsewhere):
+        estimator, data = fitted[case]
+        found = elsewhere[case]
+        assert_array_equal(found["prediction"], estimator.predict(data))
+        assert found["prediction"].dtype == estimator.predict(data).dtype
+        assert ("proba" in found) == hasattr(estimator, "predict_proba")
+        if "proba" in found:
+            assert_array_equal(found["proba"], estimator.predict_proba(data))
+
+    @every_case
+    def test_there_is_no_pickle(self, case, folders):
+        folder = folders[case]
+        files = {path.name for path in folder.rglob("*")}
+        assert files == {
+            "MLmodel",
+            "conda.yaml",
+            "input_example.json",
+            "model.skops",
+            "python_env.yaml",
+            "requirements.txt",
+            "serving_input_example.json",
+        }
+        flavors = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]
+        assert flavors["sklearn"]["serialization_format"] == "skops"
+        assert flavors["sklearn"]["pickled_model"] == "model.skops"  # just a key
+        with ZipFile(folder / "model.skops") as archive:
+            endings = {Path(name).suffix for name in archive.namelist()}
+        assert endings <= {".json", ".npy", ".npz"}
+
+    @every_case
+    def test_it_predicts_its_example_when_served(self, case, fitted, folders):
+        served = mlflow.pyfunc.load_model(str(folders[case]))
+        example = served.input_example
+        assert 0 < len(example) <= 5
+        estimator, data = fitted[case]
+        expected = estimator.predict(data)[: len(example)]
+        assert_array_equal(served.predict(example), expected)
+
+    def test_example_and_signature_of_a_dataframe_have_its_columns(self, folders):
+        model = mlflow.models.Model.load(str(folders["backprop on a dataframe"]))
+        example = model.load_input_example(str(folders["backprop on a dataframe"]))
+        assert list(example) == list(FRAME)
+        plain = ["length", "count", "gap", "flag"]
+        pd.testing.assert_frame_equal(example[plain], FRAME[plain].head())
+        types = {c["name"]: c["type"] for c in model.signature.inputs.to_dict()}
+        assert types == {
+            "length": "double",
+            "count": "long",
+            "gap": "double",
+            "flag": "boolean",
+            "color": "string",
+            "text": "string",
+        }
+
+    @pytest.mark.parametrize(
+        ("case", "dtype"),
+        [
+            ("climber in float32", "float32"),
+            ("climber on sparse data", "float64"),
+            ("sparse array", "float64"),
+        ],
+    )
+    def test_signature_of_arrays_has_their_dtype(self, case, dtype, folders):
+        signature = mlflow.models.get_model_info(str(folders[case])).signature
+        (spec,) = signature.inputs.to_dict()
+        assert spec["tensor-spec"] == {"dtype": dtype, "shape": (-1, 4)}
+
+    def test_example_of_wide_data_is_short(self, tmp_path):
+        wide = np.random.default_rng(0).normal(size=(20, 4000))
+        save_model(perceptron().fit(wide, y[40:60]), wide, tmp_path / "m")
+        model = mlflow.models.Model.load(str(tmp_path / "m"))
+        example = model.load_input_example(str(tmp_path / "m"))
+        assert_array_equal(example, wide[:2])
+
+    def test_requirements_are_the_installed_versions(self, folders):
+        requirements = folders["climber"] / "requirements.txt"
+        assert set(requirements.read_text().split()) == {
+            f"mlflow=={mlflow.__version__}",
+            f"numpy=={np.__version__}",
+            f"scikit-learn=={sklearn.__version__}",
+            f"skops=={skops.__version__}",
+            f"skperceptron=={skperceptron.__version__}",
+        }
+
+    def test_transformers_are_saved_too(self, tmp_path):
+        scaler = StandardScaler().fit(X)
+        save_model(scaler, X, tmp_path)
+        loaded = mlflow.sklearn.load_model(str(tmp_path))
+        assert_array_equal(loaded.transform(X), scaler.transform(X))
+
+    @pytest.mark.parametrize(
+        "case", ["lambda", "voting", "search", "climber in chunks"]
+    )
+    def test_the_estimator_stays_as_it_is(self, case, tmp_path):
+        estimator, data = CASES[case]()
+        before = parts(estimator)
+        save_model(estimator, data, tmp_path / "m")
+        assert parts(estimator) == before
+
+    @pytest.mark.parametrize(
+        ("case", "name"),
+        [
+            ("function", f"{__name__}.plain_metric"),
+            ("lambda", f"{__name__}._cases.<locals>.<lambda>"),
+            (
+                "scorer",
+                "make_scorer(f1_score, response_method='predict', average=macro)",
+            ),
+            ("climber", "log_loss"),
+        ],
+    )
+    def test_objective_is_named(self, case, name, folders):
+        assert mlflow.sklearn.load_model(str(folders[case])).objective == name
+
+    def test_callbacks_and_runs_are_left_out(self, own_experiment, tmp_path):
+        with skperceptron.config_context(tracking=True):
+            clf = listened_to(climber()).fit(X, y)
+        assert {"_skl_callbacks", "_tracked_run"} <= set(vars(clf))
+        save_model(clf, X, tmp_path / "m")
+        loaded = vars(mlflow.sklearn.load_model(str(tmp_path / "m")))
+        missing = {"_skl_callbacks", "_tracked_run", "_run_ticket"}
+        assert set(vars(clf)) - set(loaded) == missing
+
+
+def parts(estimator, depth=6):
+    """What an estimator consists of, by identity."""
+    if isinstance(estimator, list | tuple):
+        inside = enumerate(estimator)
+    elif isinstance(estimator, dict):
+        inside = estimator.items()
+    else:
+        inside = getattr(estimator, "__dict__", {}).items()
+    return {
+        key: (id(value), parts(value, depth - 1) if depth else None)
+        for key, value in inside
+    }
+
+
+class TestTrainingOn:
+    @pytest.mark.parametrize(
+        "clf",
+        [
+            perceptron(mutation=0.5),
+            climber(),
+            backprop(),
+            backprop(solver="sgd", learning_rate="invscaling"),
+            backprop(solver="rmsprop"),
+        ],
+        ids=str,
+    )
+    def test_it_goes_on_as_if_nothing_had_happened(self, clf, tmp_path):
+        clf = trained_in_chunks(clone(clf))
+        save_model(clf, X, tmp_path / "m")
+        loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
+        for one in (clf, loaded):
+            one.partial_fit(X, y)
+        assert_array_equal(loaded.decision_function(X), clf.decision_function(X))
+
+    def test_after_a_long_fit(self, tmp_path):
+        clf = backprop(max_iter=60, early_stopping=True, n_iter_no_change=60).fit(X, y)
+        assert len(clf.loss_curve_) == 60
+        save_model(clf, X, tmp_path / "m")
+        with ZipFile(tmp_path / "m" / "model.skops") as archive:
+            assert len(archive.namelist()) < 20
+        loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
+        for curve in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
+            assert getattr(loaded, curve) == getattr(clf, curve)
+            assert type(getattr(loaded, curve)) is list
+        assert_array_equal(loaded.grad_norms_, clf.grad_norms_)
+        loaded.set_params(early_stopping=False).partial_fit(X, y)
+        loaded.partial_fit(X, y)
+        assert loaded.grad_norms_.shape == (2, 2)
+
+
+class Outsider(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Scaled(HillClimbPerceptron):
+    """Of ours, but not ours."""
+
+
+def local_class():
+    class Local(Outsider):
+        pass
+
+    return Local()
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        ("step", "name"),
+        [
+            (FunctionTransformer(lambda X: X), f"{__name__}.<lambda>"),
+            (local_class(), f"{__name__}.Local"),
+            (Outsider(), f"{__name__}.Outsider"),
+            (SelectKBest(k=2), SCORE_FUNCTION),
+            (make_pipeline(Outsider(), SelectKBest(k=2)), SCORE_FUNCTION),
+        ],
+        ids=["lambda", "local class", "class", "function", "deep inside"],
+    )
+    def test_foreign_types_are_refused_by_name(self, step, name, tmp_path):
+        pipeline = make_pipeline(step, perceptron()).fit(X, y)
+        with pytest.raises(UntrustedTypesError, match="skops_trusted_types") as caught:
+            save_model(pipeline, X, tmp_path / "m")
+        assert name in caught.value.types
+        assert name in str(caught.value)
+        assert not any("skperceptron.classifiers" in t for t in caught.value.types)
+        assert not list(tmp_path.iterdir())
+
+    def test_error_comes_back_from_a_worker(self):
+        (error,) = joblib.Parallel(2)([joblib.delayed(UntrustedTypesError)(["a.B"])])
+        assert (error.types, str(error)) == (["a.B"], str(UntrustedTypesError(["a.B"])))
+
+    def test_subclasses_of_users_are_foreign(self, tmp_path):
+        clf = Scaled(max_iter=5).fit(X, y)
+        with pytest.raises(UntrustedTypesError) as caught:
+            save_model(clf, X, tmp_path)
+        assert caught.value.types == [f"{__name__}.Scaled"]
+        save_model(clf, X, tmp_path, trusted_types=[f"{__name__}.Scaled"])
+
+    def test_they_are_accepted_when_trusted(self, tmp_path):
+        pipeline = make_pipeline(SelectKBest(k=2), perceptron()).fit(X, y)
+        save_model(pipeline, X, tmp_path, trusted_types=[SCORE_FUNCTION])
+        loaded = mlflow.sklearn.load_model(str(tmp_path))
+        assert_array_equal(loaded.predict(X), pipeline.predict(X))
+
+    def test_trust_does_not_help_a_local_class(self, tmp_path):
+        pipeline = make_pipeline(local_class(), perceptron()).fit(X, y)
+        with pytest.raises(MlflowException, match="not defined at the top level"):
+            save_model(pipeline, X, tmp_path / "m", trusted_types=[f"{__name__}.Local"])
+        assert not list(tmp_path.iterdir())
+
+    def test_other_files_are_safe(self, tmp_path):
+        (tmp_path / "thesis.txt").write_text("chapter 1")
+        with pytest.raises(FileExistsError, match="not empty"):
+            save_model(perceptron().fit(X, y), X, tmp_path)
+        assert (tmp_path / "thesis.txt").read_text() == "chapter 1"
+
+
+class TestLogging:
+    def test_it_is_the_model_of_the_run(self, client, run_id, folder):
+        model_id = log_model(client, run_id, folder)
+        assert models_of(run_id) == [(model_id, "model", READY)]
+        run = client.get_run(run_id)
+        assert [o.model_id for o in run.outputs.model_outputs] == [model_id]
+        model = client.get_logged_model(model_id)
+        assert model.params == {"max_iter": "50"}
+        description = mlflow.models.Model.load(f"runs:/{run_id}/model")
+        assert description.run_id == run_id
+        assert description.model_id == description.model_uuid == model_id
+        assert description.artifact_path == model.artifact_location
+
+    def test_its_description_is_like_those_of_mlflow(
+        self, client, own_experiment, run_id, folder
+    ):
+        log_model(client, run_id, folder)
+        with mlflow.start_run() as run:
+            mlflow.sklearn.log_model(
+                StandardScaler().fit(X),
+                name="model",
+                input_example=X[:5],
+                pip_requirements=["numpy"],
+            )
+        ours, theirs = (
+            mlflow.models.Model.load(f"runs:/{id}/model").to_dict()
+            for id in (run_id, run.info.run_id)
+        )
+        assert set(theirs) <= set(ours)
+
+    def test_again_adds_nothing(self, client, run_id, folder):
+        first = log_model(client, run_id, folder, registered_name="again")
+        before = rows("SELECT * FROM inputs")
+        assert log_model(client, run_id, folder, registered_name="again") == first
+        assert len(models_of(run_id)) == 1
+        assert rows("SELECT * FROM inputs") == before
+        assert len(rows("SELECT * FROM model_versions WHERE name = 'again'")) == 1
+
+    def test_other_runs_and_names_have_models_of_their_own(
+        self, client, experiment, run_id, folder
+    ):
+        other = client.create_run(experiment).info.run_id
+        ids = {
+            log_model(client, run_id, folder),
+            log_model(client, other, folder),
+            log_model(client, other, folder, name="another"),
+        }
+        assert len(ids) == 3
+        assert len(models_of(run_id)) == 1
+        assert len(models_of(other)) == 2
+
+    @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "create_logged_model",
+            "log_outputs",
+            "log_model_artifacts",
+            "finalize_logged_model",
+            "create_registered_model",
+            "create_model_version",
+            "set_logged_model_tags",
+        ],
+    )
+    def test_what_was_interrupted_is_completed(
+        self, call, done, client, run_id, folder, monkeypatch
+    ):
+        name = uuid.uuid4().hex
+        do = getattr(client, call)
+
+        def fail(*args, **kwargs):
+            if done:
+                do(*args, **kwargs)
+            raise OSError("the power is gone")
+
+        with monkeypatch.context() as context:
+            context.setattr(client, call, fail)
+            with pytest.raises(OSError, match="the power"):
+                log_model(client, run_id, folder, registered_name=name)
+        model_id = log_model(client, run_id, folder, registered_name=name)
+        self.check_all_is_there(client, run_id, model_id, name)
+
+    def test_half_an_upload_is_completed(self, client, run_id, folder, monkeypatch):
+        def upload_half(model_id, folder):
+            client.log_model_artifact(model_id, f"{folder}/MLmodel")
+            raise OSError("the power is gone")
+
+        with monkeypatch.context() as context:
+            context.setattr(client, "log_model_artifacts", upload_half)
+            with pytest.raises(OSError, match="the power"):
+                log_model(client, run_id, folder)
+        model_id = log_model(client, run_id, folder, registered_name="half")
+        self.check_all_is_there(client, run_id, model_id, "half")
+
+    def check_all_is_there(self, client, run_id, model_id, name):
+        assert models_of(run_id) == [(model_id, "model", READY)]
+        outputs = client.get_run(run_id).outputs.model_outputs
+        assert [output.model_id for output in outputs] == [model_id]
+        (version,) = client.search_model_versions(f"name = '{name}'")
+        model = client.get_logged_model(model_id)
+        assert (version.run_id, version.source) == (run_id, model.artifact_location)
+        assert json.loads(model.tags["mlflow.modelVersions"]) == [
+            {"name": name, "version": "1"}
+        ]
+        expected = perceptron().fit(X, y).predict(X)
+        for uri in (f"runs:/{run_id}/model", f"models:/{name}/1"):
+            assert_array_equal(mlflow.sklearn.load_model(uri).predict(X), expected)
+
+    def test_versions_are_counted(self, client, experiment, folder):
+        for number in (1, 2):
+            run_id = client.create_run(experiment).info.run_id
+            log_model(client, run_id, folder, registered_name="counted")
+            versions = client.search_model_versions(f"run_id = '{run_id}'")
+            assert [int(version.version) for version in versions] == [number]
+
+    def test_the_store_of_the_process_plays_no_part(self, tmp_path, folder):
+        other = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+        artifacts = str(tmp_path / "artifacts")
+        experiment = other.create_experiment("e", artifact_location=artifacts)
+        run_id = other.create_run(experiment).info.run_id
+        before = mlflow.get_tracking_uri()
+        nowhere = "sqlite:////no/such/folder/mlflow.db"  # whoever asks it fails
+        mlflow.set_tracking_uri(nowhere)
+        try:
+            model_id = log_model(other, run_id, folder, registered_name="r")
+            assert mlflow.get_tracking_uri() == nowhere
+        finally:
+            mlflow.set_tracking_uri(before)
+        assert not models_of(run_id)
+        model = other.get_logged_model(model_id)
+        assert model.status == "READY"
+        assert other.get_model_version("r", "1").source == model.artifact_location
+
+    def test_the_active_run_plays_no_part(self, client, own_experiment, run_id, folder):
+        with mlflow.start_run() as run:
+            log_model(client, run_id, folder)
+            assert mlflow.active_run().info.run_id == run.info.run_id
+        assert not models_of(run.info.run_id)
+        assert not client.get_run(run.info.run_id).outputs.model_outputs
+
+
+def free_port():
+    with closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+BIN = Path(sys.executable).parent
+
+
+class Service:
+    """A process that answers on a port of this machine."""
+
+    def __init__(self, folder, path, *command):
+        self.port, self.path = free_port(), path
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mlflow", *command),
+                *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            ],
+            cwd=folder,
+            # MLflow looks for the programs of the environment by name.
+            env={**ENVIRONMENT, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # its workers end with it
+        )
+
+    def __enter__(self):
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "the service has ended"
+            try:
+                if self.ask("GET", self.path)[0] == 200:
+                    return self
+            except OSError:
+                time.sleep(0.2)
+        self.__exit__()
+        raise TimeoutError("the service does not answer")
+
+    def __exit__(self, *args):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+    def ask(self, method, path, body=None):
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with closing(connection):
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, response.read()
+
+
+def test_a_server_takes_models(tmp_path, folder):
+    store = f"sqlite:///{tmp_path / 'server.db'}"
+    with Service(
+        tmp_path, "/health", "server", "--backend-store-uri", store
+    ) as service:
+        uri = f"http://127.0.0.1:{service.port}"
+        client = mlflow.MlflowClient(uri)
+        run_id = client.create_run(client.create_experiment("e")).info.run_id
+        first = log_model(client, run_id, folder, registered_name="served")
+        assert log_model(client, run_id, folder, registered_name="served") == first
+        model = client.get_logged_model(first)
+        (version,) = client.search_model_versions("name = 'served'")
+        assert version.source == model.artifact_location
+        assert model.artifact_location.startswith("mlflow-artifacts:")
+        assert len(json.loads(model.tags["mlflow.modelVersions"])) == 1
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(uri)
+        try:
+            for model in (f"runs:/{run_id}/model", "models:/served/1"):
+                loaded = mlflow.sklearn.load_model(model)
+                expected = perceptron().fit(X, y).predict(X)
+                assert_array_equal(loaded.predict(X), expected)
+        finally:
+            mlflow.set_tracking_uri(before)
+
+
+def test_mlflow_serves_models(tmp_path, folders, fitted):
+    folder = folders["backprop on a dataframe"]
+    with Service(
+        *(tmp_path, "/ping", "models", "serve", "--env-manager", "local"),
+        *("--model-uri", str(folder)),
+    ) as service:
+        example = (folder / "serving_input_example.json").read_text()
+        status, answer = service.ask("POST", "/invocations", example)
+    assert status == 200, answer
+    estimator, data = fitted["backprop on a dataframe"]
+    assert json.loads(answer)["predictions"] == estimator.predict(data[:5]).tolist()
