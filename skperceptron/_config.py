@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal, get_args
 
 ENVIRONMENT_VARIABLE = "SKPERCEPTRON_TRACKING"
 _ON = {"1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
+
+LogModels = Literal["best", "all", "none"]
+_DEFAULTS = {"log_models": "best"}
 
 # What `set_config` changed, for the whole process, ...
 _process_wide: dict[str, Any] = {}
@@ -26,7 +29,7 @@ def get_config() -> dict[str, Any]:
     Returns
     -------
     config : dict
-        ``{"tracking": bool}``.
+        ``{"tracking": bool, "log_models": str}``.
 
     Raises
     ------
@@ -39,15 +42,17 @@ def get_config() -> dict[str, Any]:
     >>> import skperceptron
     >>> with skperceptron.config_context(tracking=False):
     ...     skperceptron.get_config()
-    {'tracking': False}
+    {'log_models': 'best', 'tracking': False}
     """
-    config = {**_process_wide, **(_in_context.get() or {})}
+    config = {**_DEFAULTS, **_process_wide, **(_in_context.get() or {})}
     if "tracking" not in config:
         config["tracking"] = _from_environment()
     return config
 
 
-def set_config(*, tracking: bool | None = None) -> None:
+def set_config(
+    *, tracking: bool | None = None, log_models: LogModels | None = None
+) -> None:
     """Set switches for the whole process, all its threads included.
 
     Parameters
@@ -57,21 +62,30 @@ def set_config(*, tracking: bool | None = None) -> None:
         process starts with the value of the environment variable
         ``SKPERCEPTRON_TRACKING``, or True without one.
 
+    log_models : {"best", "all", "none"} or None, default=None
+        Which runs hold their models: those of single fits and of the best of a search
+        (at the start of a process), those of the folds too, or none.
+
     Raises
     ------
     TypeError
         When `tracking` is neither a bool nor None.
+
+    ValueError
+        When `log_models` is none of its values.
 
     See Also
     --------
     config_context : Set switches for a block of code.
     get_config : Look at the switches.
     """
-    _process_wide.update(_checked(tracking))
+    _process_wide.update(_checked(tracking, log_models))
 
 
 @contextmanager
-def config_context(*, tracking: bool | None = None) -> Iterator[None]:
+def config_context(
+    *, tracking: bool | None = None, log_models: LogModels | None = None
+) -> Iterator[None]:
     """Set switches for a block of code.
 
     Parameters
@@ -81,10 +95,16 @@ def config_context(*, tracking: bool | None = None) -> Iterator[None]:
         A search that starts in the block carries the switch to its worker processes
         and threads.
 
+    log_models : {"best", "all", "none"} or None, default=None
+        Which runs hold their models, as in `set_config`.
+
     Raises
     ------
     TypeError
         When `tracking` is neither a bool nor None.
+
+    ValueError
+        When `log_models` is none of its values.
 
     See Also
     --------
@@ -99,19 +119,33 @@ def config_context(*, tracking: bool | None = None) -> Iterator[None]:
     >>> clf.run_id_ is None
     True
     """
-    token = _in_context.set({**(_in_context.get() or {}), **_checked(tracking)})
+    changes = _checked(tracking, log_models)
+    token = _in_context.set({**(_in_context.get() or {}), **changes})
     try:
         yield
     finally:
         _in_context.reset(token)
 
 
-def _checked(tracking: bool | None) -> dict[str, Any]:
-    if tracking is None:
-        return {}
-    if not isinstance(tracking, bool):
-        raise TypeError(f"tracking must be True, False or None, got {tracking!r}.")
-    return {"tracking": tracking}
+def _checked(tracking: bool | None, log_models: LogModels | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if tracking is not None:
+        if not isinstance(tracking, bool):
+            raise TypeError(f"tracking must be True, False or None, got {tracking!r}.")
+        changes["tracking"] = tracking
+    if log_models is not None:
+        check_log_models(log_models)
+        changes["log_models"] = log_models
+    return changes
+
+
+def check_log_models(log_models: Any) -> None:
+    """Refuse a value that `log_models` cannot have."""
+    allowed = get_args(LogModels)
+    if log_models not in allowed:
+        raise ValueError(
+            f"log_models must be one of {list(allowed)}, got {log_models!r}."
+        )
 
 
 def _from_environment() -> bool:

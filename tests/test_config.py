@@ -13,7 +13,7 @@ def _restore():
 
 
 def test_tracking_is_on_by_default():
-    assert get_config() == {"tracking": True}
+    assert get_config() == {"tracking": True, "log_models": "best"}
 
 
 def test_set_config_holds_in_every_thread():

@@ -53,6 +53,7 @@ def imported_by(folder):
         ("optim", ["sklearn", *HEAVY]),
         ("classifiers", HEAVY),
         ("tracking", ["skperceptron.classifiers", "skperceptron.network"]),
+        ("plotting", ["skperceptron.tracking", "skperceptron.classifiers", "mlflow"]),
     ],
 )
 def test_imports_go_down_only(folder, forbidden):

@@ -448,13 +448,20 @@ class BackpropMLP(BaseMLP):
         """Mean norm of each layer's gradient in each epoch."""
         return np.array(self._grad_norms).reshape(-1, self.n_layers_ - 1)
 
-    def _progress(self) -> tuple[int, dict[str, float]]:
-        values = {}
-        if self.loss_curve_:
-            values["loss"] = self.loss_curve_[-1]
-        if self.validation_scores_:
-            values["validation_score"] = self.validation_scores_[-1]
-        return len(self.loss_curve_), values
+    def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
+        first = max(after, 0)
+        curves = {
+            "loss": self.loss_curve_,
+            "validation_score": self.validation_scores_ or [],
+        }
+        return {
+            name: list(enumerate(curve[first:], start=first + 1))
+            for name, curve in curves.items()
+        }
+
+    @property
+    def _last_step(self) -> int:
+        return len(self.loss_curve_)
 
     # Mini-batches
 

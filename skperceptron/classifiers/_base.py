@@ -31,8 +31,12 @@ from sklearn.utils.validation import (
 
 from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.network import Layers, forward
+from skperceptron.tracking._attributes import RUN_ATTRIBUTE
 from skperceptron.tracking._destination import remember_destination
-from skperceptron.tracking._recorder import RUN_ATTRIBUTE, record_test_score
+from skperceptron.tracking._recorder import (
+    find_run_id,
+    record_test_score,
+)
 
 Array = NDArray[np.floating]
 
@@ -224,8 +228,13 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         return False
 
     @abstractmethod
-    def _progress(self) -> tuple[int, dict[str, float]]:
-        """Latest step and its metrics, read from the fitted attributes."""
+    def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
+        """Read steps and values of the curves behind a step from the attributes."""
+
+    @property
+    @abstractmethod
+    def _last_step(self) -> int:
+        """Where the curves end."""
 
     # Validation
 
@@ -476,6 +485,14 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     @abstractmethod
     def _decide(self, z: Array) -> NDArray[np.intp]:
         """Turn output sums into class indices, or into indicators of labels."""
+
+    @property
+    def run_id_(self) -> str | None:
+        """MLflow run of the last fit.
+
+        None when tracking was off, or when the run is not delivered yet.
+        """
+        return find_run_id(self)
 
     # The scikit-learn contract
 

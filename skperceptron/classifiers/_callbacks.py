@@ -39,12 +39,13 @@ def open_fit(
     context = estimator._init_callback_context(
         task_name="partial-fit" if incremental else "fit", max_subtasks=max_subtasks
     )
-    recorder = recorder_for(estimator, incremental=incremental)
+    recorder = recorder_for(estimator, context, incremental=incremental)
     if recorder is not None:
         # The tracker belongs to this fit only: set on the estimator, it would turn up
         # in clones and pickles.
         context._callbacks = [*context._callbacks, recorder]
-        estimator._skl_callbacks_to_teardown.append(recorder)
+        # First, because a tracker of the whole ends the run that both write to.
+        estimator._skl_callbacks_to_teardown.insert(0, recorder)
         recorder.setup(estimator=estimator, context=context)
     return context
 
@@ -55,8 +56,17 @@ def has_begun(estimator: Any) -> bool:
 
 
 def has_listeners(context: CallbackContext) -> bool:
-    """Tell whether any callback follows the fit."""
-    return bool(context._callbacks)
+    """Tell whether any callback follows the fit step by step.
+
+    The automatic tracker does not: it reads the curves when they are complete, and now
+    and then in a long fit.
+    """
+    return len(context._callbacks) > len(recorders(context))
+
+
+def recorders(context: CallbackContext) -> list[FitRecorder]:
+    """Get the automatic tracker of a fit, if there is one."""
+    return [c for c in context._callbacks if isinstance(c, FitRecorder)]
 
 
 def run_step(
@@ -91,7 +101,10 @@ def run_step(
         Whether the step or a callback wants training to stop.
     """
     if not has_listeners(context):
-        return step()
+        is_done = step()
+        for recorder in recorders(context):
+            recorder.look(estimator)
+        return is_done
     task = context.subcontext(task_name)
     task.call_on_fit_task_begin(estimator=estimator, **hook_args)
     is_done = step()
@@ -117,13 +130,14 @@ def run_steps(
     n_steps : int
         Most steps.
     """
+    for recorder in recorders(context):
+        recorder.begin_curves(estimator)
     try:
         for _ in range(n_steps):
             if run_step(estimator, context, step, task_name, hook_args):
                 break
     except KeyboardInterrupt:
         # As MLPClassifier does: what was learned so far is worth keeping.
-        for callback in context._callbacks:
-            if isinstance(callback, FitRecorder):
-                callback.was_interrupted = True
+        for recorder in recorders(context):
+            recorder.interrupt()
         warnings.warn("Training interrupted by user.", stacklevel=2)

@@ -16,20 +16,54 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from skperceptron._config import get_config
+from skperceptron.tracking import _journal
+from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
 
-# Attribute under which an estimator carries the destination until it is fitted.
-_ATTRIBUTE = "_tracking_destination"
 _SQLITE = "sqlite:///"
+_SECRETS = ("pass", "token", "secret", "key", "pwd", "user")
 # What the thread saw that cloned an estimator last.
 _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
     weakref.WeakKeyDictionary()
 )
+# The stores whose addresses contain credentials, by the address without them.
+_with_credentials: dict[str, str] = {}
+
+# Where a study, or its trial, sends whatever is fitted here.
+enclosing: ContextVar[Destination | None] = ContextVar(
+    "skperceptron_enclosing", default=None
+)
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """A run that has others below it.
+
+    Attributes
+    ----------
+    key : str
+        Its identity in the journal.
+
+    name : str
+        Its name, should it have to be created.
+
+    start_time : int
+        Milliseconds since 1970.
+
+    is_managed : bool
+        Whether somebody will tell when it ends.
+    """
+
+    key: str
+    name: str
+    start_time: int
+    is_managed: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,8 +75,11 @@ class Destination:
     enabled : bool
         Whether fits are tracked at all.
 
+    log_models : {"best", "all", "none"}
+        Which fits keep their models.
+
     tracking_uri : str or None
-        The store. None leaves the choice to MLflow in the process that fits.
+        The store, without credentials. None leaves the choice to MLflow.
 
     experiment_id, experiment_name : str or None
         The experiment; both None for the default one. The id counts when both are
@@ -51,15 +88,24 @@ class Destination:
     parent_run_id : str or None
         The run that was active.
 
+    parents : tuple of ParentRun
+        The runs of a study and of its trial, if there are any; these then count.
+
+    inbox : Inbox
+        From where the process that looked delivers.
+
     process_id, thread_id : int
         Who looked.
     """
 
     enabled: bool
+    log_models: str
     tracking_uri: str | None
     experiment_id: str | None
     experiment_name: str | None
     parent_run_id: str | None
+    parents: tuple[ParentRun, ...]
+    inbox: _journal.Inbox
     process_id: int
     thread_id: int
 
@@ -78,15 +124,32 @@ class Destination:
             if active := mlflow.active_run():
                 parent_run_id = active.info.run_id
                 experiment_id = active.info.experiment_id
+        config = get_config()
+        around = enclosing.get()
+        if around is not None and parent_run_id in (None, around.parent_run_id):
+            return replace(
+                around,
+                enabled=config["tracking"],
+                log_models=config["log_models"],
+                thread_id=threading.get_ident(),
+            )
         return cls(
-            enabled=get_config()["tracking"],
-            tracking_uri=_absolute(tracking_uri),
+            enabled=config["tracking"],
+            log_models=config["log_models"],
+            tracking_uri=without_credentials(_absolute(tracking_uri)),
             experiment_id=experiment_id,
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             parent_run_id=parent_run_id,
+            parents=(),
+            inbox=_journal.Inbox(_journal.default_folder(), _journal.this_process()),
             process_id=os.getpid(),
             thread_id=threading.get_ident(),
         )
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process, not another one, has looked."""
+        return self.inbox.owner == _journal.this_process()
 
     @property
     def speaks_for_this_thread(self) -> bool:
@@ -100,12 +163,47 @@ class Destination:
         is_another = self.thread_id != threading.get_ident()
         return is_another and _waits_for_joblib(self.thread_id)
 
+    def address(self) -> dict[str, str | None]:
+        """Say where a run goes, for the journal."""
+        return {
+            "tracking_uri": self.tracking_uri,
+            "working_directory": str(Path.cwd()),
+            "experiment_id": self.experiment_id,
+            "experiment_name": self.experiment_name,
+            "parent_run_id": self.parent_run_id,
+        }
+
+    def directed_to(
+        self, tracking_uri: str | None, experiment_name: str | None
+    ) -> Destination:
+        """Point to another store or experiment, and track whatever the switch says.
+
+        Parameters
+        ----------
+        tracking_uri, experiment_name : str or None
+            None leaves them as they are.
+        """
+        changes: dict[str, Any] = {"enabled": True}
+        if experiment_name is not None:
+            changes |= {"experiment_id": None, "experiment_name": experiment_name}
+        uri = without_credentials(tracking_uri)
+        if uri not in (None, self.tracking_uri):
+            # Neither runs nor experiments of one store mean anything in another.
+            changes |= {"tracking_uri": uri, "experiment_id": None}
+            changes |= {"parent_run_id": None, "parents": ()}
+        return replace(self, **changes)
+
+    def below(self, *parents: ParentRun) -> Destination:
+        """Point to the place below some runs."""
+        return replace(self, parents=(*self.parents, *parents))
+
     def __getstate__(self) -> dict[str, Any]:
-        # A password must not travel in pickles. The worker's environment has the URI.
-        state = dict(vars(self))
-        if self.tracking_uri and urlsplit(self.tracking_uri).password:
-            state["tracking_uri"] = None
-        return state
+        # Whoever unpickles this may write to the inbox, for this process to deliver.
+        if self.enabled and self.is_of_this_process:
+            from skperceptron.tracking._deliverer import expect_entries
+
+            expect_entries(self)
+        return dict(vars(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -124,7 +222,7 @@ def remember_destination(clone: Any, original: Any) -> None:
         counts.
     """
     with suppress(Exception):  # the fit will say what is wrong
-        setattr(clone, _ATTRIBUTE, _destination_for_clone_of(original))
+        setattr(clone, DESTINATION_ATTRIBUTE, _destination_for_clone_of(original))
 
 
 def _destination_for_clone_of(original: Any) -> Destination:
@@ -151,12 +249,12 @@ def take_destination(estimator: Any) -> Destination:
     Destination
     """
     destination = _destination_of(estimator)
-    vars(estimator).pop(_ATTRIBUTE, None)
+    vars(estimator).pop(DESTINATION_ATTRIBUTE, None)
     return destination
 
 
 def _destination_of(estimator: Any) -> Destination:
-    remembered: Destination | None = vars(estimator).get(_ATTRIBUTE)
+    remembered: Destination | None = vars(estimator).get(DESTINATION_ATTRIBUTE)
     if remembered is not None and remembered.speaks_for_this_thread:
         return remembered
     return Destination.current()
@@ -178,3 +276,55 @@ def _absolute(uri: str | None) -> str | None:
         if path and not path.startswith((":memory:", "file:")):
             return _SQLITE + str(Path(path).absolute())
     return uri
+
+
+def without_credentials(uri: str | None) -> str | None:
+    """Take user, password and the like out of an address.
+
+    Parameters
+    ----------
+    uri : str or None
+        Address of a store.
+
+    Returns
+    -------
+    str or None
+        The address to show and to write down. `with_credentials` knows the rest, in
+        this process.
+    """
+    if uri is None or "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    shown = [(k, v) for k, v in query if not any(s in k.lower() for s in _SECRETS)]
+    if host == parts.netloc and shown == query:
+        return uri
+    # Not put together by `urlunsplit`, which drops a slash of sqlite:////path.
+    scheme, _, rest = uri.partition("://")
+    rest = rest.replace(parts.netloc, host, 1).partition("?")[0]
+    bare = f"{scheme}://{rest}" + (f"?{urlencode(shown)}" if shown else "")
+    _with_credentials[bare] = uri
+    return bare
+
+
+def with_credentials(uri: str) -> str:
+    """Complete the address of a store with what this process knows of it."""
+    return _with_credentials.get(uri, uri)
+
+
+def hide_credentials(text: str) -> str:
+    """Take what this process knows of credentials out of a message."""
+    for bare, whole in _with_credentials.items():
+        text = text.replace(whole, bare)
+        for secret in _secrets_of(whole, bare):
+            text = text.replace(secret, "***")
+    return text
+
+
+def _secrets_of(whole: str, bare: str) -> list[str]:
+    parts = urlsplit(whole)
+    shown = dict(parse_qsl(urlsplit(bare).query))
+    hidden = [v for k, v in parse_qsl(parts.query) if k not in shown]
+    found = [parts.netloc.rpartition("@")[0], parts.password or "", *hidden]
+    return [secret for secret in found if secret]

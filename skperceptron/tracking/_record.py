@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 import joblib
 import numpy as np
@@ -17,6 +17,8 @@ _DIGEST_LENGTH = 8
 MAX_PARAM_LENGTH = 6000
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+# What is said of a run at one moment, in the types of JSON.
+Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class RunRecord:
     dataset : Dataset or None
         What the classifier was trained on.
 
+    registered_model_name : str or None
+        Name under which its model is to be registered.
+
     status : {"FINISHED", "FAILED", "KILLED"}
         How the fit ended: by itself, with an error, or by an interrupt of the user.
 
@@ -96,6 +101,7 @@ class RunRecord:
     tags: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     dataset: Dataset | None = None
+    registered_model_name: str | None = None
     status: Status = "FINISHED"
     end_time: int | None = None
 
@@ -103,10 +109,134 @@ class RunRecord:
         """Add a value of a metric, observed now."""
         self.metrics.append(Metric(key, float(value), step, now()))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to log."""
+        return not (
+            self.params
+            or self.tags
+            or self.metrics
+            or self.dataset
+            or self.registered_model_name
+        )
+
+    def events(self) -> list[Event]:
+        """Say what there is to log, for `take`."""
+        found: list[Event] = []
+        if not self.is_empty:
+            found.append(
+                {
+                    "kind": "log",
+                    "params": self.params,
+                    "tags": self.tags,
+                    "metrics": [
+                        [m.key, m.value, m.step, m.timestamp] for m in self.metrics
+                    ],
+                    "dataset": None if self.dataset is None else asdict(self.dataset),
+                    "registered_model_name": self.registered_model_name,
+                }
+            )
+        if self.end_time is not None:
+            found.append(
+                {"kind": "end", "status": self.status, "end_time": self.end_time}
+            )
+        return found
+
+    def merge(self, later: RunRecord) -> None:
+        """Add what was said of the same run later."""
+        for event in later.events():
+            self.take(event)
+
+    def take(self, event: Event) -> None:
+        """Add what an event says."""
+        if event["kind"] == "log":
+            self.params.update(event["params"])
+            self.tags.update(event["tags"])
+            self.metrics += [Metric(*metric) for metric in event["metrics"]]
+            if event["dataset"] is not None:
+                self.dataset = Dataset(**event["dataset"])
+            if event["registered_model_name"] is not None:
+                self.registered_model_name = event["registered_model_name"]
+        elif event["kind"] == "end":
+            self.status, self.end_time = event["status"], event["end_time"]
+
+
+def as_event(value: Any) -> Event:
+    """Check what was read from a file, which anything may have written.
+
+    Parameters
+    ----------
+    value : object
+        Contents of a line.
+
+    Returns
+    -------
+    dict
+        The event; one of an unknown kind is kept as it is, and means nothing.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        When it is none.
+    """
+    kind = value["kind"]
+    if kind == "log":
+        dataset = value["dataset"]
+        if dataset is not None:
+            dataset = {
+                "digest": str(dataset["digest"]),
+                "n_samples": int(dataset["n_samples"]),
+                "n_features": int(dataset["n_features"]),
+            }
+        registered = value["registered_model_name"]
+        return {
+            "kind": kind,
+            "params": {str(k): str(v) for k, v in value["params"].items()},
+            "tags": {str(k): str(v) for k, v in value["tags"].items()},
+            "metrics": [
+                [str(key), float(number), int(step), int(timestamp)]
+                for key, number, step, timestamp in value["metrics"]
+            ],
+            "dataset": dataset,
+            "registered_model_name": None if registered is None else str(registered),
+        }
+    if kind == "end":
+        if value["status"] not in get_args(Status):
+            raise ValueError(f"{value['status']!r} is no status")
+        end_time = int(value["end_time"])
+        return {"kind": kind, "status": value["status"], "end_time": end_time}
+    if kind == "created":
+        return {"kind": kind, "run_id": str(value["run_id"])}
+    if kind == "delivered":
+        position = int(value["position"])
+        return {"kind": kind, "run_id": str(value["run_id"]), "position": position}
+    return {"kind": str(kind)}
+
 
 def now() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def thin(metrics: list[Metric], most: int) -> list[Metric]:
+    """Leave out points of long curves, in even distances.
+
+    Parameters
+    ----------
+    metrics : list of Metric
+        The curves.
+
+    most : int
+        Points to keep of each, at most; the first and the last among them.
+    """
+    by_key: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        by_key.setdefault(metric.key, []).append(metric)
+    kept: list[Metric] = []
+    for curve in by_key.values():
+        where = np.linspace(0, len(curve) - 1, min(len(curve), most)).round()
+        kept += [curve[i] for i in where.astype(int)]
+    return kept
 
 
 def describe_data(X: Any, y: Any) -> Dataset:

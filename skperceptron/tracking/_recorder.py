@@ -6,6 +6,7 @@ import getpass
 import platform
 import sys
 import time
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,26 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
+from skperceptron.tracking._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
 from skperceptron.tracking._destination import Destination, take_destination
+from skperceptron.tracking._place import Place, find_place
 from skperceptron.tracking._record import (
+    Metric,
     RunRecord,
     describe_data,
     now,
     param_value,
 )
-from skperceptron.tracking._run import TrackedRun, close_left_behind
+from skperceptron.tracking._run import (
+    SECONDS_BETWEEN_WRITES,
+    FitRun,
+    RunTicket,
+    close_left_behind,
+    end_search,
+    runs_around,
+)
 from skperceptron.tracking._tolerance import tolerate
 
-# Attribute under which an estimator keeps its run. It does not survive pickling.
-RUN_ATTRIBUTE = "_tracked_run"
 MAX_TAG_LENGTH = 5000
 
 
@@ -35,18 +44,21 @@ class FitRecorder:
 
     Parameters
     ----------
-    run : TrackedRun
+    run : FitRun
         The run to write to.
 
-    Attributes
-    ----------
-    was_interrupted : bool
-        Whether the user has stopped the training; the one who notices sets it.
+    place : Place
+        Where the fit stands.
+
+    owns_run : bool
+        Whether the run is that of the fit alone, not of something around it.
+
     """
 
-    def __init__(self, run: TrackedRun) -> None:
+    def __init__(self, run: FitRun, place: Place, *, owns_run: bool) -> None:
         self.run = run
-        self.was_interrupted = False
+        self.place = place
+        self.owns_run = owns_run
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Start the clock."""
@@ -63,15 +75,26 @@ class FitRecorder:
         y: Any = None,
     ) -> None:
         """Remember the data; record where the training starts."""
-        if context is self._root:
-            with tolerate("The training data cannot be told from other data"):
-                self.run.remember_training_data(X)
-            # Chunks of `partial_fit` come by the thousand.
-            if not self.run.incremental:
-                with tolerate("The training data cannot be described"):
-                    self.run.record.dataset = describe_data(X, y)
-        elif not self.run.has_progress:
-            self._record_progress(estimator)
+        if context is not self._root:
+            return
+        with tolerate("The training data cannot be told from other data"):
+            self.run.remember_training_data(X)
+        # Chunks of `partial_fit` and folds of a search come by the thousand.
+        is_single = self.owns_run and not self.run.incremental
+        if is_single and self.place.role != "fold":
+            with tolerate("The training data cannot be described"):
+                self.run.record.dataset = describe_data(X, y)
+
+    def begin_curves(self, estimator: Any) -> None:
+        """Note where the curves begin that belong to this run."""
+        if not self.run.has_progress:
+            self.run.last_step = estimator._last_step - 1
+
+    def look(self, estimator: Any) -> None:
+        """Record what is new, if the last time is long ago."""
+        if time.monotonic() - self.run.written_at > SECONDS_BETWEEN_WRITES:
+            self._record_curves(estimator)
+            self.run.deliver(wait=False)
 
     def on_fit_task_end(
         self,
@@ -82,36 +105,50 @@ class FitRecorder:
         y: Any = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Record a step, or the result."""
+        """Record the result, or look at a step that others have followed, too."""
         if context is self._root:
             self._record_result(estimator, X, y, (metadata or {}).get("sample_weight"))
         else:
-            self._record_progress(estimator)
+            self.look(estimator)
+
+    def interrupt(self) -> None:
+        """Note that the user has stopped the training."""
+        self.run.status = "KILLED"
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
-        """Deliver the run, whatever became of the fit."""
-        record = self.run.record
-        record.end_time = now()
-        error = sys.exception()
-        if self.was_interrupted or isinstance(error, KeyboardInterrupt):
-            record.status = "KILLED"
-        elif not self._has_ended:
-            record.status = "FAILED"
-            if error is not None:
-                text = f"{type(error).__name__}: {error}"
-                record.tags["error"] = text[:MAX_TAG_LENGTH]
-        if self._has_ended and self.run.incremental:
-            self.run.deliver_soon()
-        else:
-            self.run.deliver()
+        """End the run and see to its delivery, whatever became of the fit."""
+        with tolerate("The curves of a fit could not be tracked"):
+            self._record_curves(estimator)
+        if not self._has_ended:
+            error = sys.exception()
+            if isinstance(error, KeyboardInterrupt):
+                self.run.status = "KILLED"
+            else:
+                self.run.status = "FAILED"
+                if error is not None:
+                    self.run.record.tags["error"] = error_tag(error)
+        if not self.owns_run:
+            return
+        if not self.run.incremental or self.run.status != "FINISHED":
+            self.run.end()
+        self.run.deliver(wait=self.run.waits)
+        if self.place.role == "refit" and self.place.search is not None:
+            end_search(self.run, self.place.search)
         close_left_behind()
-        estimator.run_id_ = self.run.run_id
 
-    def _record_progress(self, estimator: Any) -> None:
-        self.run.has_progress = True
-        step, values = estimator._progress()
-        for key, value in values.items():
-            self.run.record.add_metric(key, value, step)
+    def _record_curves(self, estimator: Any) -> None:
+        run = self.run
+        if not hasattr(estimator, "_layers"):  # it has failed before the start
+            return
+        time_then, run.looked_at = run.looked_at, now()
+        for name, points in estimator._curves(run.last_step).items():
+            times = np.linspace(time_then, run.looked_at, len(points) + 1)[1:]
+            run.record.metrics += [
+                Metric(name, float(value), step, int(timestamp))
+                for (step, value), timestamp in zip(points, times, strict=True)
+            ]
+        run.last_step = estimator._last_step
+        run.has_progress = True
 
     def _record_result(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any
@@ -122,11 +159,9 @@ class FitRecorder:
 
     def _summarize(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
         fit_time = time.perf_counter() - self._started_at
-        if not self.run.has_progress:
-            self._record_progress(estimator)
         self.run.fit_time += fit_time
         self.run.summary["fit_time"] = self.run.fit_time
-        self.run.summary["n_iter"] = estimator._progress()[0]
+        self.run.summary["n_iter"] = estimator._last_step
         if self.run.incremental:
             return
         if sample_weight is not None:
@@ -134,15 +169,37 @@ class FitRecorder:
         self.run.summary["training_score"] = accuracy_score(
             y, estimator.predict(X), sample_weight=sample_weight
         )
+        if self._keeps_model:
+            self.run.keep_model(estimator, X)
+
+    @property
+    def _keeps_model(self) -> bool:
+        destination = self.run.destination
+        log_models = destination.log_models
+        # What is fitted in a worker process is part of something larger, too.
+        if self.place.role == "fold" or not destination.is_of_this_process:
+            return log_models == "all"
+        # What is around the fit keeps the model of the whole.
+        return self.owns_run and log_models != "none"
 
 
-def recorder_for(estimator: Any, *, incremental: bool) -> FitRecorder | None:
+def error_tag(error: BaseException) -> str:
+    """Write an error so that it fits into a tag."""
+    return f"{type(error).__name__}: {error}"[:MAX_TAG_LENGTH]
+
+
+def recorder_for(
+    estimator: Any, context: CallbackContext, *, incremental: bool
+) -> FitRecorder | None:
     """Make the recorder for a fit that is about to begin.
 
     Parameters
     ----------
     estimator : estimator
         One of our classifiers.
+
+    context : CallbackContext
+        The root task of the fit.
 
     incremental : bool
         Whether the fit is a call of `partial_fit`, which continues the run of the call
@@ -156,20 +213,55 @@ def recorder_for(estimator: Any, *, incremental: bool) -> FitRecorder | None:
     destination = None
     with tolerate("A fit cannot be tracked"):
         destination = take_destination(estimator)
-    previous: TrackedRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
+    previous: FitRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
+    place = find_place(context)
+    for around in runs_around(place):
+        _end_previous(estimator, previous)
+        return _recorder_of_part(estimator, place, around)
     enabled = destination is not None and destination.enabled
-    if previous is not None and not (enabled and incremental and previous.incremental):
-        previous.close()
+    if previous is None or not (enabled and incremental and previous.incremental):
+        _end_previous(estimator, previous)
         previous = None
-    if previous is None:
-        estimator.run_id_ = None
     if destination is None or not enabled:
         return None
     with tolerate("A fit cannot be tracked"):
-        run = previous or _new_run(estimator, destination, incremental=incremental)
-        setattr(estimator, RUN_ATTRIBUTE, run)
-        return FitRecorder(run)
+        if previous is not None:
+            run = previous
+            run.reopen()
+        else:
+            run = _new_run(estimator, place, destination, incremental=incremental)
+        _connect(estimator, run)
+        return FitRecorder(run, place, owns_run=True)
     return None
+
+
+def _end_previous(estimator: Any, previous: FitRun | None) -> None:
+    setattr(estimator, TICKET_ATTRIBUTE, None)
+    if previous is not None:
+        previous.close()
+
+
+def _recorder_of_part(
+    estimator: Any, place: Place, run: FitRun | None
+) -> FitRecorder | None:
+    """Let a fit write to the run of something around it, the first that comes."""
+    if run is None or run.has_progress:
+        return None
+    with tolerate("A fit cannot be tracked"):
+        record = _describe(estimator)
+        if run.is_fold:
+            # What all folds have in common is told of the candidate and the search: it
+            # would take half of the time of a run to store.
+            record = RunRecord(record.name, tags=_estimator_tags(estimator))
+        run.add(record)
+        _connect(estimator, run)
+        return FitRecorder(run, place, owns_run=False)
+    return None
+
+
+def _connect(estimator: Any, run: FitRun) -> None:
+    setattr(estimator, RUN_ATTRIBUTE, run)
+    setattr(estimator, TICKET_ATTRIBUTE, run.ticket)
 
 
 def record_test_score(estimator: Any, X: Any, score: float) -> None:
@@ -186,50 +278,87 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
     score : float
         The score.
     """
-    run: TrackedRun | None = vars(estimator).get(RUN_ATTRIBUTE)
-    if run is None or run.has_test_score or not get_config()["tracking"]:
+    run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
+    if run is None or not run.wants_test_score or not get_config()["tracking"]:
         return
     with tolerate("A test score could not be tracked"):
         if run.knows(X):
             return
-        run.has_test_score = True
+        run.wants_test_score = False
         run.summary["test_score"] = score
-        if run.incremental:
-            run.deliver_soon()
-        else:
-            run.deliver()
+        run.deliver(wait=run.waits)
+
+
+def find_run_id(estimator: Any) -> str | None:
+    """Look up the run of an estimator's last fit.
+
+    Raises
+    ------
+    AttributeError
+        When it was never fitted.
+    """
+    if TICKET_ATTRIBUTE not in vars(estimator):
+        if estimator.__sklearn_is_fitted__():  # but loaded from somewhere
+            return None
+        raise AttributeError(
+            f"This {type(estimator).__name__} has no run_id_: it was not fitted yet."
+        )
+    ticket: RunTicket | None = getattr(estimator, TICKET_ATTRIBUTE)
+    return None if ticket is None else ticket.run_id()
 
 
 def _new_run(
-    estimator: Any, destination: Destination, *, incremental: bool
-) -> TrackedRun:
-    run = TrackedRun(_describe(estimator), destination, incremental=incremental)
+    estimator: Any, place: Place, destination: Destination, *, incremental: bool
+) -> FitRun:
+    if place.search is not None:
+        destination = destination.below(place.search)
+    run = FitRun(
+        _describe(estimator),
+        destination,
+        place.new_key(),
+        incremental=incremental,
+        # Nobody waits in the middle of a search or of a study.
+        waits=place.role == "single" and not incremental and not destination.parents,
+        is_fold=place.role == "fold",
+    )
     if incremental:
         run.close_with(estimator)
     return run
 
 
 def _describe(estimator: Any) -> RunRecord:
-    import skperceptron
-
     cls = type(estimator)
     return RunRecord(
         name=cls.__name__,
         params={k: param_value(v) for k, v in estimator.get_params(deep=False).items()},
-        tags={
-            "estimator_name": cls.__name__,
-            "estimator_class": f"{cls.__module__}.{cls.__name__}",
-            "skperceptron_version": skperceptron.__version__,
-            "scikit_learn_version": sklearn.__version__,
-            "numpy_version": np.__version__,
-            "python_version": platform.python_version(),
-            "mlflow.source.name": sys.argv[0] or "python",
-            "mlflow.source.type": "LOCAL",
-            **_user_tag(),
-        },
+        tags={**_estimator_tags(estimator), **origin_tags()},
     )
 
 
+def _estimator_tags(estimator: Any) -> dict[str, str]:
+    cls = type(estimator)
+    return {
+        "estimator_name": cls.__name__,
+        "estimator_class": f"{cls.__module__}.{cls.__name__}",
+    }
+
+
+def origin_tags() -> dict[str, str]:
+    """Tell with what, from where and by whom a run is logged."""
+    import skperceptron
+
+    return {
+        "skperceptron_version": skperceptron.__version__,
+        "scikit_learn_version": sklearn.__version__,
+        "numpy_version": np.__version__,
+        "python_version": platform.python_version(),
+        "mlflow.source.name": sys.argv[0] or "python",
+        "mlflow.source.type": "LOCAL",
+        **_user_tag(),
+    }
+
+
+@lru_cache
 def _user_tag() -> dict[str, str]:
     try:
         return {"mlflow.user": getpass.getuser()}

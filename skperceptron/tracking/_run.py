@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
-import atexit
 import os
+import tempfile
 import time
+import warnings
 import weakref
 from collections import deque
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from skperceptron.tracking._delivery import deliver, without_credentials
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._record import Metric, RunRecord, now
-from skperceptron.tracking._tolerance import tolerate
+from skperceptron.tracking import _journal
+from skperceptron.tracking._deliverer import (
+    StoreDownError,
+    before_finish,
+    before_flush,
+    deliverer_for,
+    known_run,
+)
+from skperceptron.tracking._destination import (
+    Destination,
+    ParentRun,
+    hide_credentials,
+)
+from skperceptron.tracking._journal import Entry, Inbox
+from skperceptron.tracking._place import Place, TaskIds
+from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
+from skperceptron.tracking._tolerance import TrackingWarning, tolerate
 
-# Calls of `partial_fit` come by the thousand and must not wait for the store each time.
-SECONDS_BETWEEN_DELIVERIES = 1.0
+# A long fit writes down so often, at most, what is new.
+SECONDS_BETWEEN_WRITES = 2.0
+# Of the curve of a fold, one of many, so many points are kept.
+POINTS_PER_FOLD = 20
+# What nobody waits for is delivered in one go with what follows within this time.
+SECONDS_UNTIL_DELIVERY = 0.2
 # Size of the sample by which training data is recognised.
 _SAMPLE_ROWS = 32
 _SAMPLE_COLUMNS = 32
 # So many chunks of `partial_fit` are known again, the latest ones.
 _KNOWN_CHUNKS = 100
 
-# Runs of `partial_fit` calls that may still have something to deliver, ...
-_unfinished: set[TrackedRun] = set()
+# Runs of `partial_fit` calls that are not ended yet, ...
+_unfinished: set[FitRun] = set()
 # ... and those of them whose estimators are gone.
-_left_behind: deque[TrackedRun] = deque()
+_left_behind: deque[FitRun] = deque()
+
+
+@dataclass(frozen=True)
+class RunTicket:
+    """By which an estimator finds its run again, in any process.
+
+    Attributes
+    ----------
+    key : str
+        Identity of the run.
+
+    address : dict
+        Where it went.
+    """
+
+    key: str
+    address: dict[str, str | None]
+
+    def run_id(self) -> str | None:
+        """Look the run up.
+
+        Returns
+        -------
+        str or None
+            None if it is not delivered yet, or the store cannot be asked.
+        """
+        run_id = known_run(self.key)
+        if run_id is None:
+            from skperceptron.tracking import _delivery
+
+            with suppress(Exception):  # whatever keeps the store from answering
+                run_id = _delivery.find_run(self.address, self.key)
+        return run_id
 
 
 class TrackedRun:
-    """The run of one `fit`, or of all `partial_fit` calls in a row.
+    """A run that is written down in the journal.
 
     Parameters
     ----------
@@ -44,53 +97,335 @@ class TrackedRun:
         What is known at the start.
 
     destination : Destination
-        Where the run goes.
+        Where the run goes; the runs above it included.
 
-    incremental : bool
-        Whether it is the run of `partial_fit` calls.
+    key : str
+        Its identity.
+
+    part : int, default=0
+        More than 0 to add to a run that was ended by somebody else.
+
+    shares_file : bool, default=False
+        Whether the thread that delivers may have begun the run, because of others
+        below it.
+
+    is_shared : bool, default=False
+        Whether other processes may have begun it, or may be about to.
 
     Attributes
     ----------
     record : RunRecord
-        What is not delivered yet.
-
-    run_id : str or None
-        The run in MLflow, once there is one.
+        What is not written yet.
 
     summary : dict of float
-        Metrics of which only the latest value counts, not delivered yet.
+        Metrics of which only the latest value counts, not written yet.
+
+    status : {"FINISHED", "FAILED", "KILLED"}
+        How it will have ended.
+
+    written_at : float
+        When something was written last, by the clock of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        destination: Destination,
+        key: str,
+        *,
+        part: int = 0,
+        shares_file: bool = False,
+        is_shared: bool = False,
+    ) -> None:
+        self.record = record
+        self.destination = destination
+        self.key = key
+        self.address = destination.address()
+        self.summary: dict[str, float] = {}
+        self.status: Status = "FINISHED"
+        self._inbox: Inbox | None = None
+        self._part = part
+        self._has_file = False
+        self._has_ended = part > 0
+        self._shares_file = shares_file
+        self._is_shared = is_shared
+        self.written_at = time.monotonic()
+
+    @property
+    def ticket(self) -> RunTicket:
+        """What finds the run again."""
+        return RunTicket(self.key, self.address)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where it is written."""
+        if self._inbox is None:
+            self._inbox = find_inbox(self.destination)
+        return self._inbox
+
+    @property
+    def entry(self) -> Entry:
+        """The file that is being written, or the next one."""
+        return Entry.of(self.inbox, self.key, self._part)
+
+    def write(self) -> Entry:
+        """Append what is new to the journal.
+
+        Returns
+        -------
+        Entry
+            The file. What comes after the end of the run goes to another one.
+        """
+        record = self.record
+        latest = [Metric(k, v, 0, now()) for k, v in self.summary.items()]
+        if record.end_time is not None:
+            self._has_ended = True
+        entry = self._append(replace(record, metrics=[*record.metrics, *latest]))
+        self.record = RunRecord(record.name, record.start_time)
+        self.summary = {}
+        self.written_at = time.monotonic()
+        if self._has_ended:
+            self._part += 1
+            self._has_file = False
+        return entry
+
+    def end(self) -> None:
+        """Note that the run ends now; to be written."""
+        self.record.status, self.record.end_time = self.status, now()
+
+    def reopen(self) -> None:
+        """Go on with a run that has ended."""
+        self._has_ended = False
+        self.status = "FINISHED"
+
+    def keep_model(
+        self, estimator: Any, X: Any, trusted_types: Sequence[str] = ()
+    ) -> None:
+        """Save a fitted estimator as the model of the run.
+
+        Parameters
+        ----------
+        estimator : estimator
+            What was fitted.
+
+        X : array-like
+            What it was fitted to.
+
+        trusted_types : sequence of str, default=()
+            Types that it may contain beside the usual ones.
+        """
+        from skperceptron.tracking._models import save_model
+
+        folder = self.entry.files / "model"
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        with tolerate(f"The model of a run of {self.record.name} is not logged"):
+            save_model(estimator, X, folder, trusted_types=trusted_types)
+
+    def keep_file(self, name: str, content: bytes) -> None:
+        """Save an artifact of the run."""
+        self.entry.files.mkdir(mode=0o700, exist_ok=True)
+        (self.entry.files / name).write_bytes(content)
+
+    def add(self, record: RunRecord) -> None:
+        """Add what is known of something that is part of the run."""
+        self.record.params = {**record.params, **self.record.params}
+        self.record.tags = {**record.tags, **self.record.tags}
+
+    def deliver(self, *, wait: bool) -> None:
+        """Append what is new, and see to its delivery.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait for it, if this process delivers; the run must have ended.
+        """
+        with tolerate(f"A run of {self.record.name} could not be written down"):
+            entry = self.write()
+            if not self.is_delivered_here:
+                return
+            deliverer = deliverer_for(self.destination.tracking_uri)
+            deliverer.watch(find_inbox(self.destination))
+            if not wait:
+                deliverer.wake(SECONDS_UNTIL_DELIVERY)
+                return
+            try:
+                deliverer.wait_for(entry)
+            except StoreDownError:
+                pass  # which the user has been told of
+            except Exception as error:
+                self.warn(error)
+
+    @property
+    def is_delivered_here(self) -> bool:
+        """Whether it is this process that delivers it."""
+        return self._inbox is None or self._inbox.owner == _journal.this_process()
+
+    def warn(self, error: Exception) -> None:
+        """Tell the user that the store does not take the run."""
+        store = self.destination.tracking_uri or "MLflow's default store"
+        reason = hide_credentials(f"{type(error).__name__}: {error}")
+        warnings.warn(
+            f"A run of {self.record.name} could not be logged to {store}: {reason}. "
+            "The fit itself is not affected, and the run is not lost: it waits in the "
+            f"journal {self.entry.path.parent.parent}. Once the store can be reached, "
+            "the next fits or skperceptron.tracking.flush() deliver it. To do without "
+            "tracking, call skperceptron.set_config(tracking=False).",
+            TrackingWarning,
+            stacklevel=2,
+        )
+
+    def _append(self, record: RunRecord) -> Entry:
+        for _ in range(_KNOWN_CHUNKS):
+            entry, events = self.entry, record.events()
+            if self._has_ended and record.end_time is None:
+                events.append({"kind": "done"})
+            if not self._has_file:
+                events.insert(0, self._header(record))
+            try:
+                entry.append(*events, create=not self._has_file)
+            except FileExistsError:
+                if self._shares_file:
+                    self._has_file = True
+                else:  # this task was run before
+                    self._turn_over(entry)
+            except FileNotFoundError:  # somebody has removed it, or the whole folder
+                self._has_file = False
+                self._inbox = None
+                self._turn_over(entry)
+            else:
+                self._has_file = True
+                return entry
+        raise OSError(f"too many files of the run {self.key} in {entry.path.parent}")
+
+    def _turn_over(self, entry: Entry) -> None:
+        """Go on in another file."""
+        self._part += 1
+        if entry.files.exists():
+            entry.files.rename(self.entry.files)
+
+    def _header(self, record: RunRecord) -> dict[str, Any]:
+        return _journal.header(
+            record,
+            key=self.key,
+            destination=self.address,
+            parents=[asdict(parent) for parent in self.destination.parents],
+            continues=self._is_shared or self._part > 0,
+        )
+
+
+def find_inbox(destination: Destination) -> Inbox:
+    """Choose where to write: from there a process that lives must deliver.
+
+    Parameters
+    ----------
+    destination : Destination
+        Who looked; with an inbox of another process if this one works for it.
+
+    Returns
+    -------
+    Inbox
+        That of the process that looked, if it can be reached from here, else this
+        process' own.
+    """
+    inbox = destination.inbox
+    if not destination.is_of_this_process and _journal.is_alive(
+        inbox.journal, inbox.owner
+    ):
+        return inbox
+    own = Inbox(_journal.default_folder(), _journal.this_process())
+    try:
+        own.open()
+    except OSError as error:
+        own = Inbox(_emergency_folder(own.journal, str(error)), own.owner)
+        own.open()
+    return own
+
+
+@lru_cache
+def _emergency_folder(instead_of: Path, error: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="skperceptron-journal-"))
+    warnings.warn(
+        f"The journal {instead_of} cannot be written: {error}. Runs that cannot be "
+        f"delivered at once wait in {folder} instead. Set the environment variable "
+        f"{_journal.ENVIRONMENT_VARIABLE} to a folder that can be written.",
+        TrackingWarning,
+        stacklevel=4,
+    )
+    return folder
+
+
+class FitRun(TrackedRun):
+    """The run of one `fit`, or of all `partial_fit` calls in a row.
+
+    Parameters
+    ----------
+    record, destination, key
+        As in `TrackedRun`.
+
+    incremental : bool, default=False
+        Whether it is the run of `partial_fit` calls.
+
+    waits : bool, default=False
+        Whether `fit` waits for the delivery.
+
+    is_fold : bool, default=False
+        Whether it is one of the many of a search, of which less is kept.
+
+    Attributes
+    ----------
+    begun_at : float
+        When it began, by the clock of `time.perf_counter`.
 
     fit_time : float
         Seconds spent training so far.
 
     has_progress : bool
-        Whether a step, or the start, was recorded.
+        Whether curves were recorded, ...
 
-    has_test_score : bool
-        Whether a score on other data was recorded.
+    last_step : int
+        ... up to which step, ...
+
+    looked_at : int
+        ... and when. Milliseconds since 1970.
+
+    wants_test_score : bool
+        Whether a score on other data is still to be recorded.
     """
 
     def __init__(
-        self, record: RunRecord, destination: Destination, *, incremental: bool
+        self,
+        record: RunRecord,
+        destination: Destination,
+        key: str,
+        *,
+        incremental: bool = False,
+        waits: bool = False,
+        is_fold: bool = False,
     ) -> None:
-        self.record = record
-        self.destination = destination
+        super().__init__(record, destination, key)
+        self.begun_at = time.perf_counter()
         self.incremental = incremental
-        self.run_id: str | None = None
-        self.summary: dict[str, float] = {}
+        self.waits = waits
+        self.is_fold = is_fold
         self.fit_time = 0.0
         self.has_progress = False
-        self.has_test_score = False
+        self.last_step = -1
+        self.looked_at = now()
+        self.wants_test_score = True
         self._training_samples: deque[tuple[int, np.ndarray]] = deque(
             maxlen=_KNOWN_CHUNKS
         )
-        self._delivered_at = float("-inf")
-        self._is_lost = False
 
     def remember_training_data(self, X: Any) -> None:
         """Keep a small sample of the training data, to know it again."""
-        if not (self.has_test_score or self.knows(X)):
+        if self.wants_test_score and not self.knows(X):
             self._training_samples.append(_sample(X))
+
+    def write(self) -> Entry:
+        """Append what is new to the journal; of a fold's curve only some points."""
+        if self.is_fold:
+            self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
+        return super().write()
 
     def knows(self, X: Any) -> bool:
         """Tell whether `X` is the training data, or a chunk that was trained on."""
@@ -100,51 +435,88 @@ class TrackedRun:
             for n, s in self._training_samples
         )
 
-    def deliver(self) -> None:
-        """Bring what is new to MLflow.
-
-        A run that could not be created is given up, with a warning: its parameters
-        would be missing from whatever came later.
-        """
-        if self._is_lost:
-            return
-        latest = [Metric(k, v, 0, now()) for k, v in self.summary.items()]
-        record = replace(self.record, metrics=[*self.record.metrics, *latest])
-        is_new = self.run_id is None
-        store = without_credentials(self.destination.tracking_uri)
-        delivered = False
-        with tolerate(f"A run of {record.name} could not be logged to {store}"):
-            self.run_id = deliver(record, self.destination, self.run_id)
-            delivered = True
-        self._delivered_at = time.monotonic()
-        self._is_lost = is_new and not delivered
-        if delivered:
-            self.record = RunRecord(record.name)
-            self.summary = {}
-
-    def deliver_soon(self) -> None:
-        """Bring what is new to MLflow, unless the last time was a moment ago."""
-        if time.monotonic() - self._delivered_at > SECONDS_BETWEEN_DELIVERIES:
-            self.deliver()
-
     def close_with(self, estimator: Any) -> None:
-        """See to it that nothing is left behind when the estimator is gone."""
+        """See to it that the run ends when the estimator is gone."""
         _unfinished.add(self)
-        _close_at_exit(os.getpid())
         # The garbage collector may come in the middle of a delivery, so this only
         # takes a note.
         weakref.finalize(estimator, _left_behind.append, self).atexit = False
 
     def close(self) -> None:
-        """Deliver what `deliver_soon` has left behind."""
-        _unfinished.discard(self)
-        if self.record.metrics or self.summary:
-            self.record.end_time = now()
-            self.deliver()
+        """End the run of `partial_fit` calls."""
+        if self in _unfinished:
+            _unfinished.discard(self)
+            self.end()
+            self.deliver(wait=False)
+
+
+# Runs of something around a fit, by the task that they stand for: of a fold of a search
+# that somebody tracks, or of a whole pipeline. None where nothing is to be tracked.
+_open_runs: dict[tuple[str, TaskIds], FitRun | None] = {}
+
+
+def open_run(root: str, ids: TaskIds, run: FitRun) -> None:
+    """Let the fits below a task know that it has a run."""
+    _open_runs[root, ids] = run
+
+
+def silence(root: str, ids: TaskIds) -> None:
+    """Let the fits below a task know that they are not tracked."""
+    _open_runs[root, ids] = None
+
+
+def get_run(root: str, ids: TaskIds) -> FitRun | None:
+    """Get the run of a task."""
+    return _open_runs.get((root, ids))
+
+
+def close_run(root: str, ids: TaskIds) -> FitRun | None:
+    """Get the run of a task that has ended."""
+    return _open_runs.pop((root, ids), None)
+
+
+def runs_around(place: Place) -> Iterator[FitRun | None]:
+    """Find what is said of the tasks around a fit, the nearest first."""
+    for depth in range(len(place.ids), 0, -1):
+        if (place.root, place.ids[:depth]) in _open_runs:
+            yield _open_runs[place.root, place.ids[:depth]]
+
+
+def deliver_all(run: TrackedRun) -> None:
+    """Wait until a run and all that were written before are delivered.
+
+    Parameters
+    ----------
+    run : TrackedRun
+        The run.
+    """
+    run.deliver(wait=False)
+    if run.is_delivered_here:
+        failure = deliverer_for(run.destination.tracking_uri).deliver_all()
+        if failure is not None:
+            run.warn(failure)
+
+
+def end_search(refit: TrackedRun, search: ParentRun) -> None:
+    """End the run of a search whose last fit, the refit, has ended.
+
+    Parameters
+    ----------
+    refit : TrackedRun
+        The run of the refit.
+
+    search : ParentRun
+        The search.
+    """
+    deliver_all(refit)
+    if refit.is_delivered_here:  # else the process that does will notice the end
+        deliverer = deliverer_for(refit.destination.tracking_uri)
+        deliverer.end_groups(only=search.key)
+        deliverer.deliver_all()
 
 
 def close_left_behind() -> None:
-    """Deliver the rest of the runs whose estimators are gone."""
+    """End the runs whose estimators are gone."""
     while _left_behind:
         try:
             _left_behind.popleft().close()
@@ -152,20 +524,17 @@ def close_left_behind() -> None:
             return
 
 
-@lru_cache
-def _close_at_exit(process_id: int) -> None:
-    atexit.register(_close_all)
-    # Child processes of multiprocessing end without the handlers of atexit.
-    Finalize(None, _close_all, exitpriority=10)
-
-
 def _close_all() -> None:
     for run in list(_unfinished):
         run.close()
 
 
+before_finish.append(_close_all)
+before_flush.append(close_left_behind)
+
+
 def _forget_all() -> None:
-    """In a forked child: what waits there is the parent's to deliver."""
+    """In a forked child: what is not ended there is the parent's to end."""
     _unfinished.clear()
     _left_behind.clear()
 

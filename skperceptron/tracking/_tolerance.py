@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from skperceptron.tracking._destination import hide_credentials
+
 
 class TrackingWarning(UserWarning):
     """A fit went on as it should, but something of it could not be logged."""
@@ -23,8 +25,9 @@ def tolerate(problem: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever it is, the fit itself is fine
+        reason = hide_credentials(f"{type(error).__name__}: {error}")
         warnings.warn(
-            f"{problem}: {type(error).__name__}: {error}. The fit itself is not "
+            f"{problem}: {reason}. The fit itself is not "
             "affected. Check that the store of mlflow.get_tracking_uri() can be "
             "reached and written, or switch tracking off with "
             "skperceptron.set_config(tracking=False).",

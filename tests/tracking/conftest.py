@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import uuid
 from contextlib import closing
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 
 import mlflow
 import pytest
+
+from skperceptron.tracking import flush
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 
@@ -61,9 +64,26 @@ def read_runs(experiment_id: str) -> list[Run]:
 
 
 @pytest.fixture
-def runs():
+def runs(journal, tmp_path):
     """An experiment of the test's own; call it to read its runs."""
-    experiment_id = mlflow.create_experiment(uuid.uuid4().hex)
+    artifacts = (tmp_path / "artifacts").as_uri()
+    experiment_id = mlflow.create_experiment(uuid.uuid4().hex, artifacts)
     mlflow.set_experiment(experiment_id=experiment_id)
-    yield lambda: read_runs(experiment_id)
+
+    def read():
+        flush()
+        return read_runs(experiment_id)
+
+    read.at_once = lambda: read_runs(experiment_id)
+    yield read
     mlflow.set_experiment("Default")
+
+
+@pytest.fixture
+def journal(tmp_path, monkeypatch):
+    """A journal of the test's own."""
+    folder = tmp_path / "journal"
+    monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(folder))
+    yield folder
+    # What could not be delivered would be tried again in other tests.
+    shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import platform
+import threading
 import time
 import warnings
 
@@ -22,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import _run
+from skperceptron.tracking import _delivery, _run, flush
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
@@ -49,7 +50,7 @@ def test_run_is_finished_when_fit_returns(clf, runs):
     before = time.time()
     clf.fit(X, y)
     after = time.time()
-    (run,) = runs()
+    (run,) = runs.at_once()
     assert run.run_id == clf.run_id_
     assert run.status == "FINISHED"
     assert run.name == type(clf).__name__
@@ -115,6 +116,7 @@ class TestDataset:
 
     def test_chunks_of_partial_fit_are_none(self, runs):
         clf = HillClimbPerceptron(max_iter=1).partial_fit(X, y, classes=[0, 1, 2])
+        flush()
         assert not mlflow.get_run(clf.run_id_).inputs.dataset_inputs
 
 
@@ -252,6 +254,7 @@ class TestPartialFit:
     def test_all_calls_are_one_run(self, clf, runs):
         for call in range(7):
             clf.partial_fit(X, y, classes=[0, 1, 2] if call == 0 else None)
+        flush()
         run_id = clf.run_id_
         clf.fit(X, y)  # which ends the run of the calls before
         run, _ = runs()
@@ -262,26 +265,32 @@ class TestPartialFit:
         assert steps == sorted(set(steps))
         assert len(steps) == (7 if key == "loss" else 8)
 
-    def test_calls_wait_for_the_store_once_in_a_while_only(
-        self, clf, runs, monkeypatch
-    ):
-        gc.collect()
-        _run.close_left_behind()  # by the tests before
-        delivered = []
-        deliver = _run.deliver
-        monkeypatch.setattr(
-            _run, "deliver", lambda *args: delivered.append(1) or deliver(*args)
-        )
-        monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", 3600)
+    def test_calls_do_not_wait_for_the_store(self, clf, runs, monkeypatch):
+        def hang(*args, **kwargs):
+            may_go_on.wait()
+            return deliver(*args, **kwargs)
+
+        deliver, may_go_on = _delivery.deliver, threading.Event()
+        monkeypatch.setattr(_delivery, "deliver", hang)
         for _ in range(50):
             clf.partial_fit(X, y, classes=[0, 1, 2])
-        assert len(delivered) == 1
+        assert clf.run_id_ is None
+        may_go_on.set()
+        n_iter = clf._last_step
+        assert runs()[0].latest("n_iter") == n_iter
+
+    def test_run_goes_on_until_the_next_fit(self, clf, runs):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+        assert [run.status for run in runs()] == ["RUNNING"]
+        clf.partial_fit(X, y)
+        clf.fit(X, y)
+        assert [run.status for run in runs()] == ["FINISHED", "FINISHED"]
 
     def test_rest_is_delivered_when_the_estimator_is_gone(self, clf, runs):
         copy = sklearn.base.clone(clf)
         for _ in range(5):
             copy.partial_fit(X, y, classes=[0, 1, 2])
-        n_iter = copy._progress()[0]
+        n_iter = copy._last_step
         del copy
         gc.collect()
         clf.fit(X, y)
@@ -290,9 +299,11 @@ class TestPartialFit:
     def test_next_fit_is_another_run(self, clf, runs):
         clf.partial_fit(X, y, classes=[0, 1, 2])
         clf.partial_fit(X, y)
+        flush()
         first = clf.run_id_
         second = clf.fit(X, y).run_id_
         clf.partial_fit(X, y)
+        flush()
         third = clf.run_id_
         assert [run.run_id for run in runs()] == [first, second, third]
 
@@ -302,8 +313,7 @@ def test_scalar_sample_weight(runs):
     assert runs()[0].latest("training_score") == pytest.approx(clf.score(X, y))
 
 
-def test_partial_fits_cost_the_same_however_many_there_were(runs, monkeypatch):
-    monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", 3600)
+def test_partial_fits_cost_the_same_however_many_there_were(runs):
     clf = HillClimbPerceptron(max_iter=1)
     for call in range(300):
         clf.partial_fit(X + call, y, classes=[0, 1, 2])
@@ -330,15 +340,17 @@ class TestFailedFit:
         assert run.status == "FAILED"
         assert run.tags["error"].startswith("ValueError")
 
-    def test_partial_fit_after_a_failed_one_finishes_the_run(self, runs, monkeypatch):
-        monkeypatch.setattr(_run, "SECONDS_BETWEEN_DELIVERIES", -1)
+    def test_partial_fit_after_a_failed_one_finishes_the_run(self, runs):
         clf = BackpropMLP(activation="identity", solver="sgd")
         clf.partial_fit(X, y, classes=[0, 1, 2])
         clf._solver.moments[0][:] = np.inf
         with pytest.raises(ValueError, match="non-finite"):
             clf.partial_fit(X, y)
         clf.partial_fit(X, y)
-        assert [run.status for run in runs()] == ["FINISHED"]
+        flush()
+        run_id = clf.run_id_
+        clf.fit(X, y)
+        assert {run.run_id: run.status for run in runs()}[run_id] == "FINISHED"
 
     def test_keeps_the_curve_up_to_the_failure(self, runs):
         class Failing:

@@ -34,6 +34,7 @@ def run_script(tmp_path, monkeypatch):
     """Run a script against a store of its own that does not exist yet."""
     store = tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
 
     def run(code):
         done = subprocess.run(
@@ -63,7 +64,7 @@ def test_workers_that_find_no_store_yet_lose_no_run(run_script):
         "GridSearchCV(HillClimbPerceptron(max_iter=50), {'step_size': [0.1, 0.2]},"
         " cv=5, n_jobs=2).fit(X, y)"
     )
-    assert statuses == ["FINISHED"] * 11
+    assert statuses == ["FINISHED"] * 12
 
 
 def test_threads_that_make_the_first_fits_at_once_lose_no_run(run_script):

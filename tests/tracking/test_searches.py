@@ -1,5 +1,7 @@
 """Runs of fits that a search makes in other processes and threads."""
 
+import time
+
 import mlflow
 import pytest
 from joblib import parallel_config
@@ -16,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import _deliverer, flush
 
 X, y = load_iris(return_X_y=True)
 GRID = {"hillclimbperceptron__step_size": [0.05, 0.1, 0.2, 0.4]}
@@ -27,9 +30,20 @@ def make_search(n_jobs):
     return GridSearchCV(pipeline, GRID, cv=3, n_jobs=n_jobs, error_score="raise")
 
 
-def test_every_fit_of_a_search_is_a_finished_run(runs):
+def split_off(found, name):
+    """Take the one run of this name from the others."""
+    (one,) = [run for run in found if run.name == name]
+    return one, [run for run in found if run is not one]
+
+
+def test_every_fit_of_a_search_is_a_finished_run_below_that_of_the_search(runs):
     search = make_search(n_jobs=1).fit(X, y)
-    found = runs()
+    above, found = split_off(runs.at_once(), "GridSearchCV")
+    assert above.status == "FINISHED"
+    assert above.parent is None
+    assert {run.parent for run in found} == {above.run_id}
+    assert above.start_time <= min(run.start_time for run in found)
+    assert above.end_time >= max(run.end_time for run in found)
     assert len(found) == 4 * 3 + 1
     assert {run.status for run in found} == {"FINISHED"}
     assert search.best_estimator_[-1].run_id_ in {run.run_id for run in found}
@@ -43,10 +57,27 @@ def test_every_fit_of_a_search_is_a_finished_run(runs):
 def test_workers_log_to_the_same_experiment_below_the_active_run(backend, runs):
     with parallel_config(backend=backend), mlflow.start_run() as parent:
         make_search(n_jobs=2).fit(X, y)
-    found = [run for run in runs() if run.run_id != parent.info.run_id]
-    assert len(found) == 13
-    assert {run.parent for run in found} == {parent.info.run_id}
+    found = [run for run in runs.at_once() if run.run_id != parent.info.run_id]
+    search, fits = split_off(found, "GridSearchCV")
+    assert search.parent == parent.info.run_id
+    assert len(fits) == 13
+    assert {run.parent for run in fits} == {search.run_id}
     assert {run.status for run in found} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_search_without_refit_ends_when_nothing_happens_any_more(
+    backend, runs, monkeypatch
+):
+    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
+    with parallel_config(backend=backend):
+        make_search(n_jobs=2).set_params(refit=False).fit(X, y)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if [run.status for run in runs.at_once()] == ["FINISHED"] * 13:
+            return
+        time.sleep(0.1)
+    raise AssertionError([run.status for run in runs.at_once()])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -55,8 +86,8 @@ def test_workers_follow_from_one_experiment_to_the_next(backend, runs):
         make_search(n_jobs=2).fit(X, y)
         elsewhere = mlflow.set_experiment(f"next for {backend} {id(runs)}")
         make_search(n_jobs=2).fit(X, y)
-    assert len(runs()) == 13
-    assert len(mlflow.search_runs([elsewhere.experiment_id])) == 13
+    assert len(runs()) == 14
+    assert len(mlflow.search_runs([elsewhere.experiment_id])) == 14
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -86,7 +117,8 @@ def test_halving_search(runs):
         random_state=0,
         error_score="raise",
     ).fit(X, y)
-    assert len(runs()) == 3 * len(search.cv_results_["params"]) + 1
+    _, fits = split_off(runs(), "HalvingRandomSearchCV")
+    assert len(fits) == 3 * len(search.cv_results_["params"]) + 1
 
 
 class TestCrossValidation:
@@ -120,5 +152,6 @@ def test_estimator_that_comes_back_from_a_worker_knows_its_run(runs):
     scores = cross_validate(
         HillClimbPerceptron(max_iter=20), X, y, cv=3, n_jobs=2, return_estimator=True
     )
+    flush()
     run_ids = {clf.run_id_ for clf in scores["estimator"]}
     assert run_ids == {run.run_id for run in runs()}

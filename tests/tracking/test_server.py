@@ -79,4 +79,4 @@ def test_fits_of_workers_are_runs_of_the_server(tracked_by_server):
     grid = {"step_size": [0.1, 0.2]}
     GridSearchCV(HillClimbPerceptron(max_iter=20), grid, cv=3, n_jobs=2).fit(X, y)
     runs = mlflow.search_runs([tracked_by_server], output_format="list")
-    assert [run.info.status for run in runs] == ["FINISHED"] * 7
+    assert [run.info.status for run in runs] == ["FINISHED"] * 8

@@ -1,0 +1,66 @@
+"""Show what waits in the journal, and deliver it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+
+from skperceptron.tracking import TrackingWarning, _journal, flush
+from skperceptron.tracking._deliverer import waiting
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m skperceptron.tracking",
+        description="Show the runs that wait for their delivery to MLflow, and deliver "
+        "them.",
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="show them only, deliver nothing"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="how long to wait for the stores (default: until each has answered)",
+    )
+    options = parser.parse_args()
+    n_waiting = _show()
+    if options.show:
+        return 0
+    with warnings.catch_warnings(record=True, action="always") as problems:
+        n_left = flush(options.timeout)
+    for problem in problems:
+        if issubclass(problem.category, TrackingWarning):
+            print(problem.message, file=sys.stderr)
+    # Other processes may have written, and delivered, in the meantime.
+    print(f"{max(n_waiting - n_left, 0)} delivered, {n_left} still waiting")
+    return 1 if n_left else 0
+
+
+def _show() -> int:
+    """Print one line for each run that waits, and count them."""
+    print(f"journal {_journal.default_folder()}")
+    runs = {entry.key: contents for _, entry, contents in waiting()}
+    for contents in runs.values():
+        record = contents.record
+        started = time.strftime(
+            "%Y-%m-%d %H:%M:%S", time.localtime(record.start_time / 1000)
+        )
+        status = "unfinished" if record.end_time is None else record.status
+        store = contents.destination["tracking_uri"] or "the default store"
+        print(f"  {started}  {_plain(record.name)}  {status}  -> {_plain(store)}")
+    print(f"{len(runs)} waiting")
+    return len(runs)
+
+
+def _plain(text: str) -> str:
+    """Leave out what a terminal might take for a command."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,904 @@
+"""Threads that bring what waits in the journal to MLflow.
+
+One for each store, so that a server that hangs keeps up nobody else. A fit waits for
+its own run, for a bounded time; whatever happens, the run stays in the journal until
+MLflow has it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import threading
+import time
+import warnings
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any
+
+from skperceptron.tracking import _delivery, _journal
+from skperceptron.tracking._destination import (
+    Destination,
+    ParentRun,
+    hide_credentials,
+)
+from skperceptron.tracking._journal import (
+    Contents,
+    Entry,
+    Inbox,
+    LaterFormatError,
+    UnreadableEntryError,
+)
+from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._tolerance import TrackingWarning
+
+# While nobody waits, the thread rests so many times longer than it works.
+REST = 19
+# How long a fit, or the end of the process, waits for a store.
+SECONDS_TO_WAIT = 10.0
+# Worker processes say nothing when they have written: one has to look.
+SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_BETWEEN_IDLE_LOOKS = 0.5
+SECONDS_UNTIL_IDLE = 5.0
+# A store that could not be reached is tried again after a while, then less often.
+FIRST_RETRY = 5.0
+LAST_RETRY = 60.0
+# But tried again at once where it has only closed a connection too early.
+SECONDS_OF_HICCUP = 1.0
+# So is a run that a store refuses, though it takes others.
+LAST_RETRY_OF_REFUSED = 600.0
+# The run of a search that says nothing of its end, and below which nothing happens.
+SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
+# A file that is this old and still empty will stay so.
+SECONDS_TO_WRITE = 60.0
+# So many runs are known by heart.
+_MOST_KNOWN = 100_000
+# So much is said at once, of what happened to files and of why stores take nothing.
+_MOST_NOTICES = 10
+_MOST_REASONS = 3
+# So often a flush comes back to what another process was just delivering.
+_MOST_ROUNDS = 100
+
+# MLflow's run of each key, for runs that this process has delivered.
+_known: OrderedDict[str, str] = OrderedDict()
+_deliverers: dict[str | None, Deliverer] = {}
+_all_lock = threading.Lock()
+
+
+class StoreDownError(Exception):
+    """A store cannot be reached, and that has been said before."""
+
+
+class BusyError(Exception):
+    """Another process is just delivering what has to come first."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run could not be delivered.
+
+    Attributes
+    ----------
+    reason : Exception
+        What the store said.
+
+    n_times : int
+        How often that happened.
+
+    failed_at : float
+        When that happened last, by the clock of `time.monotonic`.
+
+    retry_after : float
+        For so many seconds the run is left alone. 0 if that is up to the store, which
+        seems to be out of reach.
+
+    n_stored : int
+        What had been stored by then.
+    """
+
+    reason: Exception
+    n_times: int
+    failed_at: float
+    retry_after: float
+    n_stored: int
+
+    @property
+    def retry_at(self) -> float:
+        """When the run is to be tried again."""
+        return self.failed_at + self.retry_after
+
+
+class Deliverer:
+    """Delivers what waits for one store.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        Address of the store, without credentials.
+
+    Attributes
+    ----------
+    is_expecting : bool
+        Whether other processes may write to the inbox of this one.
+    """
+
+    def __init__(self, tracking_uri: str | None) -> None:
+        self.tracking_uri = tracking_uri
+        self.is_expecting = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._due = math.inf
+        self._is_in_pass = False
+        self._n_passes = self._n_tried = self._n_waiting = 0
+        self._inboxes: set[Inbox] = set()
+        self._visits: set[Inbox] = set()
+        self._failures: dict[Path, Failure] = {}
+        self._told: set[Path] = set()
+        self._not_ours: set[Path] = set()
+        self._notices: deque[str] = deque(maxlen=_MOST_NOTICES)
+        self._n_stored = 0
+        self._groups: dict[str, tuple[Entry, float]] = {}
+        self._over: dict[str, int] = {}
+        self._active_at = self._looked_at = time.monotonic()
+        self._retry_at = 0.0
+        self._retry_after = FIRST_RETRY
+        self._outage: Exception | None = None
+        self._outage_is_told = False
+
+    def watch(self, inbox: Inbox) -> None:
+        """Deliver from an inbox from now on."""
+        with self._changed:
+            self._inboxes.add(inbox)
+
+    def wake(self, after: float = 0.0) -> None:
+        """Let the thread look for something to do, at the latest in some seconds."""
+        with self._changed:
+            self._due = min(self._due, time.monotonic() + after)
+            self._active_at = time.monotonic()
+            self._changed.notify_all()
+            if self._thread is None or not self._thread.is_alive():
+                name = "skperceptron delivery"
+                self._thread = threading.Thread(target=self._work, name=name)
+                self._thread.daemon = True  # `finish` waits for it as long as is fair
+                self._thread.start()
+
+    def wait_for(self, entry: Entry, timeout: float = SECONDS_TO_WAIT) -> None:
+        """Wait until a run that has ended is delivered.
+
+        Parameters
+        ----------
+        entry : Entry
+            Its file.
+
+        timeout : float, default=10
+            For so many seconds.
+
+        Raises
+        ------
+        Exception
+            Whatever prevented it; `StoreDownError` where that was so before. It will be
+            tried again.
+        """
+        self._tell_notices()
+        with self._changed:
+            if self._outage is not None and self._outage_is_told:
+                self.wake(max(self._retry_at - time.monotonic(), 0))
+                raise StoreDownError from self._outage
+            self._outage, self._retry_at = None, 0.0
+            self._failures.pop(entry.path, None)
+            n_stored = self._n_stored
+            self.wake()
+            has_answer = self._wait_until(
+                lambda: (
+                    self._outage is not None
+                    or self._failure_of(entry) is not None
+                    or not entry.path.exists()
+                ),
+                timeout,
+            )
+            if not has_answer and self._n_stored > n_stored:
+                return  # its turn will come: so many others were waiting
+            if not has_answer:
+                self._note_silence(timeout)
+            failure = self._failure_of(entry)
+            if failure is not None:
+                self._told.add(entry.path)
+            if self._outage is not None:
+                self._outage_is_told = True
+                raise self._outage
+            if failure is not None:
+                raise failure.reason
+
+    def _failure_of(self, entry: Entry) -> Failure | None:
+        failure = self._failures.get(entry.path)
+        is_busy = failure is not None and isinstance(failure.reason, BusyError)
+        return None if is_busy else failure
+
+    def begin_to_drain(self, inboxes: set[Inbox]) -> int:
+        """Try everything once.
+
+        Parameters
+        ----------
+        inboxes : set of Inbox
+            Where to look besides.
+
+        Returns
+        -------
+        n_passes : int
+            What to wait for.
+        """
+        with self._changed:
+            self._visits |= inboxes
+            self._try_everything()
+            self.wake()
+            return self._n_passes + 1 + self._is_in_pass
+
+    def drain(
+        self,
+        n_passes: int,
+        timeout: float | None = None,
+        *,
+        patience: float | None = None,
+    ) -> None:
+        """Wait until everything was tried once.
+
+        Parameters
+        ----------
+        n_passes : int
+            What `begin_to_drain` has told.
+
+        timeout : float or None, default=None
+            Seconds to wait in all.
+
+        patience : float or None, default=None
+            Seconds to wait for the next run to be delivered, or refused.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        longest = math.inf if patience is None else patience
+        with self._changed:
+            while self._n_passes < n_passes:
+                has_moved = partial(self._has_moved, self._n_tried, n_passes)
+                pause = min(longest, deadline - time.monotonic())
+                if not self._wait_until(has_moved, pause):
+                    if self._outage is None:
+                        self._note_silence(pause)
+                    return
+
+    def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Wait for the thread, which then hurries."""
+        self._n_waiting += 1
+        self._changed.notify_all()
+        try:
+            return self._changed.wait_for(
+                is_so, seconds if seconds < math.inf else None
+            )
+        finally:
+            self._n_waiting -= 1
+
+    def _try_everything(self) -> None:
+        self._outage, self._retry_at = None, 0.0
+        self._failures = {
+            path: replace(failure, retry_after=0.0)
+            for path, failure in self._failures.items()
+        }
+
+    def _has_moved(self, n_tried: int, n_passes: int) -> bool:
+        return self._n_tried > n_tried or self._n_passes >= n_passes
+
+    def _note_silence(self, seconds: float) -> None:
+        """Let nobody else wait for a store that says nothing."""
+        self._outage = TimeoutError(f"no answer within {max(seconds, 0):.3g} s")
+        self._outage_is_told = False
+
+    def deliver_all(self) -> Exception | None:
+        """Deliver what waits, for as long as the store answers.
+
+        Returns
+        -------
+        Exception or None
+            What has prevented it, unless that was said before.
+        """
+        self._tell_notices()
+        with self._changed:
+            if self._outage is not None and self._outage_is_told:
+                return None
+        self.drain(self.begin_to_drain(set()), patience=SECONDS_TO_WAIT)
+        return next(iter(self.new_failures()), None)
+
+    def new_failures(self) -> list[Exception]:
+        """Tell what has prevented deliveries since somebody asked, if anything."""
+        with self._changed:
+            failures = [
+                self._failures[path].reason
+                for path in self._failures.keys() - self._told
+                if not isinstance(self._failures[path].reason, BusyError)
+            ]
+            if self._outage is not None and not self._outage_is_told:
+                failures.insert(0, self._outage)
+            self._told = set(self._failures)
+            self._outage_is_told = True
+            return failures
+
+    def failures(self) -> list[Exception]:
+        """Tell what prevents deliveries now, each reason once."""
+        with self._changed:
+            reasons = [failure.reason for failure in self._failures.values()]
+            if self._outage is not None:
+                reasons.insert(0, self._outage)
+            self._told = set(self._failures)
+            self._outage_is_told = True
+        return list({str(reason): reason for reason in reasons}.values())
+
+    @property
+    def is_kept_up(self) -> bool:
+        """Whether another process is just delivering what this one wanted to."""
+        with self._changed:
+            return any(
+                isinstance(failure.reason, BusyError)
+                for failure in self._failures.values()
+            )
+
+    def _tell_notices(self) -> None:
+        """Say what the thread has seen; a warning in a thread reaches nobody."""
+        while self._notices:
+            warnings.warn(self._notices.popleft(), TrackingWarning, stacklevel=4)
+
+    def end_groups(
+        self, after: float = 0.0, only: str | None = None, at: int | None = None
+    ) -> None:
+        """End the runs of searches below which nothing has happened for a while.
+
+        Parameters
+        ----------
+        after : float, default=0
+            For so many seconds.
+
+        only : str or None, default=None
+            The key of the one to end.
+
+        at : int or None, default=None
+            When they have ended, in milliseconds since 1970. None means now.
+        """
+        if only is not None and only not in _known:
+            self._over[only] = now()  # it is not begun yet: the store may be down
+        for key, (entry, since) in list(self._groups.items()):
+            if time.monotonic() - since >= after and only in (None, key):
+                end_time = now() if at is None else at
+                end = {"kind": "end", "status": "FINISHED", "end_time": end_time}
+                try:
+                    entry.append(end)
+                except FileNotFoundError:  # it has been ended
+                    self._groups.pop(key, None)
+                except OSError:  # the disk is full; later, then
+                    continue
+                else:
+                    self._groups.pop(key, None)
+
+    # The thread
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (pause := self._pause()) > 0:
+                    self._changed.wait(pause if pause < math.inf else None)
+                self._due = math.inf
+                self._is_in_pass = True
+                inboxes = self._inboxes | self._visits
+                self._visits = set()
+            try:
+                _delivery.calm_down_warnings()
+                self.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
+                self._deliver_from(inboxes)
+            finally:  # whatever it is, those who wait go on, and begin another thread
+                with self._changed:
+                    self._forget_failures_of_removed()
+                    self._looked_at = time.monotonic()
+                    self._n_passes += 1
+                    self._is_in_pass = False
+                    self._changed.notify_all()
+
+    def _forget_failures_of_removed(self) -> None:
+        for path in [path for path in self._failures if not path.exists()]:
+            del self._failures[path]
+        if not self._failures:
+            self._outage, self._retry_after = None, FIRST_RETRY
+
+    def _pause(self) -> float:
+        """How long to sleep, unless somebody calls."""
+        at = self._due
+        if self._outage is not None:
+            return min(at, self._retry_at) - time.monotonic()
+        if self._failures:
+            at = min(at, *(failure.retry_at for failure in self._failures.values()))
+        if self._groups or self.is_expecting:
+            idle = self._looked_at - self._active_at > SECONDS_UNTIL_IDLE
+            interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
+            at = min(at, self._looked_at + interval)
+        return at - time.monotonic()
+
+    def _deliver_from(self, inboxes: set[Inbox]) -> None:
+        tried: set[Path] = set()
+        has_rested = True
+        while has_rested:
+            has_rested = False
+            for inbox, entry in self._in_order(inboxes):
+                if self._outage is not None and time.monotonic() < self._retry_at:
+                    return
+                failure = self._failures.get(entry.path)
+                is_early = failure is not None and time.monotonic() < failure.retry_at
+                if is_early or entry.path in tried or entry.path in self._not_ours:
+                    continue
+                tried.add(entry.path)
+                began_at = time.thread_time()
+                self._try(inbox, entry)
+                has_rested = self._rest(time.thread_time() - began_at)
+                if has_rested:
+                    break  # there may be something newer
+
+    def _in_order(self, inboxes: set[Inbox]) -> list[tuple[Inbox, Entry]]:
+        """List what waits: the newest first, so that one sees what goes on."""
+        found = [(inbox, entry) for inbox in inboxes for entry in inbox.entries()]
+        self._not_ours &= {entry.path for _, entry in found}
+        newest: Counter[str] = Counter()
+        for _, entry in found:
+            newest[entry.key] = max(newest[entry.key], entry.written_at())
+        # What has failed comes last, so that it keeps up nothing else.
+        return sorted(
+            found, key=lambda item: (self._failed_at(item[1]), -newest[item[1].key])
+        )
+
+    def _rest(self, seconds: float) -> bool:
+        """Leave the processor to the fits, unless somebody waits for the store."""
+        with self._changed:
+            if self._n_waiting:
+                return False
+            self._changed.wait_for(lambda: self._n_waiting > 0, REST * seconds)
+            return True
+
+    def _failed_at(self, entry: Entry) -> float:
+        failure = self._failures.get(entry.path)
+        return -math.inf if failure is None else failure.failed_at
+
+    def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
+        started = time.monotonic()
+        try:
+            was_stored = self._is_ours(entry) and self._deliver_alone(inbox, entry)
+        except UnreadableEntryError as error:
+            self._complain(inbox, entry, error)
+        except Exception as error:  # whatever a store may answer
+            if not entry.path.exists():  # another process was faster
+                return
+            was_quick = time.monotonic() - started < SECONDS_OF_HICCUP
+            if again and was_quick and _delivery.may_be_hiccup(error):
+                self._try(inbox, entry, again=False)
+            else:
+                self._note_failure(entry, error)
+        else:
+            self._note_success(entry, was_stored)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        # Not locked for that, which would turn the deliverer away whose it is.
+        if entry.read_head().destination["tracking_uri"] == self.tracking_uri:
+            return True
+        self._not_ours.add(entry.path)
+        return False
+
+    def _deliver_alone(self, inbox: Inbox, entry: Entry) -> bool:
+        with entry.locked() as is_mine:
+            if is_mine:
+                return self._deliver(inbox, entry, entry.read())
+        if entry.path.exists():
+            raise BusyError(f"another process is delivering {entry.path.name}")
+        return False
+
+    def _note_success(self, entry: Entry, was_stored: bool) -> None:
+        with self._changed:
+            self._n_tried += 1
+            self._failures.pop(entry.path, None)
+            if was_stored:
+                self._n_stored += 1
+                self._outage, self._retry_after = None, FIRST_RETRY
+            self._changed.notify_all()
+
+    def _note_failure(self, entry: Entry, reason: Exception) -> None:
+        with self._changed:
+            self._n_tried += 1
+            before = self._failures.get(entry.path)
+            n_times = 1 if before is None else before.n_times + 1
+            retry_after = 0.0
+            if isinstance(reason, BusyError):
+                retry_after = SECONDS_BETWEEN_IDLE_LOOKS
+            elif _delivery.is_refusal(reason) or (
+                # The store has taken other runs since this one failed before.
+                before is not None and before.n_stored < self._n_stored
+            ):
+                retry_after = min(
+                    FIRST_RETRY * 2.0 ** min(n_times - 1, 10), LAST_RETRY_OF_REFUSED
+                )
+            else:
+                self._note_outage(reason)
+            at = time.monotonic()
+            self._failures[entry.path] = Failure(
+                reason, n_times, at, retry_after, self._n_stored
+            )
+            self._changed.notify_all()
+
+    def _note_outage(self, reason: Exception) -> None:
+        if self._outage is None:
+            self._outage_is_told = False
+        self._outage = reason
+        self._retry_at = time.monotonic() + self._retry_after
+        self._retry_after = min(2 * self._retry_after, LAST_RETRY)
+
+    def _complain(
+        self, inbox: Inbox, entry: Entry, error: UnreadableEntryError
+    ) -> None:
+        """Say, once, that a file cannot be read, and leave it where it can be found."""
+        if isinstance(error, LaterFormatError):
+            self._not_ours.add(entry.path)
+            self._notices.append(
+                f"A run waits in the journal, in {entry.path}, until that version "
+                f"delivers it: {error}."
+            )
+            return
+        with suppress(OSError):
+            is_new = time.time() - entry.path.stat().st_mtime < SECONDS_TO_WRITE
+            if is_new and _journal.is_alive(inbox.journal, inbox.owner):
+                return  # still being written, perhaps
+            path = entry.put_aside()
+            self._notices.append(
+                "A file of the journal cannot be read and was put aside as "
+                f"{path}: {error}."
+            )
+
+    def _deliver(self, inbox: Inbox, entry: Entry, contents: Contents) -> bool:
+        """Deliver what is new, and tell whether that was something."""
+        record = contents.record
+        was_killed = not contents.is_done and not _journal.is_alive(
+            inbox.journal, contents.writer
+        )
+        if was_killed:
+            record.take(_journal.end_of_the_dead(contents))
+            contents.is_done = True
+        self._keep_groups(contents)
+        run_id = contents.run_id or _known.get(entry.key)
+        if run_id is not None and record.is_empty and not contents.is_done:
+            _remember(entry.key, run_id)  # another process may have created it
+            return False
+        self._active_at = time.monotonic()
+        with ExitStack() as locks:
+            parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
+            run_id = self._store(inbox, entry, contents, run_id)
+            _remember(entry.key, run_id)
+            if not contents.is_done:
+                at = contents.position
+                entry.append({"kind": "delivered", "run_id": run_id, "position": at})
+                return True
+            # What it was killed at may be half a model; its later parts are whole.
+            name = record.registered_model_name
+            for part in parts[1:] if was_killed else parts:
+                _delivery.attach(contents.destination, run_id, part.files, name)
+            if record.end_time is not None:
+                # What a dead process has not ended, another one may have.
+                may_have_ended = was_killed and record.status == "KILLED"
+                _delivery.end_run(
+                    contents.destination, run_id, record, if_running=may_have_ended
+                )
+            for part in parts:
+                part.remove()
+        if contents.n_damaged:
+            self._notices.append(
+                f"The run {run_id} of {record.name} may lack something: "
+                f"{contents.n_damaged} line(s) of its file in the journal could not be "
+                "read. That is so if its process was killed while it wrote."
+            )
+        return True
+
+    def _later_parts(
+        self, locks: ExitStack, inbox: Inbox, entry: Entry, contents: Contents
+    ) -> list[Entry]:
+        """Add what else is known of a run by now: that saves calls of MLflow."""
+        parts: list[Entry] = []
+        while contents.is_done:
+            part = Entry.of(inbox, entry.key, entry.part + len(parts) + 1)
+            if not (part.path.exists() and locks.enter_context(part.locked())):
+                break
+            try:
+                later = part.read()
+            except (OSError, UnreadableEntryError):  # said when its own turn comes
+                break
+            if not later.is_done or later.n_damaged:
+                break
+            contents.record.merge(later.record)
+            parts.append(part)
+        return parts
+
+    def _keep_groups(self, contents: Contents) -> None:
+        """Note that something happens below the runs of searches."""
+        for parent in contents.parents:
+            if parent["key"] in self._groups:
+                entry, _ = self._groups[parent["key"]]
+                self._groups[parent["key"]] = (entry, time.monotonic())
+
+    def _store(
+        self, inbox: Inbox, entry: Entry, contents: Contents, run_id: str | None
+    ) -> str:
+        """Write to the run, and create it if nobody has."""
+        address = contents.destination
+        store = partial(_delivery.deliver, contents.record, address, key=entry.key)
+        if run_id is not None:
+            return store(parent_run_id=None, run_id=run_id, created=_ignore)
+        parent_run_id = self._parent(inbox, contents)
+
+        def created(run_id: str) -> None:
+            entry.append({"kind": "created", "run_id": run_id})
+
+        if not (contents.continues or contents.was_tried):
+            entry.append({"kind": "delivering"})
+            return store(parent_run_id=parent_run_id, run_id=None, created=created)
+        # Somebody may have created it, or be about to.
+        _delivery.client_of(address)  # which keeps others out by the same lock
+        with _delivery.alone(_delivery.tracking_uri_of(address)):
+            found = _delivery.find_run(address, entry.key)
+            return store(parent_run_id=parent_run_id, run_id=found, created=created)
+
+    def _parent(self, inbox: Inbox, contents: Contents) -> str | None:
+        """Find the run above, and create it where that is still to be done."""
+        above = contents.destination["parent_run_id"]
+        grown: list[dict[str, Any]] = []
+        for parent in contents.parents:
+            key = parent["key"]
+            if key not in _known:
+                self._begin(inbox, contents, ParentRun(**parent), list(grown))
+            above = _known[key]
+            grown.append(parent)
+        return above
+
+    def _begin(
+        self,
+        inbox: Inbox,
+        child: Contents,
+        parent: ParentRun,
+        above: list[dict[str, Any]],
+    ) -> None:
+        """Create a run that has only been heard of from those below it."""
+        entry = Entry.of(inbox, parent.key)
+        record = RunRecord(parent.name, parent.start_time)
+        # The process whose inbox this is knows of every run that it has begun; another
+        # one has to ask the store.
+        is_own = inbox.owner == _journal.this_process()
+        head = _journal.header(
+            record,
+            key=parent.key,
+            destination=child.destination,
+            parents=above,
+            continues=not is_own,
+        )
+        # It lives and dies with the process that searches.
+        head["writer"] = inbox.owner
+        with suppress(FileExistsError):
+            entry.append(head, create=True)
+        # Another process may have begun it for this one; nobody ends it but the owner.
+        if is_own and not parent.is_managed:
+            self._groups[parent.key] = (entry, time.monotonic())
+            if parent.key in self._over:
+                end_time = self._over.pop(parent.key)
+                self.end_groups(only=parent.key, at=end_time)
+        self._deliver_alone(inbox, entry)
+        if parent.key not in _known:
+            raise BusyError(f"another process has just delivered {entry.path.name}")
+
+
+def _ignore(run_id: str) -> None:
+    """Take no note of a run that is known."""
+
+
+def _remember(key: str, run_id: str) -> None:
+    _known[key] = run_id
+    _known.move_to_end(key)
+    if len(_known) > _MOST_KNOWN:
+        _known.popitem(last=False)
+
+
+def known_run(key: str) -> str | None:
+    """Tell the run of a key, if this process has delivered it."""
+    return _known.get(key)
+
+
+def deliverer_for(tracking_uri: str | None) -> Deliverer:
+    """Get the deliverer of a store.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        Its address, without credentials.
+    """
+    with _all_lock:
+        if not _deliverers:
+            _register_finish(os.getpid())
+        return _deliverers.setdefault(tracking_uri, Deliverer(tracking_uri))
+
+
+def expect_entries(destination: Destination) -> None:
+    """Get ready for what other processes may write for this one to deliver."""
+    with suppress(OSError):  # they will find that out, too, and help themselves
+        destination.inbox.open()
+        deliverer = deliverer_for(destination.tracking_uri)
+        deliverer.watch(destination.inbox)
+        deliverer.is_expecting = True
+        deliverer.wake()
+
+
+def flush(timeout: float | None = None) -> int:
+    """Deliver what is still waiting in the journal.
+
+    That is what this process has not delivered yet, and what processes have left behind
+    that ended before they could. Runs whose process was killed in the middle of the fit
+    end as KILLED.
+
+    Parameters
+    ----------
+    timeout : float or None, default=None
+        Seconds to wait for the stores at most. None waits until each has answered.
+
+    Returns
+    -------
+    n_waiting : int
+        Runs that wait even so. A `TrackingWarning` says why.
+
+    See Also
+    --------
+    pending : Count them without delivering anything.
+
+    Examples
+    --------
+    >>> from skperceptron.tracking import flush
+    >>> flush(timeout=60)
+    0
+    """
+    for call in before_flush:
+        call()
+    found: dict[str | None, set[Inbox]] = {uri: set() for uri in _deliverers}
+    for inbox, _, contents in waiting():
+        found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
+    journal = _journal.default_folder()
+    unreadable = {
+        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
+    }
+    if unreadable and not found:
+        found[None] = set()
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    begun = {}
+    for uri, inboxes_of_store in found.items():
+        begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
+        unreadable = set()
+    for uri, n_passes in begun.items():
+        deliverer = deliverer_for(uri)
+        _drain_together(deliverer, n_passes, found[uri], deadline)
+        deliverer._tell_notices()
+        for failure in deliverer.failures()[:_MOST_REASONS]:
+            _warn_of(uri, failure)
+    _journal.sweep(journal)
+    return pending()
+
+
+def _drain_together(
+    deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
+) -> None:
+    """Drain, and wait for other processes that have begun to."""
+    for _ in range(_MOST_ROUNDS):
+        left = deadline - time.monotonic()
+        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
+        if not deliverer.is_kept_up or time.monotonic() >= deadline:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        n_passes = deliverer.begin_to_drain(inboxes)
+
+
+def _has_unreadable(inbox: Inbox) -> bool:
+    for entry in inbox.entries():
+        try:
+            entry.read()
+        except UnreadableEntryError:
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def pending() -> int:
+    """Count the runs that wait in the journal for their delivery.
+
+    Returns
+    -------
+    int
+        Those of all processes that share the journal.
+    """
+    return len({entry.key for _, entry, _ in waiting()})
+
+
+def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
+    """Find what is not delivered, in the journal and where this process had to go.
+
+    Yields
+    ------
+    inbox : Inbox
+    entry : Entry
+    contents : Contents
+    """
+    own = {inbox for d in _deliverers.values() for inbox in d._inboxes}
+    for inbox in own | set(_journal.inboxes(_journal.default_folder())):
+        for entry in inbox.entries():
+            with suppress(OSError, UnreadableEntryError):
+                contents = entry.read()
+                if _has_to_wait(inbox, contents):
+                    yield inbox, entry, contents
+
+
+def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
+    has_news = contents.is_done or not contents.record.is_empty
+    is_new = contents.run_id is None
+    return has_news or is_new or not _journal.is_alive(inbox.journal, contents.writer)
+
+
+def _warn_of(tracking_uri: str | None, failure: Exception) -> None:
+    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
+    warnings.warn(
+        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
+        f"stay in the journal {_journal.default_folder()}: {reason}.",
+        TrackingWarning,
+        stacklevel=3,
+    )
+
+
+def _register_finish(process_id: int) -> None:
+    if process_id not in _registered:
+        _registered.add(process_id)
+        atexit.register(finish)
+        # Child processes of multiprocessing end without the handlers of atexit.
+        Finalize(None, finish, exitpriority=5)
+
+
+_registered: set[int] = set()
+# What else there is to do when the process ends, and before a flush.
+before_finish: list[Callable[[], None]] = []
+before_flush: list[Callable[[], None]] = []
+
+
+def finish() -> None:
+    """Deliver what can be, before the process ends; the rest stays in the journal."""
+    for call in before_finish:
+        with suppress(Exception):  # a warning, say, that was made an error
+            call()
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    begun = []
+    for deliverer in list(_deliverers.values()):
+        deliverer.end_groups()
+        if deliverer._thread is not None and deliverer._outage is None:
+            begun.append((deliverer, deliverer.begin_to_drain(set())))
+    for deliverer, n_passes in begun:
+        left = max(deadline - time.monotonic(), 0)
+        deliverer.drain(n_passes, patience=left)
+    for deliverer in list(_deliverers.values()):
+        with suppress(TrackingWarning):
+            deliverer._tell_notices()
+        for inbox in deliverer._inboxes:
+            inbox.close()
+    _journal.remove_sign_of_life()
+
+
+def _start_anew() -> None:
+    """In a forked child: threads and what waits are the parent's."""
+    global _all_lock
+    _all_lock = threading.Lock()
+    _deliverers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,93 @@
+"""Runs in a PostgreSQL database, which .ci/run installs."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, pending
+
+X, y = load_iris(return_X_y=True)
+PASSWORD = "correct-horse"
+
+
+def find_programs():
+    """Debian keeps the server's programs out of the way."""
+    candidates = [*Path("/usr/lib/postgresql").glob("*/bin")]
+    if found := shutil.which("initdb"):
+        candidates.append(Path(found).resolve().parent)
+    return next((path for path in candidates if (path / "pg_ctl").exists()), None)
+
+
+@pytest.fixture(scope="module")
+def database():
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    # It refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else getpass.getuser()
+    folder = Path(tempfile.mkdtemp(prefix="skperceptron-postgresql-"))
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    for path in (folder, secret):
+        shutil.chown(path, user)
+    with closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+
+    def run(program, *arguments):
+        command = [programs / program, "-D", folder / "data", *arguments]
+        options = {"user": user} if os.geteuid() == 0 else {}
+        subprocess.run(
+            command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **options
+        )
+
+    run("initdb", "-U", "me", "-A", "scram-sha-256", "--pwfile", secret)
+    server = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+    run("pg_ctl", "-w", "-l", folder / "log", "-o", server, "start")
+    try:
+        yield f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/postgres"
+    finally:
+        run("pg_ctl", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def in_database(database, journal):
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(database)
+    mlflow.set_experiment("Default")
+    yield journal
+    mlflow.set_tracking_uri(before)
+    mlflow.set_experiment("Default")
+
+
+def test_search_is_complete_and_the_password_is_nowhere(in_database):
+    grid = {"step_size": [0.1, 0.3]}
+    search = GridSearchCV(HillClimbPerceptron(max_iter=20), grid, cv=3, n_jobs=2)
+    search.set_callbacks(MLflowTracker(log_models="none")).fit(X, y)
+    assert pending() == 0
+    runs = mlflow.search_runs(["0"], output_format="list")
+    assert [run.info.status for run in runs] == ["FINISHED"] * 10
+    assert not any(PASSWORD in str(run.to_dictionary()) for run in runs)
+
+
+def test_password_is_not_in_the_journal_of_a_database_that_is_away(in_database):
+    address = f"postgresql://me:{PASSWORD}@127.0.0.1:9/postgres"
+    mlflow.set_tracking_uri(address)
+    with pytest.warns(UserWarning, match="could not be logged") as caught:
+        HillClimbPerceptron(max_iter=20).fit(X, y)
+    assert pending() == 1
+    assert not any(PASSWORD in str(warning.message) for warning in caught)
+    files = [path for path in in_database.rglob("*") if path.is_file()]
+    assert not any(PASSWORD.encode() in path.read_bytes() for path in files)
