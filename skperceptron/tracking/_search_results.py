@@ -1,0 +1,201 @@
+"""What is logged of a search that has come to its end."""
+
+from __future__ import annotations
+
+import csv
+import io
+from inspect import signature
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._place import TaskIds, key_of
+from skperceptron.tracking._record import RunRecord, now, param_value
+from skperceptron.tracking._run import FitRun, TrackedRun
+from skperceptron.tracking._tolerance import tolerate
+
+Results = dict[str, Any]
+# The way to the task below which a search evaluates its candidates.
+_SEARCH_IDS: TaskIds = (0, 0)
+
+
+def log_search(
+    run: FitRun,
+    search: Any,
+    below: Destination,
+    root: str,
+    begun: dict[str, ParentRun],
+    log_folds: bool,
+) -> None:
+    """Log the results of a search, its candidates and their folds.
+
+    Parameters
+    ----------
+    run : FitRun
+        The run of the search.
+
+    search : estimator
+        The fitted search.
+
+    below : Destination
+        Where the runs below that of the search go.
+
+    root : str
+        What all tasks of the search have in common.
+
+    begun : dict of ParentRun
+        The candidates whose begin is known, by key.
+
+    log_folds : bool
+        Whether the folds have runs.
+    """
+    results = search.cv_results_
+    _log_best(run, search)
+    run.keep_file("cv_results.csv", _as_csv(results))
+    with tolerate("The figure of a search cannot be drawn"):
+        _keep_figure(run, search)
+    for row, (ids, index) in enumerate(_tasks_of_rows(search)):
+        candidate = candidate_run(root, ids, index, row)
+        candidate = begun.get(candidate.key, candidate)
+        _log_candidate(search, row, candidate, below)
+        for split in range(search.n_splits_ if log_folds else 0):
+            key = key_of(root, (*ids, index * search.n_splits_ + split), "task")
+            _log_fold(search, row, split, key, below.below(candidate))
+
+
+def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
+    """Name the run of the candidate that a fold belongs to.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    root : str
+        What all tasks of the search have in common.
+
+    ids : tuple of int
+        The way to the task of the fold.
+    """
+    index = ids[-1] // search.n_splits_
+    is_halving = len(ids) > len(_SEARCH_IDS) + 1
+    n_before = sum(search.n_candidates_[: ids[-2]]) if is_halving else 0
+    return candidate_run(root, ids[:-1], index, n_before + index)
+
+
+def candidate_run(root: str, ids: TaskIds, index: int, row: int) -> ParentRun:
+    """Name the run of a candidate.
+
+    Parameters
+    ----------
+    root : str
+        What all tasks of the search have in common.
+
+    ids : tuple of int
+        The way to the task of which the candidate's folds are parts.
+
+    index : int
+        Which candidate of that task it is.
+
+    row : int
+        Which row of the results it is.
+    """
+    key = key_of(root, ids, f"candidate {index}")
+    return ParentRun(key, f"candidate {row}", now(), is_managed=True)
+
+
+def _log_best(run: FitRun, search: Any) -> None:
+    run.summary["n_candidates"] = len(search.cv_results_["params"])
+    run.summary["n_splits"] = search.n_splits_
+    for name in ("best_index_", "best_score_", "refit_time_"):
+        if hasattr(search, name):
+            run.summary[name.rstrip("_")] = getattr(search, name)
+    for name, value in getattr(search, "best_params_", {}).items():
+        run.record.params[f"best_{name}"] = param_value(value)
+
+
+def _tasks_of_rows(search: Any) -> list[tuple[TaskIds, int]]:
+    """Tell for each row of the results below which task its folds were, and where."""
+    n_candidates = getattr(search, "n_candidates_", None)
+    if n_candidates is None:
+        return [(_SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
+    # Halving searches have a task for each iteration.
+    return [
+        ((*_SEARCH_IDS, iteration), index)
+        for iteration, n in enumerate(n_candidates)
+        for index in range(n)
+    ]
+
+
+def _log_candidate(
+    search: Any, row: int, candidate: ParentRun, below: Destination
+) -> None:
+    results = search.cv_results_
+    record = RunRecord(candidate.name, candidate.start_time)
+    run = TrackedRun(record, below, candidate.key, shares_file=True)
+    params = results["params"][row]
+    record.params = {name: param_value(value) for name, value in params.items()}
+    for name, column in results.items():
+        is_score = not name.startswith(("split", "param"))
+        if is_score and isinstance(column[row], Real):
+            record.add_metric(name, float(column[row]))
+    if _has_failed(search, row):
+        run.status = "FAILED"
+    run.end()
+    run.deliver(wait=False)
+
+
+def _log_fold(search: Any, row: int, split: int, key: str, below: Destination) -> None:
+    """Add the scores of a fold to its run."""
+    prefix = f"split{split}_"
+    record = RunRecord(f"fold {split}")
+    # Classes of searches that know no callbacks have not told of their folds.
+    is_new = "callback_ctx" not in signature(search._run_search).parameters
+    run = TrackedRun(record, below, key, part=0 if is_new else 1)
+    for name, column in search.cv_results_.items():
+        if name.startswith(prefix):
+            record.add_metric(name.removeprefix(prefix), float(column[row]))
+    if is_new:
+        run.end()
+    run.deliver(wait=False)
+
+
+def _has_failed(search: Any, row: int) -> bool:
+    """Tell whether no fold of a candidate could be fitted: none was scored."""
+    results, error_score = search.cv_results_, search.error_score
+    if error_score == "raise" or results["mean_score_time"][row] > 0:
+        return False
+    scores = [v[row] for name, v in results.items() if name.startswith("split")]
+    return np.array_equal(scores, [error_score] * len(scores), equal_nan=True)
+
+
+def _as_csv(results: Results) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(results)
+    for row in zip(*results.values(), strict=True):
+        # What a candidate does not set is masked.
+        writer.writerow(["" if value is np.ma.masked else value for value in row])
+    return text.getvalue().encode()
+
+
+def _keep_figure(run: FitRun, search: Any) -> None:
+    """Draw the two most influential hyperparameters."""
+    if len({str(params) for params in search.cv_results_["params"]}) < 2:
+        return
+    from matplotlib.figure import Figure
+
+    from skperceptron.plotting import SearchHeatmapDisplay
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    scoring = None
+    if search.multimetric_ and not isinstance(search.refit, str):
+        prefix = "mean_test_"
+        names = (name for name in search.cv_results_ if name.startswith(prefix))
+        scoring = next(names).removeprefix(prefix)
+    SearchHeatmapDisplay.from_search(search, scoring=scoring, ax=figure.subplots())
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=100)
+    run.keep_file("cv_results.png", image.getvalue())
