@@ -31,6 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, track_study
 
 RUNS = Path(__file__).resolve().parents[1] / "mlruns"
 DATA = {"breast cancer": load_breast_cancer, "digits": load_digits}
@@ -80,8 +81,9 @@ def main() -> None:
     console.print(as_table(results))
     mlflow_command = Path(sys.executable).with_name("mlflow")
     console.print(
-        "\nLook at these runs, each tuning above its fits (the page begins with the "
-        'newest 100, "Load more" shows the others): start\n\n'
+        "\nLook at these runs, each tuning above its candidates or trials, and those "
+        'above their fits (the page begins with the newest 100, "Load more" shows the '
+        "others): start\n\n"
         f"    {mlflow_command} ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
         f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}/runs",
         soft_wrap=True,
@@ -101,30 +103,24 @@ def use_new_experiment() -> str:
 
 
 def compare(data, tune, split, experiment_id, console) -> Result:
-    """Tune one classifier on one data set, below an MLflow run of its own."""
+    """Tune one classifier on one data set."""
     X_train, X_test, y_train, y_test = split
     started = time.perf_counter()
-    with mlflow.start_run() as run:
-        pipeline, parameters, cv_accuracy = tune(X_train, y_train, data, console)
-        test_accuracy = pipeline.score(X_test, y_test)
-        classifier = type(pipeline[-1]).__name__
-        mlflow.set_tag("mlflow.runName", f"{classifier} on {data}")
-        mlflow.log_params(parameters)
-        mlflow.log_metrics({"cv_accuracy": cv_accuracy, "test_accuracy": test_accuracy})
-    children = mlflow.search_runs(
-        [experiment_id],
-        filter_string=f"tags.`mlflow.parentRunId` = '{run.info.run_id}'",
-        output_format="list",
-    )
+    n_runs = count_runs(experiment_id)
+    pipeline, parameters, cv_accuracy = tune(X_train, y_train, data, console)
     return Result(
         data,
-        classifier,
+        type(pipeline[-1]).__name__,
         parameters,
         cv_accuracy,
-        test_accuracy,
+        pipeline.score(X_test, y_test),
         seconds=time.perf_counter() - started,
-        n_runs=len(children) + 1,
+        n_runs=count_runs(experiment_id) - n_runs,
     )
+
+
+def count_runs(experiment_id: str) -> int:
+    return len(mlflow.search_runs([experiment_id], output_format="list"))
 
 
 def tune_perceptron(X, y, data, console):
@@ -138,16 +134,21 @@ def tune_hill_climb_mlp(X, y, data, console):
 
 
 def grid_search(classifier, grid, X, y, data, console):
-    console.rule(f"{type(classifier).__name__} on {data}: grid search")
+    name = f"{type(classifier).__name__} on {data}"
+    console.rule(f"{name}: grid search")
     search = GridSearchCV(
         make_pipeline(StandardScaler(), classifier), grid, cv=N_FOLDS, n_jobs=2
     )
-    search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X, y)
+    search.set_callbacks(
+        ProgressBar(max_propagation_depth=0), MLflowTracker(run_name=name)
+    )
+    search.fit(X, y)
     return search.best_estimator_, search.best_params_, search.best_score_
 
 
 def tune_backprop_mlp(X, y, data, console):
-    console.rule(f"BackpropMLP on {data}: Optuna study")
+    name = f"BackpropMLP on {data}"
+    console.rule(f"{name}: Optuna study")
 
     def suggest(trial: optuna.Trial) -> Pipeline:
         classifier = BackpropMLP(
@@ -169,9 +170,10 @@ def tune_backprop_mlp(X, y, data, console):
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED)
     )
-    study.optimize(objective, n_trials=N_TRIALS, show_progress_bar=True)
-    best = optuna.trial.FixedTrial(study.best_params)
-    return suggest(best).fit(X, y), study.best_params, study.best_value
+    with track_study(study, run_name=name):
+        study.optimize(objective, n_trials=N_TRIALS, show_progress_bar=True)
+        best = suggest(optuna.trial.FixedTrial(study.best_params)).fit(X, y)
+    return best, study.best_params, study.best_value
 
 
 def as_table(results: list[Result]) -> Table:

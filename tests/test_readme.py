@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""What the README and the guide show works as it stands there."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,16 @@ import pytest
 
 import skperceptron
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+REPOSITORY = Path(__file__).parents[1]
+README = REPOSITORY / "README.md"
+
+
+def blocks_of(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+BLOCKS = blocks_of(README)
+PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +30,11 @@ def test_there_is_code():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("code", BLOCKS)
-def test_code_runs(code):
-    exec(compile(code, README.name, "exec"), {})
+@pytest.mark.parametrize(
+    ("name", "code"), [(page.name, code) for page in PAGES for code in blocks_of(page)]
+)
+def test_code_runs(name, code):
+    exec(compile(code, name, "exec"), {})
 
 
 def test_first_example_prints_what_the_text_promises(capsys):

@@ -1,10 +1,26 @@
 """Every fit is an MLflow run.
 
 A recorder listens to a fit through scikit-learn's callback protocol and writes down
-what happens; the delivery turns that into a run. Nothing here knows how a network is
-trained, and MLflow is imported when the first run is delivered.
+what happens, in a journal on disk. Threads deliver the journal to MLflow. Nothing here
+knows how a network is trained, and MLflow is imported when the first run is delivered.
 """
 
-from skperceptron.tracking._tolerance import TrackingWarning
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["TrackingWarning"]
+from skperceptron.tracking._deliverer import flush, pending
+from skperceptron.tracking._tolerance import TrackingWarning
+from skperceptron.tracking._tracker import MLflowTracker
+
+if TYPE_CHECKING:
+    from skperceptron.tracking._study import track_study
+
+__all__ = ["MLflowTracker", "TrackingWarning", "flush", "pending", "track_study"]
+
+
+def __getattr__(name: str) -> Any:
+    # Optuna is imported only for those who have a study.
+    if name == "track_study":
+        from skperceptron.tracking._study import track_study
+
+        return track_study
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

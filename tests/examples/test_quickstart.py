@@ -22,6 +22,7 @@ def outcome(tmp_path_factory):
         (folder / name).mkdir()
     script = shutil.copy(QUICKSTART, folder / "examples")
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    env["SKPERCEPTRON_JOURNAL"] = str(folder / "journal")
     done = subprocess.run(
         [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True
     )
@@ -63,10 +64,15 @@ def test_every_run_is_in_the_store(outcome, table):
             "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'"
         ).fetchone()
     assert n_runs == sum(n for _, n in table.values())
-    # A grid search: 4 candidates, 3 folds and the refit, below one run; a study: 16
-    # trials, 3 folds and the final fit.
-    assert {n for (_, name), (_, n) in table.items() if name != "BackpropMLP"} == {14}
-    assert {n for (_, name), (_, n) in table.items() if name == "BackpropMLP"} == {50}
+    # A grid search: its run, 4 candidates with 3 folds each, and the refit.
+    searched = 1 + 4 * (1 + 3) + 1
+    # A study: its run, 16 trials with 3 folds each, and the final fit.
+    studied = 1 + 16 * (1 + 3) + 1
+    assert {name: n for (_, name), (_, n) in table.items()} == {
+        "HillClimbPerceptron": searched,
+        "HillClimbMLP": searched,
+        "BackpropMLP": studied,
+    }
     assert n_children == n_runs - 6
     assert statuses == {"FINISHED"}
 

@@ -1,0 +1,306 @@
+"""An Optuna study as a tree of MLflow runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from skperceptron.tracking._destination import Destination, ParentRun, enclosing
+from skperceptron.tracking._place import key_of
+from skperceptron.tracking._record import RunRecord, Status, now, param_value
+from skperceptron.tracking._recorder import error_tag, origin_tags
+from skperceptron.tracking._run import TrackedRun, deliver_all
+from skperceptron.tracking._tolerance import tolerate
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+# By which processes that share a study agree on its run.
+_ATTRIBUTE = "skperceptron.run"
+# After so many seconds, what another process may have written has arrived.
+_SECONDS_TO_AGREE = 0.2
+_STATUS_OF: dict[TrialState, Status] = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+}
+
+
+@contextmanager
+def track_study(
+    study: Study,
+    *,
+    experiment_name: str | None = None,
+    tracking_uri: str | None = None,
+    run_name: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> Iterator[Study]:
+    """Log an Optuna study to MLflow.
+
+    There is one run of the study, below it one for each trial that begins inside the
+    block, and below those the runs of what is fitted in the trial. Processes that work
+    on one study in a shared storage share its run.
+
+    A trial's run holds its parameters, value and intermediate values. It ends as
+    FINISHED, as KILLED when the trial was pruned, or as FAILED; the tag
+    ``optuna_trial_state`` tells. The study's run holds the best value, the best
+    parameters as tags, and figures of the history and of the importances.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    experiment_name : str or None, default=None
+        Experiment, created if need be. None leaves the choice to MLflow.
+
+    tracking_uri : str or None, default=None
+        Address of the store. None leaves the choice to MLflow.
+
+    run_name : str or None, default=None
+        Name of the run. None takes the name of the study.
+
+    tags : dict of str or None, default=None
+        More tags of the study's run.
+
+    Yields
+    ------
+    study : optuna.Study
+        The same study.
+
+    See Also
+    --------
+    MLflowTracker : Log a scikit-learn search.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skperceptron import HillClimbPerceptron
+    >>> from skperceptron.tracking import track_study
+    >>> X, y = load_iris(return_X_y=True)
+    >>> def objective(trial):
+    ...     step_size = trial.suggest_float("step_size", 0.05, 1, log=True)
+    ...     clf = HillClimbPerceptron(max_iter=50, step_size=step_size)
+    ...     return cross_val_score(clf, X, y, cv=3).mean()
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> with track_study(optuna.create_study(direction="maximize")) as study:
+    ...     study.optimize(objective, n_trials=3)
+    """
+    destination = Destination.current().directed_to(tracking_uri, experiment_name)
+    run, parent = _study_run(study, destination, run_name, tags or {})
+    sampler = study.sampler
+    token = enclosing.set(destination.below(parent))
+    study.sampler = _WatchedSampler(sampler, destination.below(parent))
+    run.deliver(wait=False)
+    try:
+        yield study
+    finally:
+        study.sampler = sampler
+        enclosing.reset(token)
+        with tolerate("The result of a study could not be tracked"):
+            _log_result(run, study)
+            deliver_all(run)
+
+
+def _study_run(
+    study: Study, destination: Destination, name: str | None, tags: dict[str, str]
+) -> tuple[TrackedRun, ParentRun]:
+    key, start_time = _agree_on_run(study)
+    record = RunRecord(name or study.study_name, start_time)
+    record.tags = {
+        "optuna_study_name": study.study_name,
+        "optuna_directions": ", ".join(d.name.lower() for d in study.directions),
+        "optuna_sampler": type(study.sampler).__name__,
+        "optuna_pruner": type(study.pruner).__name__,
+        **origin_tags(),
+        **{str(k): str(v) for k, v in tags.items()},
+    }
+    parent = ParentRun(key, record.name, start_time, is_managed=True)
+    return TrackedRun(record, destination, key, is_shared=True), parent
+
+
+def _agree_on_run(study: Study) -> tuple[str, int]:
+    """Find the identity of the study's run, and when it was begun."""
+    if _ATTRIBUTE not in study.user_attrs:
+        proposal = json.dumps([uuid.uuid4().hex, now()])
+        study.set_user_attr(_ATTRIBUTE, proposal)
+        # Another process may propose one at the same time: the last one counts.
+        time.sleep(_SECONDS_TO_AGREE)
+    key, start_time = json.loads(study.user_attrs[_ATTRIBUTE])
+    return str(key), int(start_time)
+
+
+def _log_result(run: TrackedRun, study: Study) -> None:
+    error = sys.exception()
+    if isinstance(error, KeyboardInterrupt):
+        run.status = "KILLED"
+    elif error is not None:
+        run.status = "FAILED"
+        run.record.tags["error"] = error_tag(error)
+    trials = study.get_trials(deepcopy=False)
+    for state in TrialState:
+        n_trials = sum(trial.state == state for trial in trials)
+        run.summary[f"n_trials_{state.name.lower()}"] = n_trials
+    is_complete = any(trial.state == TrialState.COMPLETE for trial in trials)
+    if len(study.directions) == 1 and is_complete:
+        best = study.best_trial
+        run.summary["best_value"] = study.best_value
+        run.summary["best_trial"] = best.number
+        # As tags, because the parameters of a run cannot change, while the best trial
+        # does, whenever somebody goes on with the study.
+        for name, value in best.params.items():
+            run.record.tags[f"best_{name}"] = param_value(value)
+        with tolerate("The figures of a study cannot be drawn"):
+            _keep_figures(run, study, trials)
+    run.end()
+
+
+class _WatchedSampler(BaseSampler):
+    """A sampler that tells when trials begin and end, in their own threads.
+
+    Parameters
+    ----------
+    sampler : BaseSampler
+        Who samples.
+
+    destination : Destination
+        Where the runs of the trials go.
+    """
+
+    def __init__(self, sampler: BaseSampler, destination: Destination) -> None:
+        self._sampler = sampler
+        self._destination = destination
+        self._trials: dict[int, TrackedRun] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sampler, name)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, *args: Any, **kwargs: Any) -> Any:
+        return self._sampler.sample_independent(*args, **kwargs)
+
+    def reseed_rng(self) -> None:
+        self._sampler.reseed_rng()
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        with tolerate("A trial cannot be tracked"):
+            self._begin(trial)
+        self._sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        with tolerate("A trial could not be tracked"):
+            self._end(trial, state, values)
+        self._sampler.after_trial(study, trial, state, values)
+
+    def _begin(self, trial: FrozenTrial) -> None:
+        study_key = self._destination.parents[-1].key
+        key = key_of(study_key, (trial.number,), "trial")
+        record = RunRecord(f"trial {trial.number}")
+        record.tags["optuna_trial_number"] = str(trial.number)
+        run = self._trials[trial.number] = TrackedRun(
+            record, self._destination, key, shares_file=True
+        )
+        parent = ParentRun(key, record.name, record.start_time, is_managed=True)
+        enclosing.set(self._destination.below(parent))
+        run.deliver(wait=False)
+
+    def _end(
+        self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        enclosing.set(self._destination)
+        run = self._trials.pop(trial.number, None)
+        if run is None:  # it has begun before the study was tracked
+            return
+        record = run.record
+        record.params = {k: param_value(v) for k, v in trial.params.items()}
+        record.tags["optuna_trial_state"] = state.name
+        for name, value in trial.user_attrs.items():
+            record.tags[str(name)] = param_value(value)
+        for step, value in trial.intermediate_values.items():
+            record.add_metric("intermediate_value", value, step)
+        is_single = values is not None and len(values) == 1
+        for i, value in enumerate(values or ()):
+            record.add_metric("value" if is_single else f"value_{i}", value)
+        run.status = _STATUS_OF.get(state, "FAILED")
+        run.end()
+        run.deliver(wait=False)
+
+
+def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
+    """Draw how the value has developed, and what it depends on."""
+    with warnings.catch_warnings():
+        # Of trials too few or too alike to tell what matters; the figure shows it.
+        warnings.simplefilter("ignore")
+        _draw_figures(run, study, trials)
+
+
+def _draw_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    run.keep_file("history.png", _draw_history(study, complete))
+    if len(complete) > 1 and len(study.best_trial.params) > 1:
+        run.keep_file("importances.png", _draw_importances(study))
+
+
+def _draw_history(study: Study, complete: list[FrozenTrial]) -> bytes:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from optuna.study import StudyDirection
+
+    numbers = [trial.number for trial in complete]
+    values = np.array([trial.value for trial in complete], dtype=float)
+    is_minimized = study.direction == StudyDirection.MINIMIZE
+    best = (np.minimum if is_minimized else np.maximum).accumulate(values)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(numbers, values, "o", color="C0", alpha=0.6, label="trials")
+    ax.step(numbers, best, where="post", color="C1", label="best so far")
+    ax.set(xlabel="trial", ylabel="value", title=study.study_name)
+    ax.legend()
+    return _as_png(figure)
+
+
+def _draw_importances(study: Study) -> bytes:
+    from matplotlib.figure import Figure
+    from optuna.importance import get_param_importances
+
+    importances = get_param_importances(study)
+    figure = Figure(figsize=(8, 1 + 0.5 * len(importances)), layout="constrained")
+    ax = figure.subplots()
+    ax.barh(list(importances)[::-1], list(importances.values())[::-1], color="C0")
+    ax.set(xlabel="importance for the value", title=study.study_name)
+    return _as_png(figure)
+
+
+def _as_png(figure: Any) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=100)
+    return image.getvalue()
