@@ -7,7 +7,7 @@ knows how a network is trained, and MLflow is imported when the first run is del
 
 from typing import TYPE_CHECKING, Any
 
-from skperceptron.tracking._deliverer import flush, pending
+from skperceptron.tracking._flush import flush, pending
 from skperceptron.tracking._tolerance import TrackingWarning
 from skperceptron.tracking._tracker import MLflowTracker
 

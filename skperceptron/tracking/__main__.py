@@ -8,7 +8,7 @@ import time
 import warnings
 
 from skperceptron.tracking import TrackingWarning, _journal, flush
-from skperceptron.tracking._deliverer import waiting
+from skperceptron.tracking._flush import waiting
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,6 @@ from skperceptron.tracking import _delivery, _journal
 from skperceptron.tracking._destination import (
     Destination,
     ParentRun,
-    hide_credentials,
 )
 from skperceptron.tracking._journal import (
     Contents,
@@ -59,11 +58,8 @@ SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 SECONDS_TO_WRITE = 60.0
 # So many runs are known by heart.
 _MOST_KNOWN = 100_000
-# So much is said at once, of what happened to files and of why stores take nothing.
+# So much is said at once of what happened to files.
 _MOST_NOTICES = 10
-_MOST_REASONS = 3
-# So often a flush comes back to what another process was just delivering.
-_MOST_ROUNDS = 100
 
 # MLflow's run of each key, for runs that this process has delivered.
 _known: OrderedDict[str, str] = OrderedDict()
@@ -151,6 +147,12 @@ class Deliverer:
         self._outage: Exception | None = None
         self._outage_is_told = False
 
+    @property
+    def inboxes(self) -> set[Inbox]:
+        """Where it always delivers from."""
+        with self._changed:
+            return set(self._inboxes)
+
     def watch(self, inbox: Inbox) -> None:
         """Deliver from an inbox from now on."""
         with self._changed:
@@ -185,7 +187,7 @@ class Deliverer:
             Whatever prevented it; `StoreDownError` where that was so before. It will be
             tried again.
         """
-        self._tell_notices()
+        self.tell_notices()
         with self._changed:
             if self._outage is not None and self._outage_is_told:
                 self.wake(max(self._retry_at - time.monotonic(), 0))
@@ -304,7 +306,7 @@ class Deliverer:
         Exception or None
             What has prevented it, unless that was said before.
         """
-        self._tell_notices()
+        self.tell_notices()
         with self._changed:
             if self._outage is not None and self._outage_is_told:
                 return None
@@ -344,7 +346,7 @@ class Deliverer:
                 for failure in self._failures.values()
             )
 
-    def _tell_notices(self) -> None:
+    def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
         while self._notices:
             warnings.warn(self._notices.popleft(), TrackingWarning, stacklevel=4)
@@ -725,6 +727,11 @@ def deliverer_for(tracking_uri: str | None) -> Deliverer:
         return _deliverers.setdefault(tracking_uri, Deliverer(tracking_uri))
 
 
+def all_deliverers() -> dict[str | None, Deliverer]:
+    """List the deliverers of this process, by the addresses of their stores."""
+    return dict(_deliverers)
+
+
 def expect_entries(destination: Destination) -> None:
     """Get ready for what other processes may write for this one to deliver."""
     with suppress(OSError):  # they will find that out, too, and help themselves
@@ -733,128 +740,6 @@ def expect_entries(destination: Destination) -> None:
         deliverer.watch(destination.inbox)
         deliverer.is_expecting = True
         deliverer.wake()
-
-
-def flush(timeout: float | None = None) -> int:
-    """Deliver what is still waiting in the journal.
-
-    That is what this process has not delivered yet, and what processes have left behind
-    that ended before they could. Runs whose process was killed in the middle of the fit
-    end as KILLED.
-
-    Parameters
-    ----------
-    timeout : float or None, default=None
-        Seconds to wait for the stores at most. None waits until each has answered.
-
-    Returns
-    -------
-    n_waiting : int
-        Runs that wait even so. A `TrackingWarning` says why.
-
-    See Also
-    --------
-    pending : Count them without delivering anything.
-
-    Examples
-    --------
-    >>> from skperceptron.tracking import flush
-    >>> flush(timeout=60)
-    0
-    """
-    for call in before_flush:
-        call()
-    found: dict[str | None, set[Inbox]] = {uri: set() for uri in _deliverers}
-    for inbox, _, contents in waiting():
-        found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
-    journal = _journal.default_folder()
-    unreadable = {
-        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
-    }
-    if unreadable and not found:
-        found[None] = set()
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
-    begun = {}
-    for uri, inboxes_of_store in found.items():
-        begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
-        unreadable = set()
-    for uri, n_passes in begun.items():
-        deliverer = deliverer_for(uri)
-        _drain_together(deliverer, n_passes, found[uri], deadline)
-        deliverer._tell_notices()
-        for failure in deliverer.failures()[:_MOST_REASONS]:
-            _warn_of(uri, failure)
-    _journal.sweep(journal)
-    return pending()
-
-
-def _drain_together(
-    deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
-) -> None:
-    """Drain, and wait for other processes that have begun to."""
-    for _ in range(_MOST_ROUNDS):
-        left = deadline - time.monotonic()
-        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
-        if not deliverer.is_kept_up or time.monotonic() >= deadline:
-            return
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-        n_passes = deliverer.begin_to_drain(inboxes)
-
-
-def _has_unreadable(inbox: Inbox) -> bool:
-    for entry in inbox.entries():
-        try:
-            entry.read()
-        except UnreadableEntryError:
-            return True
-        except OSError:
-            continue
-    return False
-
-
-def pending() -> int:
-    """Count the runs that wait in the journal for their delivery.
-
-    Returns
-    -------
-    int
-        Those of all processes that share the journal.
-    """
-    return len({entry.key for _, entry, _ in waiting()})
-
-
-def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
-    """Find what is not delivered, in the journal and where this process had to go.
-
-    Yields
-    ------
-    inbox : Inbox
-    entry : Entry
-    contents : Contents
-    """
-    own = {inbox for d in _deliverers.values() for inbox in d._inboxes}
-    for inbox in own | set(_journal.inboxes(_journal.default_folder())):
-        for entry in inbox.entries():
-            with suppress(OSError, UnreadableEntryError):
-                contents = entry.read()
-                if _has_to_wait(inbox, contents):
-                    yield inbox, entry, contents
-
-
-def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
-    has_news = contents.is_done or not contents.record.is_empty
-    is_new = contents.run_id is None
-    return has_news or is_new or not _journal.is_alive(inbox.journal, contents.writer)
-
-
-def _warn_of(tracking_uri: str | None, failure: Exception) -> None:
-    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
-    warnings.warn(
-        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason}.",
-        TrackingWarning,
-        stacklevel=3,
-    )
 
 
 def _register_finish(process_id: int) -> None:
@@ -887,7 +772,7 @@ def finish() -> None:
         deliverer.drain(n_passes, patience=left)
     for deliverer in list(_deliverers.values()):
         with suppress(TrackingWarning):
-            deliverer._tell_notices()
+            deliverer.tell_notices()
         for inbox in deliverer._inboxes:
             inbox.close()
     _journal.remove_sign_of_life()

@@ -184,13 +184,13 @@ class Destination:
             None leaves them as they are.
         """
         changes: dict[str, Any] = {"enabled": True}
-        if experiment_name is not None:
-            changes |= {"experiment_id": None, "experiment_name": experiment_name}
-        uri = without_credentials(tracking_uri)
+        uri = without_credentials(_absolute(tracking_uri))
         if uri not in (None, self.tracking_uri):
             # Neither runs nor experiments of one store mean anything in another.
             changes |= {"tracking_uri": uri, "experiment_id": None}
             changes |= {"parent_run_id": None, "parents": ()}
+        if experiment_name is not None:
+            changes |= {"experiment_id": None, "experiment_name": experiment_name}
         return replace(self, **changes)
 
     def below(self, *parents: ParentRun) -> Destination:

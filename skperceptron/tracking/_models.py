@@ -374,7 +374,7 @@ def _package(cls: type) -> str:
 
 def _requirements(*, with_ours: bool) -> list[str]:
     import mlflow
-    import skops  # type: ignore[import-untyped]
+    import skops
 
     import skperceptron
 
@@ -391,7 +391,7 @@ def _requirements(*, with_ours: bool) -> list[str]:
 
 def _untrusted_types(file: Path, trusted: list[str]) -> list[str]:
     """List the types for which MLflow has refused a file."""
-    import skops.io  # type: ignore[import-untyped]
+    import skops.io
 
     if not file.exists():
         return []

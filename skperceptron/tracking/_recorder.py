@@ -6,7 +6,6 @@ import getpass
 import platform
 import sys
 import time
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,6 @@ class FitRecorder:
 
     owns_run : bool
         Whether the run is that of the fit alone, not of something around it.
-
     """
 
     def __init__(self, run: FitRun, place: Place, *, owns_run: bool) -> None:
@@ -358,7 +356,6 @@ def origin_tags() -> dict[str, str]:
     }
 
 
-@lru_cache
 def _user_tag() -> dict[str, str]:
     try:
         return {"mlflow.user": getpass.getuser()}

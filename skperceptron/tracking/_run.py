@@ -244,7 +244,7 @@ class TrackedRun:
             if not self.is_delivered_here:
                 return
             deliverer = deliverer_for(self.destination.tracking_uri)
-            deliverer.watch(find_inbox(self.destination))
+            deliverer.watch(self.inbox)
             if not wait:
                 deliverer.wake(SECONDS_UNTIL_DELIVERY)
                 return

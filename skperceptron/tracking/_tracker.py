@@ -18,7 +18,6 @@ from skperceptron.tracking._deliverer import known_run
 from skperceptron.tracking._destination import (
     Destination,
     ParentRun,
-    _absolute,
     without_credentials,
 )
 from skperceptron.tracking._place import (
@@ -243,7 +242,10 @@ class MLflowTracker:
 
     def _open(self, estimator: Any, context: CallbackContext) -> None:
         root, ids = str(context.root_uuid), ids_of(path_of(context))
-        here = self._destination(estimator)
+        here = _seen_from(estimator).directed_to(
+            self.tracking_uri, self.experiment_name
+        )
+        here = replace(here, log_models=self.log_models)
         record = _describe(estimator, self.run_name, self.tags)
         is_incremental = context.task_name == _PARTIAL_FIT_TASK
         run = _run_of_call_before(estimator) if is_incremental else None
@@ -259,20 +261,6 @@ class MLflowTracker:
         open_run(root, ids, run)
         if _is_search(estimator):
             run.deliver(wait=False)  # shows that the search is on
-
-    def _destination(self, estimator: Any) -> Destination:
-        here = _seen_from(estimator)
-        changes: dict[str, Any] = {"enabled": True, "log_models": self.log_models}
-        tracking_uri = _absolute(self.tracking_uri)
-        if tracking_uri not in (None, here.tracking_uri):
-            # Neither runs nor experiments of one store mean anything in another.
-            changes["tracking_uri"] = tracking_uri
-            changes["parent_run_id"] = changes["experiment_id"] = None
-            changes["parents"] = ()
-        if self.experiment_name is not None:
-            changes["experiment_id"] = None
-            changes["experiment_name"] = self.experiment_name
-        return replace(here, **changes)
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:
         run, fitted = whole.run, estimator

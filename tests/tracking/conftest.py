@@ -87,3 +87,13 @@ def journal(tmp_path, monkeypatch):
     yield folder
     # What could not be delivered would be tried again in other tests.
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tracking_uri(journal):
+    """Set another store for a test."""
+    before = mlflow.get_tracking_uri()
+    experiment = mlflow.set_experiment("Default")
+    yield mlflow.set_tracking_uri
+    mlflow.set_tracking_uri(before)
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)

@@ -45,16 +45,6 @@ def fit(**params):
     return HillClimbPerceptron(max_iter=20, random_state=0, **params).fit(X, y)
 
 
-@pytest.fixture
-def tracking_uri(journal):
-    """Set another store for a test."""
-    before = mlflow.get_tracking_uri()
-    experiment = mlflow.set_experiment("Default")
-    yield mlflow.set_tracking_uri
-    mlflow.set_tracking_uri(before)
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
-
-
 @contextmanager
 def warned_once(match=""):
     with pytest.warns(TrackingWarning, match=match) as caught:
@@ -119,7 +109,7 @@ class FakeHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    do_GET = do_POST = answer  # noqa: N815
+    do_GET = do_POST = answer  # noqa: N815 - names of http.server
 
     def log_message(self, *args):
         pass

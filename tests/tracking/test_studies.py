@@ -220,6 +220,18 @@ def test_options(runs, tmp_path):
     assert study.data.tags["data"] == "iris"
 
 
+def test_relative_store_stays_where_it_is(runs, tmp_path, monkeypatch):
+    def move(trial):
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return trial.suggest_float("x", 0, 1)
+
+    monkeypatch.chdir(tmp_path)
+    tracked_study(move, n_trials=1, tracking_uri="sqlite:///other.db")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+    assert len(client.search_runs(["0"])) == 2
+
+
 def test_active_run_is_above_the_study(runs):
     with mlflow.start_run() as parent:
         tracked_study(n_trials=1)

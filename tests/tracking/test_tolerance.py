@@ -15,16 +15,6 @@ from skperceptron.tracking import TrackingWarning, flush, pending
 X, y = load_iris(return_X_y=True)
 
 
-@pytest.fixture
-def tracking_uri(journal):
-    """Set another store for a test."""
-    before = mlflow.get_tracking_uri()
-    experiment = mlflow.set_experiment("Default")
-    yield mlflow.set_tracking_uri
-    mlflow.set_tracking_uri(before)
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
-
-
 def free_port():
     with closing(socket.socket()) as s:
         s.bind(("127.0.0.1", 0))

@@ -1,0 +1,153 @@
+"""What waits in the journal, of this process and of others that are gone."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+
+from skperceptron.tracking import _journal
+from skperceptron.tracking._deliverer import (
+    SECONDS_BETWEEN_LOOKS,
+    Deliverer,
+    all_deliverers,
+    before_flush,
+    deliverer_for,
+)
+from skperceptron.tracking._destination import hide_credentials
+from skperceptron.tracking._journal import (
+    Contents,
+    Entry,
+    Inbox,
+    UnreadableEntryError,
+)
+from skperceptron.tracking._tolerance import TrackingWarning
+
+# So many reasons are given why a store takes nothing.
+_MOST_REASONS = 3
+# So often a flush comes back to what another process was just delivering.
+_MOST_ROUNDS = 100
+
+
+def flush(timeout: float | None = None) -> int:
+    """Deliver what is still waiting in the journal.
+
+    That is what this process has not delivered yet, and what processes have left behind
+    that ended before they could. Runs whose process was killed in the middle of the fit
+    end as KILLED.
+
+    Parameters
+    ----------
+    timeout : float or None, default=None
+        Seconds to wait for the stores at most. None waits until each has answered.
+
+    Returns
+    -------
+    n_waiting : int
+        Runs that wait even so. A `TrackingWarning` says why.
+
+    See Also
+    --------
+    pending : Count them without delivering anything.
+
+    Examples
+    --------
+    >>> from skperceptron.tracking import flush
+    >>> flush(timeout=60)
+    0
+    """
+    for call in before_flush:
+        call()
+    found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
+    for inbox, _, contents in waiting():
+        found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
+    journal = _journal.default_folder()
+    unreadable = {
+        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
+    }
+    if unreadable and not found:
+        found[None] = set()
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    begun = {}
+    for uri, inboxes_of_store in found.items():
+        begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
+        unreadable = set()
+    for uri, n_passes in begun.items():
+        deliverer = deliverer_for(uri)
+        _drain_together(deliverer, n_passes, found[uri], deadline)
+        deliverer.tell_notices()
+        for failure in deliverer.failures()[:_MOST_REASONS]:
+            _warn_of(uri, failure)
+    _journal.sweep(journal)
+    return pending()
+
+
+def _drain_together(
+    deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
+) -> None:
+    """Drain, and wait for other processes that have begun to."""
+    for _ in range(_MOST_ROUNDS):
+        left = deadline - time.monotonic()
+        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
+        if not deliverer.is_kept_up or time.monotonic() >= deadline:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        n_passes = deliverer.begin_to_drain(inboxes)
+
+
+def _has_unreadable(inbox: Inbox) -> bool:
+    for entry in inbox.entries():
+        try:
+            entry.read()
+        except UnreadableEntryError:
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def pending() -> int:
+    """Count the runs that wait in the journal for their delivery.
+
+    Returns
+    -------
+    int
+        Those of all processes that share the journal.
+    """
+    return len({entry.key for _, entry, _ in waiting()})
+
+
+def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
+    """Find what is not delivered, in the journal and where this process had to go.
+
+    Yields
+    ------
+    inbox : Inbox
+    entry : Entry
+    contents : Contents
+    """
+    own = {inbox for d in all_deliverers().values() for inbox in d.inboxes}
+    for inbox in own | set(_journal.inboxes(_journal.default_folder())):
+        for entry in inbox.entries():
+            with suppress(OSError, UnreadableEntryError):
+                contents = entry.read()
+                if _has_to_wait(inbox, contents):
+                    yield inbox, entry, contents
+
+
+def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
+    has_news = contents.is_done or not contents.record.is_empty
+    is_new = contents.run_id is None
+    return has_news or is_new or not _journal.is_alive(inbox.journal, contents.writer)
+
+
+def _warn_of(tracking_uri: str | None, failure: Exception) -> None:
+    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
+    warnings.warn(
+        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
+        f"stay in the journal {_journal.default_folder()}: {reason}.",
+        TrackingWarning,
+        stacklevel=3,
+    )
