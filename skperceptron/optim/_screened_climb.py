@@ -9,27 +9,39 @@ from skperceptron.optim._block_climb import candidates_within
 from skperceptron.optim._one_unit_climb import OneUnitClimb
 
 _CACHE_BYTES = 2**20
+# Samples that are multiplied together: the products stay in the processor's cache.
+_CHUNK = 512
+# What products of two vectors of length 1 are rounded to: multiples of one over this,
+# which 16 bits hold even if they are a little larger.
+_UNITS = 32766
 
 
 class ScreenedClimb(OneUnitClimb):
     """A climb on the accuracy of one threshold unit, on dense float64 data.
 
     One matrix product in float32 serves a block of candidates, and is kept in 16 bits:
-    memory that is new to the process can cost more than the product. The error has a
-    bound, and sums so close to 0 that it matters are computed anew in float64: the
-    decisions are those of float64.
+    memory that is new to the process can cost more than the product. Samples, each
+    with a 1 for the bias, and noise are scaled to length 1 for that. Then no product is
+    larger than 1, the rounding error has a bound for all samples alike, and sums so
+    close to 0 that it matters are computed anew in float64: the decisions are those of
+    float64.
 
     Parameters are those of `OneUnitClimb`.
     """
 
     def _copy_data(self) -> None:
         X = self._X
-        self._signs = np.where(self._is_positive, np.float32(1), np.float32(-1))
-        with np.errstate(over="ignore"):  # what is infinite is left to float64
-            self._largest_length = np.sqrt(np.einsum("ij,ij->i", X, X).max() + 1)
+        with np.errstate(over="ignore"):
+            lengths = np.sqrt(np.einsum("ij,ij->i", X, X) + 1)
+        # Where that is infinite, all sums are left to float64.
+        self._longest = float(lengths.max())
+        finite = np.minimum(lengths, np.finfo(np.float64).max)
+        self._scale = np.where(self._is_positive, 1, -1) / finite
         # A sum of n products in any order (Higham, 2002, section 3.1), and the rounding
-        # of both factors.
-        self._precision = (X.shape[1] + 4) * 2.0**-24
+        # of both factors. Of a unit, rounding takes half, and what float32 cannot hold
+        # of small factors is less than the rest.
+        precision = (X.shape[1] + 5) * 2.0**-24
+        self._doubt = precision + 0.51 / _UNITS
         self._memory = np.empty((0, len(X)), np.int16)
 
     @property
@@ -40,54 +52,39 @@ class ScreenedClimb(OneUnitClimb):
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             sums = self._X @ self.params[:-1] + self.params[-1]
-            self._sums = (sums * self._signs).astype(np.float32)
-        self._largest = float(np.abs(sums).max())
-        self._error = 2.0**-24 * self._largest
+            self._sums = (sums * self._scale).astype(np.float32)
+            self._error = 2.0**-23 * float(np.linalg.norm(self.params))
         self._raw_value = self._value_of(sums)
 
     def _prepare(self) -> None:
-        from skperceptron.optim.kernels._screened_scan import CHUNK, round_products
+        from skperceptron.optim.kernels._screened_scan import round_products, scale_rows
 
         X, noise = self._X, self._noise
-        single = noise.astype(np.float32)
-        weights, biases = np.ascontiguousarray(single[:, :-1]), single[:, -1]
         if len(self._memory) < len(noise):
             self._memory = np.empty((len(noise), len(X)), np.int16)
         self._added = self._memory[: len(noise)]
-        self._units = np.empty((-(-len(X) // CHUNK), len(noise)), np.float32)
-        rows = np.empty((CHUNK, X.shape[1]), np.float32)
-        products = np.empty((len(noise), CHUNK), np.float32)
-        for chunk, start in enumerate(range(0, len(X), CHUNK)):
-            size = min(CHUNK, len(X) - start)
-            rows[:size] = X[start : start + size]
-            np.matmul(weights, rows.T, out=products)
-            round_products(
-                products,
-                biases,
-                self._signs,
-                self._units[chunk],
-                self._added,
-                start,
-            )
-        lengths = np.sqrt(np.einsum("ij,ij->i", noise, noise))
-        self._reach = lengths * self._largest_length
-        self._doubt = self._precision * self._reach + 0.51 * self._units.max(axis=0)
+        self._lengths = np.sqrt(np.einsum("ij,ij->i", noise, noise))
+        units = _UNITS / np.where(self._lengths > 0, self._lengths, 1)
+        weights = (noise * units[:, np.newaxis]).astype(np.float32)
+        rows = np.empty((_CHUNK, X.shape[1] + 1), np.float32)
+        products = np.empty((len(noise), _CHUNK), np.float32)
+        for start in range(0, len(X), _CHUNK):
+            scale_rows(X, self._scale, start, rows)
+            np.dot(weights, rows.T, out=products)
+            round_products(products, self._added, start)
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels import _screened_scan
+        from skperceptron.optim.kernels._screened_scan import scan_screened
 
-        state = np.array(
-            [self._raw_value, float(self.n_accepted), self._error, self._largest]
-        )
-        _screened_scan.scan_screened(
+        state = np.array([self._raw_value, float(self.n_accepted), self._error])
+        scan_screened(
             self._X,
-            self._signs,
+            self._scale,
             self._weight,
             self._sums,
             self._added[candidates],
-            self._units[:, candidates],
-            self._reach[candidates],
-            self._doubt[candidates],
+            self._lengths[candidates],
+            (self._doubt, 1 / _UNITS, self._longest),
             self.params,
             self._noise[candidates],
             self._group_of[candidates],
@@ -97,4 +94,4 @@ class ScreenedClimb(OneUnitClimb):
             values,
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._error, self._largest = float(state[2]), float(state[3])
+        self._error = float(state[2])

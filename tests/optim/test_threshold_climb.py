@@ -144,7 +144,7 @@ def test_long_climbs_of_one_unit_stay_the_same(climb, step_size):
 
 
 @pytest.mark.parametrize("climb", ONE_UNIT)
-@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e36, 1e38, 1e60])
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e6, 1e36, 1e38, 1e60, 1e170])
 def test_same_climb_whatever_the_scale_of_the_data(climb, scale):
     X, y, layers, start = make_problem(1)
     X[:, 0] *= scale

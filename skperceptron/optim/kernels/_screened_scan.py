@@ -8,93 +8,85 @@ from numba import njit
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
+    VECTORIZE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
 )
 
-# Samples whose products are rounded together; the last chunk may have fewer.
-CHUNK = 1024
-# Doubtful sums are looked for in pieces of this size, which divides a chunk.
+# Doubtful sums are looked for in pieces of this size.
 _TILE = 64
-# What products are rounded to: whole multiples, up to so many, of a unit.
-_MOST_UNITS = 32767
-# A unit of 0 could not be divided by; this is less than any other error.
-_SMALLEST = 1e-30
-# Of the multiplications, the additions and the step size, in float32.
-_ROUNDING = 8 * 2.0**-24
-# Beyond this size float32 may overflow: then everything is in doubt.
-_LARGEST = 1e37
+# Of two multiplications and an addition in float32.
+_ROUNDING = 4 * 2.0**-24
+# Beyond this length of the parameters float32 may overflow, and beyond this sum float64
+# might: then everything is in doubt.
+_LONGEST = 1e37
+_LARGEST = 1e300
 
 
 @njit(**COMPILE)
-def round_products(products, biases, signs, units, rounded, start):
-    """Round what candidates add to the sums of a chunk of samples to 16 bits.
+def scale_rows(X, scale, start, rows):
+    """Copy samples, each with a 1 for the bias, and scale them.
 
     Parameters
     ----------
-    products : ndarray of float32 of shape (n_candidates, CHUNK)
-        Products of their weights and the samples of the chunk. In the last chunk, only
-        those that are there count.
+    X : ndarray of float64 of shape (n_samples, n_features)
+        Samples.
 
-    biases : ndarray of float32 of shape (n_candidates,)
-        What they add to that.
-
-    signs : ndarray of float32 of shape (n_samples,)
-        What the sums are multiplied by.
-
-    units : ndarray of float32 of shape (n_candidates,)
-        Receives the unit of each candidate; infinite where there was an overflow.
-
-    rounded : ndarray of int16 of shape (n_candidates, n_samples)
-        Receives the results as multiples of the unit.
+    scale : ndarray of float64 of shape (n_samples,)
+        What they are multiplied by.
 
     start : int
-        First sample of the chunk.
+        The first of them.
+
+    rows : ndarray of float32 of shape (n_rows, n_features + 1)
+        Receives them, as far as there are so many.
     """
-    # Read as integers, floats are in the order of their sizes, and infinity and NaN are
-    # the largest. Integers are faster to compare.
-    bits, largest = products.view(np.int32), np.empty(1, np.float32)
-    stop = min(start + CHUNK, rounded.shape[1])
-    for i in range(len(products)):
-        largest.view(np.int32)[0] = _largest_size(bits, i, stop - start)
-        size = max(largest[0] + abs(biases[i]), np.float32(_SMALLEST))
-        if size < np.inf:
-            units[i] = size / np.float32(_MOST_UNITS)
-            _round(products, biases[i], signs, 1 / units[i], rounded, i, start, stop)
-        else:
-            units[i] = np.inf
-            rounded[i, start:stop] = 0
+    for i in range(min(len(rows), len(X) - start)):
+        _scale_row(X, start + i, scale[start + i], rows, i)
+        rows[i, -1] = scale[start + i]
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _largest_size(bits, i, n):
-    k, largest, size = np.uint64(i), np.int32(0), np.int32(0x7FFFFFFF)
-    for j in range(np.uint64(n)):
-        largest = max(largest, bits[k, j] & size)
-    return largest
+def _scale_row(X, j, factor, rows, i):
+    p, q = np.uint64(j), np.uint64(i)
+    for f in range(np.uint64(X.shape[1])):
+        rows[q, f] = np.float32(X[p, f] * factor)
 
 
-@njit(**VECTORIZE_PRIVATE)
-def _round(products, bias, signs, scale, rounded, i, start, stop):
-    k, first = np.uint64(i), np.uint64(start)
+@njit(**VECTORIZE)
+def round_products(products, rounded, start):
+    """Round products to 16 bits.
+
+    Parameters
+    ----------
+    products : ndarray of float32 of shape (n_candidates, n_columns)
+        Numbers between -32767 and 32767.
+
+    rounded : ndarray of int16 of shape (n_candidates, n_samples)
+        Receives them, as far as there are so many samples.
+
+    start : int
+        The first sample.
+    """
+    first = np.uint64(start)
+    n = np.uint64(min(products.shape[1], rounded.shape[1] - start))
     # Cutting off what follows the point rounds positive numbers if a half was added.
     # 16 bits do not hold the rest of it.
     offset = np.float32(2**16 + 0.5)
-    for j in range(np.uint64(stop - start)):
-        multiple = (products[k, j] + bias) * (scale * signs[first + j])
-        rounded[k, first + j] = np.int16(np.int32(multiple + offset))
+    for i in range(np.uint64(len(products))):
+        for j in range(n):
+            rounded[i, first + j] = np.int16(np.int32(products[i, j] + offset))
 
 
 @njit(**COMPILE)
 def scan_screened(
     X,
-    signs,
+    scale,
     weight,
     sums,
     added,
-    units,
-    reach,
-    doubt,
+    lengths,
+    bounds,
     params,
     noise,
     group_of,
@@ -113,27 +105,26 @@ def scan_screened(
     X : ndarray of float64 of shape (n_samples, n_features)
         Samples.
 
-    signs : ndarray of float32 of shape (n_samples,)
-        1 for samples of class 1, -1 for the others.
+    scale : ndarray of float64 of shape (n_samples,)
+        One over the length of each sample with a 1 for the bias; negative where the
+        class is not 1.
 
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
     sums : ndarray of float32 of shape (n_samples,)
-        Sums of the current parameters times the signs: right
-        where positive; updated.
+        Sums of the current parameters times the scale: right where positive; updated.
 
     added : ndarray of int16 of shape (n_candidates, n_samples)
-        What each candidate's noise, at step size 1, adds to them, in units.
+        What each candidate's noise adds to them, divided by the length of the noise, in
+        units.
 
-    units : ndarray of float32 of shape (n_chunks, n_candidates)
-        The units, for each chunk of samples.
+    lengths : ndarray of shape (n_candidates,)
+        Lengths of the noise at step size 1.
 
-    reach : ndarray of shape (n_candidates,)
-        How large that can be.
-
-    doubt : ndarray of shape (n_candidates,)
-        How wrong it can be.
+    bounds : tuple of 3 floats
+        How wrong, but for units, `added` can be; the unit; the length of the longest
+        sample.
 
     params : ndarray of float64 of shape (n_features + 1,)
         Current parameters; updated.
@@ -150,37 +141,33 @@ def scan_screened(
     rates : tuple of 3 floats
         Factor after a kept and after a rejected candidate, and where growth ends.
 
-    state : ndarray of shape (4,)
-        Current value, number of kept candidates, how wrong `sums` can be, and how large
-        they can be; updated.
+    state : ndarray of shape (3,)
+        Current value, number of kept candidates, and how wrong `sums` can be; updated.
 
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
     growth, shrinkage, largest_step = rates
+    doubt, unit, longest = bounds
     moved = np.empty_like(params)
     for i in range(noise.shape[0]):
         sigma = step_size[0]
-        finite = True
+        squares = 0.0
         for q in range(params.size):
             moved[q] = params[q] + sigma * noise[i, q]
-            finite &= abs(moved[q]) < np.inf
-        largest = state[3] + sigma * reach[i]
-        error = state[2] + sigma * doubt[i] + _ROUNDING * largest
-        if not largest < _LARGEST:
+            squares += moved[q] * moved[q]
+        distance, length = sigma * lengths[i], np.sqrt(squares)
+        step = np.float32(distance * unit)
+        error = state[2] + doubt * distance + _ROUNDING * (distance + length)
+        if not (distance + length < _LONGEST and longest * length < _LARGEST):
             error = np.inf
-        accepted = False
-        if finite and largest < np.inf:
-            value = _value(X, signs, weight, sums, added, units, i, sigma, error, moved)
-            accepted = value >= state[0]
+        value = _value(X, scale, weight, sums, added, i, step, error, moved)
+        accepted = value >= state[0]
         if accepted:
             state[0] = value
             state[1] += 1
-            state[2], state[3] = error, largest
-            for chunk in range(len(units)):
-                step = np.float32(sigma) * units[chunk, i]
-                start = chunk * CHUNK
-                _add(sums, added, i, step, start, min(start + CHUNK, sums.size))
+            state[2] = error
+            _add(sums, added, i, step)
             params[:] = moved
         if group_of[i] >= 0:
             factor = growth if accepted else shrinkage
@@ -189,14 +176,13 @@ def scan_screened(
 
 
 @njit(**COMPILE_PRIVATE)
-def _value(X, signs, weight, sums, added, units, i, sigma, error, moved):
+def _value(X, scale, weight, sums, added, i, step, error, moved):
     """Count, or weigh, the samples on the right side; NaN for an overflow."""
     n_samples = sums.size
     bound = np.float32(error)
     value = 0.0
     for start in range(0, n_samples, _TILE):
         stop = min(start + _TILE, n_samples)
-        step = np.float32(sigma) * units[start // CHUNK, i]
         n_right, n_doubtful = _count(sums, added, i, step, bound, start, stop)
         if n_doubtful == 0 and weight.size == 0:
             value += n_right
@@ -210,7 +196,7 @@ def _value(X, signs, weight, sums, added, units, i, sigma, error, moved):
                     z += X[j, f] * moved[f]
                 if not abs(z) < np.inf:
                     return np.nan
-                is_right = (z >= 0) == (signs[j] > 0)
+                is_right = (z >= 0) == (scale[j] > 0)
             if is_right:
                 value += 1.0 if weight.size == 0 else weight[j]
     return value
@@ -231,7 +217,7 @@ def _count(sums, added, i, step, bound, start, stop):
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _add(sums, added, i, step, start, stop):
+def _add(sums, added, i, step):
     k = np.uint64(i)
-    for j in range(np.uint64(start), np.uint64(stop)):
+    for j in range(np.uint64(sums.size)):
         sums[j] += step * np.float32(added[k, j])
