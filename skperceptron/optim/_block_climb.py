@@ -15,9 +15,6 @@ from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
 
-# Each kept candidate adds a rounding error to sums that are kept from one to the next.
-_ACCEPTED_BEFORE_REFRESH = 64
-
 
 class BlockClimb(Climb):
     """A climb on a built-in objective of labelled samples.
@@ -47,6 +44,10 @@ class BlockClimb(Climb):
     **options
         `step_size` and `adapt`, as in `Climb`.
     """
+
+    # Each kept candidate adds a rounding error to sums that are kept from one to the
+    # next.
+    _accepted_before_refresh: float = 64
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class BlockClimb(Climb):
         self._n_prepared = self._n_decided = 0
 
     def _draw_block(self, n_wanted: int) -> None:
-        if self.n_accepted - self._n_accepted_then > _ACCEPTED_BEFORE_REFRESH:
+        if self.n_accepted - self._n_accepted_then > self._accepted_before_refresh:
             self._refresh()
             self._n_accepted_then = self.n_accepted
         self._n_prepared = min(n_wanted, self._most_candidates)

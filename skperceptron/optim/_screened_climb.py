@@ -9,6 +9,10 @@ from skperceptron.optim._block_climb import candidates_within
 from skperceptron.optim._one_unit_climb import OneUnitClimb
 
 _CACHE_BYTES = 2**20
+# The allocator keeps arrays up to this size for the next fit, where a larger one is new
+# memory each time. But BLAS wants enough candidates to reuse what it has read.
+_REUSED_BYTES = 2**25
+_ENOUGH_CANDIDATES = 128
 # Samples that are multiplied together: the products stay in the processor's cache.
 _CHUNK = 512
 # What products of two vectors of length 1 are rounded to: multiples of one over this,
@@ -29,6 +33,8 @@ class ScreenedClimb(OneUnitClimb):
     Parameters are those of `OneUnitClimb`.
     """
 
+    _accepted_before_refresh = np.inf  # each block begins with new sums
+
     def _copy_data(self) -> None:
         X = self._X
         with np.errstate(over="ignore"):
@@ -43,18 +49,21 @@ class ScreenedClimb(OneUnitClimb):
         precision = (X.shape[1] + 5) * 2.0**-24
         self._doubt = precision + 0.51 / _UNITS
         self._memory = np.empty((0, len(X)), np.int16)
+        self._sums = np.empty(len(X), np.float32)
 
     @property
     def _most_candidates(self) -> int:
+        bytes_each = 2 * len(self._X)
+        wanted = max(_REUSED_BYTES, _ENOUGH_CANDIDATES * bytes_each)
         # Half of the data's size, for nothing else here is as large.
-        return candidates_within(_CACHE_BYTES, 2 * self._X.nbytes, 2 * len(self._X))
+        bearable = max(_CACHE_BYTES, self._X.nbytes // 2)
+        return candidates_within(min(wanted, bearable), 0, bytes_each)
 
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = self._X @ self.params[:-1] + self.params[-1]
-            self._sums = (sums * self._scale).astype(np.float32)
-            self._error = 2.0**-23 * float(np.linalg.norm(self.params))
-        self._raw_value = self._value_of(sums)
+            self._raw_value = self._value_of(
+                self._X @ self.params[:-1] + self.params[-1]
+            )
 
     def _prepare(self) -> None:
         from skperceptron.optim.kernels._screened_scan import round_products, scale_rows
@@ -69,9 +78,10 @@ class ScreenedClimb(OneUnitClimb):
         rows = np.empty((_CHUNK, X.shape[1] + 1), np.float32)
         products = np.empty((len(noise), _CHUNK), np.float32)
         for start in range(0, len(X), _CHUNK):
-            scale_rows(X, self._scale, start, rows)
+            scale_rows(X, self._scale, self.params, start, rows, self._sums)
             np.dot(weights, rows.T, out=products)
             round_products(products, self._added, start)
+        self._error = 2.0**-23 * float(np.linalg.norm(self.params))
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.kernels._screened_scan import scan_screened

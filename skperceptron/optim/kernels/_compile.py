@@ -18,7 +18,8 @@ VECTORIZE: dict[str, Any] = {
 }
 VECTORIZE_PRIVATE: dict[str, Any] = {**VECTORIZE, "no_cpython_wrapper": True}
 # The same for sums, whose terms may be added in any order.
-VECTORIZE_SUM_PRIVATE: dict[str, Any] = {
-    **VECTORIZE_PRIVATE,
+VECTORIZE_SUM: dict[str, Any] = {
+    **VECTORIZE,
     "fastmath": {"contract", "nsz", "reassoc"},
 }
+VECTORIZE_SUM_PRIVATE: dict[str, Any] = {**VECTORIZE_SUM, "no_cpython_wrapper": True}

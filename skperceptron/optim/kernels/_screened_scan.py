@@ -10,11 +10,12 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE,
     VECTORIZE_PRIVATE,
+    VECTORIZE_SUM,
     VECTORIZE_SUM_PRIVATE,
 )
 
-# Doubtful sums are looked for in pieces of this size.
-_TILE = 64
+# Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.
+_LARGE_TILE, _TILE = 1024, 64
 # Of two multiplications and an addition in float32.
 _ROUNDING = 4 * 2.0**-24
 # Beyond this length of the parameters float32 may overflow, and beyond this sum float64
@@ -23,9 +24,9 @@ _LONGEST = 1e37
 _LARGEST = 1e300
 
 
-@njit(**COMPILE)
-def scale_rows(X, scale, start, rows):
-    """Copy samples, each with a 1 for the bias, and scale them.
+@njit(**VECTORIZE_SUM)
+def scale_rows(X, scale, params, start, rows, sums):
+    """Copy samples, each with a 1 for the bias, and scale them and their sums.
 
     Parameters
     ----------
@@ -35,22 +36,28 @@ def scale_rows(X, scale, start, rows):
     scale : ndarray of float64 of shape (n_samples,)
         What they are multiplied by.
 
+    params : ndarray of float64 of shape (n_features + 1,)
+        Weights and bias.
+
     start : int
-        The first of them.
+        The first of the samples.
 
     rows : ndarray of float32 of shape (n_rows, n_features + 1)
         Receives them, as far as there are so many.
+
+    sums : ndarray of float32 of shape (n_samples,)
+        Receives their sums. While a sample is read, that costs hardly anything.
     """
-    for i in range(min(len(rows), len(X) - start)):
-        _scale_row(X, start + i, scale[start + i], rows, i)
-        rows[i, -1] = scale[start + i]
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _scale_row(X, j, factor, rows, i):
-    p, q = np.uint64(j), np.uint64(i)
-    for f in range(np.uint64(X.shape[1])):
-        rows[q, f] = np.float32(X[p, f] * factor)
+    first, n_features = np.uint64(start), np.uint64(X.shape[1])
+    for i in range(np.uint64(min(len(rows), len(X) - start))):
+        j = first + i
+        factor, z = scale[j], 0.0
+        for f in range(n_features):
+            x = X[j, f]
+            rows[i, f] = np.float32(x * factor)
+            z += x * params[f]
+        rows[i, n_features] = factor
+        sums[j] = factor * (z + params[-1])
 
 
 @njit(**VECTORIZE)
@@ -178,28 +185,40 @@ def scan_screened(
 @njit(**COMPILE_PRIVATE)
 def _value(X, scale, weight, sums, added, i, step, error, moved):
     """Count, or weigh, the samples on the right side; NaN for an overflow."""
-    n_samples = sums.size
     bound = np.float32(error)
     value = 0.0
-    for start in range(0, n_samples, _TILE):
-        stop = min(start + _TILE, n_samples)
-        n_right, n_doubtful = _count(sums, added, i, step, bound, start, stop)
-        if n_doubtful == 0 and weight.size == 0:
-            value += n_right
-            continue
-        for j in range(start, stop):
-            z = np.float64(sums[j] + step * np.float32(added[i, j]))
-            is_right = z > 0
-            if not abs(z) > bound:
-                z = moved[-1]
-                for f in range(X.shape[1]):
-                    z += X[j, f] * moved[f]
-                if not abs(z) < np.inf:
-                    return np.nan
-                is_right = (z >= 0) == (scale[j] > 0)
-            if is_right:
-                value += 1.0 if weight.size == 0 else weight[j]
+    for start in range(0, sums.size, _LARGE_TILE):
+        stop = min(start + _LARGE_TILE, sums.size)
+        if weight.size == 0:
+            n_right, n_doubtful = _count(sums, added, i, step, bound, start, stop)
+            if n_doubtful == 0:
+                value += n_right
+                continue
+        for first in range(start, stop, _TILE):
+            last = min(first + _TILE, stop)
+            n_right, n_doubtful = _count(sums, added, i, step, bound, first, last)
+            if n_doubtful == 0 and weight.size == 0:
+                value += n_right
+                continue
+            for j in range(first, last):
+                z = np.float64(sums[j] + step * np.float32(added[i, j]))
+                is_right = z > 0
+                if not abs(z) > bound:
+                    z = _sum(X, j, moved)
+                    if not abs(z) < np.inf:
+                        return np.nan
+                    is_right = (z >= 0) == (scale[j] > 0)
+                if is_right:
+                    value += 1.0 if weight.size == 0 else weight[j]
     return value
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _sum(X, j, params):
+    k, z = np.uint64(j), 0.0
+    for f in range(np.uint64(X.shape[1])):
+        z += X[k, f] * params[f]
+    return z + params[-1]
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
