@@ -84,6 +84,9 @@ class EpochTrainer:
         self._loop = EpochLoop(
             loss,
             solver,
+            data.X,
+            targets,
+            data.sample_weight,
             batch_size=self._check_batch_size(len(self.training_rows)),
             max_grad_norm=estimator.max_grad_norm,
             dropout=self._make_dropout(),
@@ -108,11 +111,7 @@ class EpochTrainer:
         before = self.params.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             value, grad_norms = self._loop.run(
-                self.params,
-                self.data.X,
-                self.targets,
-                self.data.sample_weight,
-                self.training_rows[self._next_order()],
+                self.params, self.training_rows[self._next_order()]
             )
         if self.solver.has_overflowed or not (
             math.isfinite(value) and np.isfinite(self.params).all()

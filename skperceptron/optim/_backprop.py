@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,15 @@ class EpochLoop:
     solver : Solver
         How a gradient moves the parameters.
 
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Samples.
+
+    y : ndarray of bool of shape (n_samples, n_outputs)
+        Targets.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+
     batch_size : int
         Samples per mini-batch; the last one of an epoch may be smaller.
 
@@ -86,6 +95,9 @@ class EpochLoop:
         self,
         loss: RegularizedLoss,
         solver: Solver,
+        X: Any,
+        y: NDArray,
+        sample_weight: Array | None,
         *,
         batch_size: int,
         max_grad_norm: float | None,
@@ -96,19 +108,27 @@ class EpochLoop:
         self.batch_size = batch_size
         self.max_grad_norm = np.inf if max_grad_norm is None else float(max_grad_norm)
         self.dropout = dropout
+        self._data = X, y, sample_weight
         self._n_masked = 0 if dropout is None else len(dropout.rates)
         self._compiled_loss = loss.compiled
         dtype = solver.moments[-1].dtype
         self._work = loss.workspace(batch_size, dtype, dropout=self._n_masked > 0)
         self._gradient = np.empty(loss.layers.n_params, dtype)
+        # Dense samples are brought together batch by batch, others in larger chunks.
+        self._samples = None
+        if dropout is None and isinstance(X, np.ndarray) and X.dtype == dtype:
+            self._samples = as_samples(X, y, sample_weight, dtype)
+        is_gathered = self._samples is not None
+        memory = (
+            np.empty((batch_size if is_gathered else 0, X.shape[1]), dtype),
+            np.empty((batch_size if is_gathered else 0, y.shape[1]), bool),
+            np.empty(0 if sample_weight is None else batch_size, dtype),
+        )
+        weight = None if sample_weight is None else memory[-1]
+        self._batch = as_samples(*memory[:2], weight, dtype), memory
 
     def run(
-        self,
-        params: Array,
-        X: Any,
-        y: NDArray,
-        sample_weight: Array | None,
-        rows: NDArray[np.intp],
+        self, params: Array, rows: NDArray[np.intp]
     ) -> tuple[float, NDArray[np.float64]]:
         """Train one epoch.
 
@@ -116,15 +136,6 @@ class EpochLoop:
         ----------
         params : ndarray of shape (n_params,)
             Moved in place.
-
-        X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Samples.
-
-        y : ndarray of bool of shape (n_samples, n_outputs)
-            Targets.
-
-        sample_weight : ndarray of shape (n_samples,) or None
-            Weights of the samples.
 
         rows : ndarray of int
             The samples to use, in this order.
@@ -142,14 +153,14 @@ class EpochLoop:
 
         norms = np.zeros(len(self.loss.layers.shapes))
         total = 0.0
-        size = rows_per_chunk(X, self.batch_size, self._n_masked)
-        for start in range(0, len(rows), size):
+        for samples, order in self._portions(rows):
             total += _training.train_batches(
                 *self._compiled_loss,
                 self.solver.compiled,
                 params,
-                self._gather(X, y, sample_weight, rows[start : start + size]),
-                self.batch_size,
+                samples,
+                order,
+                *self._batch,
                 self.max_grad_norm,
                 self._work,
                 self._gradient,
@@ -157,9 +168,20 @@ class EpochLoop:
             )
         return total / len(rows), norms / len(rows)
 
-    def _gather(
-        self, X: Any, y: NDArray, sample_weight: Array | None, rows: NDArray[np.intp]
-    ) -> tuple[Any, ...]:
+    def _portions(
+        self, rows: NDArray[np.intp]
+    ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.intp]]]:
+        """Divide samples into what is trained by one call, and the order in there."""
+        if self._samples is not None:
+            yield self._samples, rows
+            return
+        in_order = np.empty(0, np.intp)
+        size = rows_per_chunk(self._data[0], self.batch_size, self._n_masked)
+        for start in range(0, len(rows), size):
+            yield self._copy(rows[start : start + size]), in_order
+
+    def _copy(self, rows: NDArray[np.intp]) -> tuple[Any, ...]:
+        X, y, sample_weight = self._data
         # For dense arrays `take` is the faster way.
         chunk = X[rows] if issparse(X) else X.take(rows, axis=0)
         masks, dtype = None, self._gradient.dtype

@@ -171,13 +171,14 @@ def as_samples(
         indices, indptr = X.indices.astype(np.intp), X.indptr.astype(np.intp)
     else:
         dense = np.ascontiguousarray(X, dtype)
+    weight = none if sample_weight is None else np.asarray(sample_weight, dtype)
     samples = Samples(
         dense=_read_only(dense),
         data=_read_only(data),
         indices=indices,
         indptr=indptr,
         targets=_read_only(np.ascontiguousarray(y, bool)),
-        weight=none if sample_weight is None else np.array(sample_weight, dtype),
+        weight=_read_only(weight),
         masks=masked if masks is None else masks,
     )
     return tuple(samples)

@@ -37,10 +37,10 @@ def train(loss=LOSS, solver=None, X=X, weight=None, rows=None, n_epochs=3, **opt
     params = START.astype(X.dtype)
     solver = SGD(params, **PLAIN_SGD) if solver is None else solver
     options = {"batch_size": 8, "max_grad_norm": None, "dropout": None, **options}
-    loop = EpochLoop(loss, solver, **options)
+    loop = EpochLoop(loss, solver, X, Y, weight, **options)
     rows = np.arange(len(Y)) if rows is None else rows
     for _ in range(n_epochs):
-        value, norms = loop.run(params, X, Y, weight, rows)
+        value, norms = loop.run(params, rows)
     return params, value, norms
 
 

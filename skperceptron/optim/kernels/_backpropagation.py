@@ -14,8 +14,14 @@ from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
+    VECTORIZE_SUM_PRIVATE,
 )
 from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
+from skperceptron.optim.kernels._products import (
+    multiply,
+    multiply_by_transposed,
+    multiply_transposed,
+)
 from skperceptron.optim.kernels._slopes import multiply_by_slope
 
 Array = NDArray[np.floating]
@@ -140,10 +146,10 @@ def backpropagate(
             break
         below = row_start[layer - 1]
         inputs = matrix(dropped if masks.size else outputs, size * below, count, n_in)
-        np.dot(inputs.T, delta, by_coef)
+        multiply_transposed(inputs, delta, by_coef)
         coefs = matrix(params, start, n_in, n_out)
         delta_below = matrix(deltas, size * below, count, n_in)
-        np.dot(delta, coefs.T, delta_below)
+        multiply_by_transposed(delta, coefs, delta_below)
         if masks.size:
             _mask(delta_below, masks, begin, below, delta_below)
         multiply_by_slope(
@@ -172,22 +178,30 @@ def _propagate(network, params, samples, begin, count, work):
         n_in, n_out, row = units[layer], units[layer + 1], row_start[layer]
         start, bias = coef_start[layer], bias_start[layer]
         coefs = matrix(params, start, n_in, n_out)
-        z = matrix(sums, size * row, count, n_out)
+        biases = params[bias : bias + n_out]
+        is_hidden = layer < units.size - 2
+        is_relu = is_hidden and codes[layer] == _RELU
+        # The slope of relu is seen from its output: its sums are not kept.
+        z = matrix(outputs if is_relu else sums, size * row, count, n_out)
         if layer == 0:
             _multiply_inputs(samples, begin, coefs, z)
         else:
             a = dropped if masks.size else outputs
             below = matrix(a, size * row_start[layer - 1], count, n_in)
-            np.dot(below, coefs, z)
-        _add_to_rows(z, params[bias : bias + n_out])
-        if layer < units.size - 2:
-            a = matrix(outputs, size * row, count, n_out)
+            multiply(below, coefs, z)
+        if is_relu:
+            _add_to_rows_and_rectify(z, biases)
+        else:
+            _add_to_rows(z, biases)
+        if not is_hidden:
+            continue
+        a = matrix(outputs, size * row, count, n_out)
+        if not is_relu:
             activate(codes[layer], _row(z), 0, _row(a), 0)
-            if codes[layer] != _RELU:
-                _flush(_row(a))
-            if masks.size:
-                kept = matrix(dropped, size * row, count, n_out)
-                _mask(a, masks, begin, row, kept)
+            _flush(_row(a))
+        if masks.size:
+            kept = matrix(dropped, size * row, count, n_out)
+            _mask(a, masks, begin, row, kept)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -195,7 +209,7 @@ def _multiply_inputs(samples, begin, coefs, z):
     dense, data, indices, indptr, _, _, _ = samples
     if indptr.size == 0:
         inputs = matrix(dense, begin * dense.shape[1], len(z), dense.shape[1])
-        np.dot(inputs, coefs, z)
+        multiply(inputs, coefs, z)
         return
     z[:] = 0
     for b in range(len(z)):
@@ -208,7 +222,7 @@ def _multiply_inputs_transposed(samples, begin, delta, by_coef):
     dense, data, indices, indptr, _, _, _ = samples
     if indptr.size == 0:
         inputs = matrix(dense, begin * dense.shape[1], len(delta), dense.shape[1])
-        np.dot(inputs.T, delta, by_coef)
+        multiply_transposed(inputs, delta, by_coef)
         return
     by_coef[:] = 0
     for b in range(len(delta)):
@@ -228,6 +242,15 @@ def _add_to_rows(z, bias):
     for b in range(np.uint64(len(z))):
         for j in range(np.uint64(bias.size)):
             z[b, j] += bias[j]
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _add_to_rows_and_rectify(z, bias):
+    zero = z.dtype.type(0)
+    for b in range(np.uint64(len(z))):
+        for j in range(np.uint64(bias.size)):
+            v = z[b, j] + bias[j]
+            z[b, j] = zero if v < zero else v
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -279,12 +302,13 @@ def _log_loss(p, targets, weight, begin, is_softmax):
     low = np.finfo(p.dtype).eps
     high = p.dtype.type(1) - low
     total, product, n_factors = 0.0, 1.0, 0
+    n_shares = 1 if is_softmax else p.shape[1]
     for b in range(len(p)):
-        for k in range(p.shape[1]):
-            is_one = targets[begin + b, k]
-            if is_softmax and not is_one:
-                continue
-            share = p[b, k] if is_one else 1 - p[b, k]
+        for k in range(n_shares):
+            if is_softmax:
+                share = _share_of_class(p, b, targets, begin + b)
+            else:
+                share = p[b, k] if targets[begin + b, k] else 1 - p[b, k]
             share = low if share < low else share  # NaN stays NaN
             share = high if share > high else share
             if weight.size:
@@ -301,6 +325,17 @@ def _log_loss(p, targets, weight, begin, is_softmax):
     if weight.size:
         _multiply_rows(p, weight, begin)
     return total - math.log(product)
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _share_of_class(p, b, targets, row):
+    """Find the probability of the true class, without jumps."""
+    i, j = np.uint64(b), np.uint64(row)
+    zero = p.dtype.type(0)
+    share = zero
+    for k in range(np.uint64(p.shape[1])):
+        share += p[i, k] if targets[j, k] else zero
+    return share
 
 
 @njit(**VECTORIZE_PRIVATE)

@@ -23,7 +23,7 @@ def multiply_by_slope(code, z, a, delta):
         A value of `ACTIVATION_CODES`, of a differentiable activation.
 
     z, a : ndarray of shape (1, n)
-        Sums, and the outputs that belong to them.
+        Sums, which are not read for relu, and the outputs that belong to them.
 
     delta : ndarray of shape (1, n)
         What is multiplied.
@@ -39,7 +39,7 @@ def multiply_by_slope(code, z, a, delta):
             delta[0, j] *= one - a[0, j] * a[0, j]
     elif code == 3:  # relu
         for j in range(n):
-            delta[0, j] = delta[0, j] if z[0, j] > zero else zero
+            delta[0, j] = delta[0, j] if a[0, j] > zero else zero
     elif code == 4:  # leaky_relu
         slope = cast(LEAKY_RELU_SLOPE)
         for j in range(n):

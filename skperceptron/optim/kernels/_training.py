@@ -9,7 +9,7 @@ from numba import njit
 
 from skperceptron.optim.kernels._backpropagation import backpropagate
 from skperceptron.optim.kernels._borrow import borrowed
-from skperceptron.optim.kernels._compile import COMPILE
+from skperceptron.optim.kernels._compile import COMPILE, VECTORIZE_PRIVATE
 from skperceptron.optim.kernels._updates import finish_gradient, update
 
 
@@ -20,7 +20,9 @@ def train_batches(
     solver,
     params,
     samples,
-    batch_size,
+    rows,
+    batch,
+    memory,
     max_grad_norm,
     work,
     gradient,
@@ -42,8 +44,16 @@ def train_batches(
         Moved in place.
 
     samples : tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
-    batch_size : int
-        Samples per mini-batch; the last one may be smaller.
+    rows : ndarray of int of shape (n,) or (0,)
+        Which of the samples to take, in this order; empty: all as they stand. Only for
+        dense samples without masks.
+
+    batch : tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+        Of the size of a mini-batch; the last one may be smaller.
+
+    memory : tuple of 3 ndarrays
+        What `batch` reads: inputs, targets and weights. Samples are brought together
+        there.
 
     max_grad_norm : float
         The gradient is shortened to this length.
@@ -63,28 +73,25 @@ def train_batches(
     """
     network, samples, work = borrowed(network), borrowed(samples), borrowed(work)
     params, gradient = borrowed(params), borrowed(gradient)
+    batch, memory, rows = borrowed(batch), borrowed(memory), borrowed(rows)
     is_softmax, is_squared, alpha = loss
     solver = borrowed(solver)
-    targets, weight = samples[4], samples[5]
+    batch_size, n_samples = work[0], rows.size if rows.size else len(samples[4])
     squares = np.empty(norms.size + 1)
     result = 0.0
-    for begin in range(0, len(targets), batch_size):
-        count = min(batch_size, len(targets) - begin)
+    for begin in range(0, n_samples, batch_size):
+        count = min(batch_size, n_samples - begin)
+        at, current = begin, samples
+        if rows.size:
+            _gather(samples, rows, begin, count, memory)
+            at, current = 0, batch
         total = float(count)
-        if weight.size:
-            total = weight[begin : begin + count].sum()
+        if current[5].size:
+            total = current[5][at : at + count].sum()
             if total == 0:  # there is nothing to learn from
                 continue
         value = backpropagate(
-            network,
-            is_softmax,
-            is_squared,
-            params,
-            samples,
-            begin,
-            count,
-            work,
-            gradient,
+            network, is_softmax, is_squared, params, current, at, count, work, gradient
         )
         penalty, share, shortening = alpha, 1 / total, 1.0
         if max_grad_norm < np.inf:
@@ -94,9 +101,25 @@ def train_batches(
             )
             penalty, share = 0.0, shortening
         update(network, solver, penalty, share, params, gradient, squares)
-        norms += np.sqrt(squares[:-1]) / shortening * count
+        for layer in range(norms.size):
+            norms[layer] += math.sqrt(squares[layer]) / shortening * count
         result += (value + 0.5 * alpha * squares[-1]) * count / total
     return result
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _gather(samples, rows, begin, count, memory):
+    dense, _, _, _, targets, weight, _ = samples
+    inputs, kept_targets, kept_weight = memory
+    first = np.uint64(begin)
+    for b in range(np.uint64(count)):
+        row = np.uint64(rows[first + b])
+        for f in range(np.uint64(dense.shape[1])):
+            inputs[b, f] = dense[row, f]
+        for k in range(np.uint64(targets.shape[1])):
+            kept_targets[b, k] = targets[row, k]
+        if weight.size:
+            kept_weight[b] = weight[row]
 
 
 @njit(**COMPILE)

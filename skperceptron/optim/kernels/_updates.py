@@ -13,6 +13,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
 )
+from skperceptron.optim.kernels._elementwise import reciprocal
 
 # Codes under which the kernels know the rules.
 SGD, NESTEROV, ADAM, RMSPROP = range(4)
@@ -53,6 +54,10 @@ def update(network, solver, penalty, share, params, gradient, squares):
     units, _, coef_start, bias_start, _ = network
     numbers, cast = solver[1], params.dtype.type
     numbers[5] += 1
+    rate = numbers[0]
+    if solver[0] == ADAM:
+        n = numbers[5]
+        rate *= math.sqrt(1 - numbers[2] ** n) / (1 - numbers[1] ** n)
     squares[-1] = 0
     for layer in range(units.size - 1):
         start, bias = coef_start[layer], bias_start[layer]
@@ -61,23 +66,22 @@ def update(network, solver, penalty, share, params, gradient, squares):
         if numbers[4] > 0:
             _shrink(params, start, stop, cast(1 - numbers[0] * numbers[4]))
         of_params, of_coefs = _move(
-            solver, params, gradient, start, stop, cast(penalty), cast(share)
+            solver, rate, params, gradient, start, stop, cast(penalty), cast(share)
         )
         _, of_biases = _move(
-            solver, params, gradient, bias, bias_stop, cast(0), cast(share)
+            solver, rate, params, gradient, bias, bias_stop, cast(0), cast(share)
         )
         squares[layer] = of_coefs + of_biases
         squares[-1] += of_params
 
 
 @njit(**COMPILE_PRIVATE)
-def _move(solver, params, gradient, start, stop, penalty, share):
+def _move(solver, rate, params, gradient, start, stop, penalty, share):
     rule, numbers, moments = solver
     first, second = moments
     cast = params.dtype.type
-    rate, beta_1, beta_2, epsilon, _, n_updates = numbers
+    _, beta_1, beta_2, epsilon, _, _ = numbers
     if rule == ADAM:
-        rate *= math.sqrt(1 - beta_2**n_updates) / (1 - beta_1**n_updates)
         return _adapt(
             params,
             gradient,
@@ -148,7 +152,7 @@ def _adapt(params, gradient, start, stop, penalty, share, first, second, sizes, 
         v = beta_2 * second[q] + rest_2 * (g * g)
         first[q] = m
         second[q] = v
-        params[q] = w - rate * m / (np.sqrt(v) + epsilon)
+        params[q] = w - rate * m * reciprocal(np.sqrt(v) + epsilon)
         of_params += w * w
         of_gradient += g * g
     return of_params, of_gradient
@@ -163,7 +167,7 @@ def _scale(params, gradient, start, stop, penalty, share, second, numbers):
         g = (gradient[q] + penalty * w) * share
         v = beta_2 * second[q] + rest_2 * (g * g)
         second[q] = v
-        params[q] = w - rate * g / (np.sqrt(v) + epsilon)
+        params[q] = w - rate * g * reciprocal(np.sqrt(v) + epsilon)
         of_params += w * w
         of_gradient += g * g
     return of_params, of_gradient
