@@ -18,6 +18,12 @@ def exp_of(x, out):
         out[j] = _elementwise.exp(x[j])
 
 
+@njit
+def reciprocals_of(x, out):
+    for j in range(x.size):
+        out[j] = _elementwise.reciprocal(x[j])
+
+
 def compiled_exp(x):
     out = np.empty_like(x)
     exp_of(x, out)
@@ -43,6 +49,16 @@ def test_exp_is_cut_beyond_it(dtype):
 @precisions
 def test_exp_of_nan_is_nan(dtype):
     assert np.isnan(compiled_exp(np.array([np.nan], dtype)))
+
+
+@precisions
+def test_reciprocals_are_precise_whatever_the_size(dtype):
+    least = np.finfo(dtype).tiny
+    exponents = np.random.default_rng(0).uniform(np.log(least) + 1, 80, size=10_000)
+    x = np.concatenate([[least, 1e-8, 1, 2], np.exp(exponents)]).astype(dtype)
+    out = np.empty_like(x)
+    reciprocals_of(x, out)
+    assert_allclose(out, 1 / x.astype(float), rtol=2 * EPS[dtype])
 
 
 @precisions
