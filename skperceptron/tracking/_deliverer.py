@@ -14,8 +14,8 @@ import threading
 import time
 import warnings
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.util import Finalize
@@ -272,16 +272,24 @@ class Deliverer:
                         self._note_silence(pause)
                     return
 
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Let the thread not rest in the block: there are no fits to leave time to."""
+        with self._changed:
+            self._n_waiting += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_waiting -= 1
+
     def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait for the thread, which then hurries."""
-        self._n_waiting += 1
-        self._changed.notify_all()
-        try:
+        with self.hurried():
             return self._changed.wait_for(
                 is_so, seconds if seconds < math.inf else None
             )
-        finally:
-            self._n_waiting -= 1
 
     def _try_everything(self) -> None:
         self._outage, self._retry_at = None, 0.0

@@ -162,11 +162,13 @@ class FitRecorder:
         self.run.summary["n_iter"] = estimator._last_step
         if self.run.incremental:
             return
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        self.run.summary["training_score"] = accuracy_score(
-            y, estimator.predict(X), sample_weight=sample_weight
-        )
+        # The scores of a fold in a search that is tracked are those that it computes.
+        if self.owns_run or not self.run.is_fold:
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            self.run.summary["training_score"] = accuracy_score(
+                y, estimator.predict(X), sample_weight=sample_weight
+            )
         if self._keeps_model:
             self.run.keep_model(estimator, X)
 
@@ -246,12 +248,12 @@ def _recorder_of_part(
     if run is None or run.has_progress:
         return None
     with tolerate("A fit cannot be tracked"):
-        record = _describe(estimator)
         if run.is_fold:
             # What all folds have in common is told of the candidate and the search: it
             # would take half of the time of a run to store.
-            record = RunRecord(record.name, tags=_estimator_tags(estimator))
-        run.add(record)
+            run.record.tags |= _estimator_tags(estimator)
+        else:
+            run.add(_describe(estimator))
         _connect(estimator, run)
         return FitRecorder(run, place, owns_run=False)
     return None

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -254,6 +254,19 @@ class TrackedRun:
                 pass  # which the user has been told of
             except Exception as error:
                 self.warn(error)
+
+    @contextmanager
+    def hurried_delivery(self) -> Iterator[None]:
+        """Let all that waits be delivered beside the block, in which nothing is fitted.
+
+        What is written in the block may be delivered in parts, which takes longer.
+        """
+        with ExitStack() as stack:
+            if self.is_delivered_here:
+                deliverer = deliverer_for(self.destination.tracking_uri)
+                deliverer.wake()
+                stack.enter_context(deliverer.hurried())
+            yield
 
     @property
     def is_delivered_here(self) -> bool:

@@ -14,7 +14,6 @@ from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._place import TaskIds, key_of
 from skperceptron.tracking._record import RunRecord, now, param_value
 from skperceptron.tracking._run import FitRun, TrackedRun
-from skperceptron.tracking._tolerance import tolerate
 
 Results = dict[str, Any]
 # The way to the task below which a search evaluates its candidates.
@@ -54,8 +53,6 @@ def log_search(
     results = search.cv_results_
     _log_best(run, search)
     run.keep_file("cv_results.csv", _as_csv(results))
-    with tolerate("The figure of a search cannot be drawn"):
-        _keep_figure(run, search)
     for row, (ids, index) in enumerate(_tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
@@ -104,6 +101,35 @@ def candidate_run(root: str, ids: TaskIds, index: int, row: int) -> ParentRun:
     """
     key = key_of(root, ids, f"candidate {index}")
     return ParentRun(key, f"candidate {row}", now(), is_managed=True)
+
+
+def draw_search(run: FitRun, search: Any) -> None:
+    """Draw the two most influential hyperparameters of a search.
+
+    Parameters
+    ----------
+    run : FitRun
+        The run of the search, which keeps the figure.
+
+    search : estimator
+        The fitted search.
+    """
+    if len({str(params) for params in search.cv_results_["params"]}) < 2:
+        return
+    from matplotlib.figure import Figure
+
+    from skperceptron.plotting import SearchHeatmapDisplay
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    scoring = None
+    if search.multimetric_ and not isinstance(search.refit, str):
+        prefix = "mean_test_"
+        names = (name for name in search.cv_results_ if name.startswith(prefix))
+        scoring = next(names).removeprefix(prefix)
+    SearchHeatmapDisplay.from_search(search, scoring=scoring, ax=figure.subplots())
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=100)
+    run.keep_file("cv_results.png", image.getvalue())
 
 
 def _log_best(run: FitRun, search: Any) -> None:
@@ -179,23 +205,3 @@ def _as_csv(results: Results) -> bytes:
         # What a candidate does not set is masked.
         writer.writerow(["" if value is np.ma.masked else value for value in row])
     return text.getvalue().encode()
-
-
-def _keep_figure(run: FitRun, search: Any) -> None:
-    """Draw the two most influential hyperparameters."""
-    if len({str(params) for params in search.cv_results_["params"]}) < 2:
-        return
-    from matplotlib.figure import Figure
-
-    from skperceptron.plotting import SearchHeatmapDisplay
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    scoring = None
-    if search.multimetric_ and not isinstance(search.refit, str):
-        prefix = "mean_test_"
-        names = (name for name in search.cv_results_ if name.startswith(prefix))
-        scoring = next(names).removeprefix(prefix)
-    SearchHeatmapDisplay.from_search(search, scoring=scoring, ax=figure.subplots())
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
-    run.keep_file("cv_results.png", image.getvalue())

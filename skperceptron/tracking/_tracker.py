@@ -47,7 +47,11 @@ from skperceptron.tracking._run import (
     open_run,
     silence,
 )
-from skperceptron.tracking._search_results import candidate_of_fold, log_search
+from skperceptron.tracking._search_results import (
+    candidate_of_fold,
+    draw_search,
+    log_search,
+)
 from skperceptron.tracking._tolerance import tolerate
 
 # What our classifiers call the task of a call of `partial_fit`.
@@ -263,20 +267,28 @@ class MLflowTracker:
             run.deliver(wait=False)  # shows that the search is on
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:
-        run, fitted = whole.run, estimator
-        if _is_search(estimator):
-            if not whole.candidates:
-                # Worker processes know when the candidates began.
-                whole.candidates = {
-                    parent["key"]: ParentRun(**parent) for parent in run.inbox.parents()
-                }
-            begun = whole.candidates
-            log_search(run, estimator, self._below[root], root, begun, self.log_folds)
-            fitted = getattr(estimator, "best_estimator_", None)
+        run = whole.run
+        if not _is_search(estimator):
+            whole.is_logged = True
+            self._keep_model(whole, estimator)
+            return
+        if not whole.candidates:
+            # Worker processes know when the candidates began.
+            whole.candidates = {
+                parent["key"]: ParentRun(**parent) for parent in run.inbox.parents()
+            }
+        begun = whole.candidates
+        log_search(run, estimator, self._below[root], root, begun, self.log_folds)
         whole.is_logged = True
+        with run.hurried_delivery():
+            with tolerate("The figure of a search cannot be drawn"):
+                draw_search(run, estimator)
+            self._keep_model(whole, getattr(estimator, "best_estimator_", None))
+
+    def _keep_model(self, whole: _Task, fitted: Any) -> None:
         if self.log_models != "none" and fitted is not None:
-            run.record.registered_model_name = self.registered_model_name
-            run.keep_model(fitted, whole.X, self.skops_trusted_types)
+            whole.run.record.registered_model_name = self.registered_model_name
+            whole.run.keep_model(fitted, whole.X, self.skops_trusted_types)
 
     # The runs below it
 

@@ -38,7 +38,14 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, pending, track_study
+from skperceptron.tracking import (
+    MLflowTracker,
+    TrackingWarning,
+    _deliverer,
+    _tracker,
+    pending,
+    track_study,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
@@ -897,3 +904,26 @@ class TestSurroundings:
 
 def is_ours(run):
     return "skperceptron.key" in run.tags
+
+
+def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
+    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
+    finished = []
+
+    def wait_for_folds(run, search):
+        deadline = time.monotonic() + 60
+        while len(finished) < 6 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            folds = [r for r in runs.at_once() if r.name.startswith("fold")]
+            finished[:] = [r for r in folds if r.status == "FINISHED"]
+
+    monkeypatch.setattr(_tracker, "draw_search", wait_for_folds)
+    make_search().fit(X, y)
+    assert len(finished) == 6
+
+
+def test_folds_have_the_scores_of_the_search_and_no_others(runs):
+    search = make_search(return_train_score=True).fit(X, y)
+    fold = Tree(runs()).folds[2, 1]
+    assert fold.latest("train_score") == search.cv_results_["split1_train_score"][2]
+    assert "training_score" not in fold.metrics
