@@ -91,7 +91,7 @@ class EpochTrainer:
             max_grad_norm=estimator.max_grad_norm,
             dropout=self._make_dropout(),
         )
-        self._order = np.arange(len(self.training_rows))
+        self._order = self.training_rows
         self._best_params = params.copy()
 
     def epoch(self) -> bool:
@@ -110,9 +110,7 @@ class EpochTrainer:
         est = self.estimator
         before = self.params.copy()
         with np.errstate(over="ignore", invalid="ignore"):
-            value, grad_norms = self._loop.run(
-                self.params, self.training_rows[self._next_order()]
-            )
+            value, grad_norms = self._loop.run(self.params, self._next_order())
         if self.solver.has_overflowed or not (
             math.isfinite(value) and np.isfinite(self.params).all()
         ):
