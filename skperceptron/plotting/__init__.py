@@ -1,9 +1,16 @@
-"""Figures of what a search has found.
+"""Figures: curves of training, maps of searches, activations.
 
 They are scikit-learn displays. Importing this package does not import matplotlib;
 drawing does.
 """
 
+from skperceptron.plotting._activation import ActivationDisplay
+from skperceptron.plotting._loss_curve import LossCurveDisplay
 from skperceptron.plotting._search_heatmap import SearchHeatmapDisplay, influence
 
-__all__ = ["SearchHeatmapDisplay", "influence"]
+__all__ = [
+    "ActivationDisplay",
+    "LossCurveDisplay",
+    "SearchHeatmapDisplay",
+    "influence",
+]

@@ -1,0 +1,250 @@
+"""Curves of training."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skperceptron.plotting._axes import COLORS, make_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+# By these the curves, and the axes of validation scores, are found again when more is
+# drawn.
+_CURVE, _VALIDATION = "skperceptron curve", "skperceptron validation score"
+
+
+class LossCurveDisplay:
+    """The loss or the objective of a fit over its steps, and the validation score.
+
+    It is recommended to use :meth:`from_estimator` to create a display. All parameters
+    are stored as attributes.
+
+    Parameters
+    ----------
+    steps, values : array-like of shape (n_points,)
+        The curve: epochs and losses, or iterations and objectives.
+
+    kind : {"loss", "objective"}
+        What the values are. A loss falls, an objective rises.
+
+    validation_steps, validation_scores : array-like of shape (n_scores,), default=()
+        The score on held-out data, where there is one.
+
+    name : str or None, default=None
+        What the legend calls the estimator.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The curve.
+
+    validation_line_ : matplotlib Line2D or None
+        The validation scores, dashed; None where there are none.
+
+    ax_ : matplotlib Axes
+        The axes of the curve.
+
+    validation_ax_ : matplotlib Axes or None
+        Those of the validation scores: an objective is a score itself and shares its
+        axes, a loss has other axes on the right.
+
+    figure_ : matplotlib Figure
+        The figure.
+
+    Examples
+    --------
+    Two estimators in the same axes:
+
+    >>> from matplotlib.figure import Figure
+    >>> from sklearn.datasets import load_iris
+    >>> import skperceptron
+    >>> from skperceptron import BackpropMLP
+    >>> from skperceptron.plotting import LossCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ax = Figure().subplots()
+    >>> for solver in ("sgd", "adam"):
+    ...     clf = BackpropMLP(solver=solver, tol=0.01, random_state=0)
+    ...     with skperceptron.config_context(tracking=False):
+    ...         clf = clf.fit(X, y)
+    ...     display = LossCurveDisplay.from_estimator(clf, name=solver, ax=ax)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['sgd', 'adam']
+    """
+
+    def __init__(
+        self,
+        steps: ArrayLike,
+        values: ArrayLike,
+        *,
+        kind: str,
+        validation_steps: ArrayLike = (),
+        validation_scores: ArrayLike = (),
+        name: str | None = None,
+    ) -> None:
+        self.steps = steps
+        self.values = values
+        self.kind = kind
+        self.validation_steps = validation_steps
+        self.validation_scores = validation_scores
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Axes | None = None
+    ) -> Self:
+        """Draw the curves of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted classifier of ours or scikit-learn's
+            :class:`~sklearn.neural_network.MLPClassifier`, a pipeline that ends with
+            one, or a search that has refitted one.
+
+        name : str or None, default=None
+            What the legend calls it. None takes the name of its class.
+
+        ax : matplotlib Axes or None, default=None
+            Where to draw, with what may be drawn there already. None makes a new figure
+            with pyplot.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            When the estimator is not fitted.
+
+        TypeError
+            When it has no curves.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        network = _network_of(estimator)
+        kind = _kind_of(network)
+        values = np.asarray(getattr(network, f"{kind}_curve_"), dtype=float)
+        first = 0 if kind == "objective" else 1  # the start of a climb counts
+        scores = getattr(network, "validation_scores_", None)
+        scores = [] if scores is None else scores
+        return cls(
+            np.arange(len(values)) + first,
+            values,
+            kind=kind,
+            validation_steps=_validation_steps(network, kind, len(scores)),
+            validation_scores=np.asarray(scores, dtype=float),
+            name=type(network).__name__ if name is None else name,
+        ).plot(ax)
+
+    def plot(self, ax: Axes | None = None, **line_options: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a new figure with pyplot.
+
+        **line_options
+            Further options of ``Axes.plot``.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        self.ax_ = ax = make_axes(ax)
+        self.figure_ = ax.figure
+        n_before = sum(line.get_gid() == _CURVE for line in ax.lines)
+        options = {"color": COLORS[n_before % len(COLORS)], **line_options}
+        (self.line_,) = ax.plot(
+            self.steps, self.values, **{"label": self.name, "gid": _CURVE, **options}
+        )
+        self.validation_line_: Line2D | None = None
+        self.validation_ax_: Axes | None = None
+        if len(np.asarray(self.validation_scores)):
+            self._plot_validation(options)
+        ax.set_xlabel("epoch" if self.kind == "loss" else "iteration")
+        ax.set_ylabel(self.kind)
+        if self.name is not None:
+            self._add_legend()
+        return self
+
+    def _plot_validation(self, options: dict[str, Any]) -> None:
+        shares_axes = self.kind == "objective"
+        self.validation_ax_ = self.ax_ if shares_axes else _axes_on_the_right(self.ax_)
+        name = None if self.name is None else f"{self.name}, validation"
+        (self.validation_line_,) = self.validation_ax_.plot(
+            self.validation_steps,
+            self.validation_scores,
+            **{**options, "label": name, "linestyle": "--"},
+        )
+
+    def _add_legend(self) -> None:
+        """List what is drawn in both axes, in the one on top."""
+        top = _find_axes_on_the_right(self.ax_) or self.ax_
+        lines = dict.fromkeys([*self.ax_.lines, *top.lines])
+        named = [line for line in lines if not str(line.get_label()).startswith("_")]
+        top.legend(handles=named)
+
+
+def _network_of(estimator: Any) -> Any:
+    """Find the network in a pipeline or a search."""
+    check_is_fitted(estimator)
+    if hasattr(estimator, "steps"):
+        return _network_of(estimator.steps[-1][1])
+    if hasattr(estimator, "best_estimator_"):
+        return _network_of(estimator.best_estimator_)
+    if hasattr(estimator, "cv_results_"):
+        raise TypeError(
+            f"This {type(estimator).__name__} has no best_estimator_ that could be "
+            "drawn: it needs refit=True."
+        )
+    return estimator
+
+
+def _kind_of(network: Any) -> str:
+    for kind in ("objective", "loss"):
+        if getattr(network, f"{kind}_curve_", None) is not None:
+            return kind
+    raise TypeError(
+        f"This {type(network).__name__} has no curves: it needs a loss_curve_, as "
+        "BackpropMLP and MLPClassifier have it, or an objective_curve_, as "
+        "HillClimbPerceptron and HillClimbMLP do."
+    )
+
+
+def _validation_steps(network: Any, kind: str, n: int) -> Any:
+    steps = np.arange(1, n + 1)
+    if kind == "loss":
+        return steps
+    # A climb validates about a hundred times, and at its end.
+    interval = max(1, math.ceil(network.max_iter / 100))
+    return np.minimum(steps * interval, network.n_iter_)
+
+
+def _find_axes_on_the_right(ax: Axes) -> Axes | None:
+    place = ax.get_position().bounds
+    for other in ax.figure.axes:
+        if other.get_gid() == _VALIDATION and other.get_position().bounds == place:
+            return other
+    return None
+
+
+def _axes_on_the_right(ax: Axes) -> Axes:
+    found = _find_axes_on_the_right(ax)
+    if found is not None:
+        return found
+    twin = ax.twinx()
+    twin.set_gid(_VALIDATION)
+    twin.set_ylabel("validation score (dashed)")
+    return twin

@@ -1,0 +1,87 @@
+"""The curves of activations, compared with the functions and finite differences."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+from skperceptron.network import ACTIVATIONS
+from skperceptron.plotting import ActivationDisplay
+
+
+def curve_of(display, index=0):
+    return display.lines_[index].get_data()
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_outputs_are_those_of_the_activation(name):
+    z, outputs = curve_of(ActivationDisplay.from_names([name]))
+    assert z[0] == -4
+    assert z[-1] == 4
+    assert_allclose(outputs, ACTIVATIONS[name].function(z))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_are_the_slopes_of_the_outputs(name):
+    z, slopes = curve_of(ActivationDisplay.from_names([name], derivative=True))
+    away = np.abs(z) > 1e-3  # from the jumps and bends
+    z, slopes = z[away], slopes[away]
+    function = ACTIVATIONS[name].function
+    expected = (function(z + 1e-5) - function(z - 1e-5)) / 2e-5
+    assert_allclose(slopes, expected, atol=1e-8)
+
+
+def test_jump_of_step_is_where_it_belongs():
+    z, outputs = curve_of(ActivationDisplay.from_names(["step"]))
+    assert 0 < z[outputs == 1].min() + 1e-12 <= 1e-9
+    assert -1e-9 <= z[outputs == 0].max() < 0
+
+
+def test_curves_are_named_and_told_apart():
+    display = ActivationDisplay.from_names(list(ACTIVATIONS))
+    legend = display.ax_.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(ACTIVATIONS)
+    looks = {(to_hex(ln.get_color()), ln.get_linestyle()) for ln in display.lines_}
+    assert len(looks) == len(ACTIVATIONS)
+    assert display.ax_.get_ylabel() == "output"
+    assert display.figure_ is display.ax_.figure
+
+
+def test_axes_and_limits_are_the_users():
+    ax = Figure().subplots()
+    display = ActivationDisplay.from_names(["tanh"], limits=(1, 2), ax=ax)
+    assert display.ax_ is ax
+    assert curve_of(display)[0][[0, -1]].tolist() == [1, 2]
+    assert not plt_figures()
+
+
+def plt_figures():
+    import matplotlib.pyplot as plt
+
+    return plt.get_fignums()
+
+
+def test_line_options_win():
+    display = ActivationDisplay.from_names(["tanh"])
+    display.plot(Figure().subplots(), color="black", linewidth=3)
+    assert display.lines_[0].get_color() == "black"
+    assert display.lines_[0].get_linewidth() == 3
+
+
+@pytest.mark.parametrize("names", [["sine"], ["relu", "sine"], []])
+def test_unknown_names_are_answered_with_the_known_ones(names):
+    with pytest.raises(ValueError, match=r"'identity', 'logistic'.*got"):
+        ActivationDisplay.from_names(names)
+
+
+@pytest.mark.parametrize("names", ["relu", [1]])
+def test_names_that_are_no_list_of_names(names):
+    with pytest.raises(TypeError, match="sequence of str"):
+        ActivationDisplay.from_names(names)
+
+
+@pytest.mark.parametrize("limits", [(1, 1), (2, 1), (-np.inf, 0), (0, np.nan)])
+def test_limits_without_room(limits):
+    with pytest.raises(ValueError, match="limits must be two finite numbers"):
+        ActivationDisplay.from_names(["relu"], limits=limits)
