@@ -5,7 +5,6 @@ import subprocess
 import sys
 from threading import Thread
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -29,8 +28,6 @@ import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.plotting import SearchHeatmapDisplay, influence
 
-matplotlib.use("Agg")
-
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -39,14 +36,6 @@ pytestmark = [
 ]
 X, y = load_iris(return_X_y=True)
 STEP_SIZES = [1.0, 0.01, 0.1]  # in no order
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 class Scripted(ClassifierMixin, BaseEstimator):
