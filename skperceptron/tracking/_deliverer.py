@@ -22,7 +22,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from skperceptron.tracking import _delivery, _journal
+from skperceptron.tracking import _delivery, _journal, _store
 from skperceptron.tracking._destination import (
     Destination,
     ParentRun,
@@ -402,7 +402,7 @@ class Deliverer:
                 inboxes = self._inboxes | self._visits
                 self._visits = set()
             try:
-                _delivery.calm_down_warnings()
+                _store.calm_down_warnings()
                 self.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
                 self._deliver_from(inboxes)
             finally:  # whatever it is, those who wait go on, and begin another thread
@@ -652,9 +652,12 @@ class Deliverer:
         if not (contents.continues or contents.was_tried):
             entry.append({"kind": "delivering"})
             return store(parent_run_id=parent_run_id, run_id=None, created=created)
-        # Somebody may have created it, or be about to.
-        _delivery.client_of(address)  # which keeps others out by the same lock
-        with _delivery.alone(_delivery.tracking_uri_of(address)):
+        # Somebody may have created it, or be about to. A first part that still waits is
+        # created without asking: who delivers another part leaves that to it.
+        if entry.part > 0 and (first := Entry.of(inbox, entry.key)).path.exists():
+            raise BusyError(f"another process is delivering {first.path.name}")
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.alone(_store.tracking_uri_of(address)):
             found = _delivery.find_run(address, entry.key)
             return store(parent_run_id=parent_run_id, run_id=found, created=created)
 

@@ -19,6 +19,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import alembic.command
 import mlflow
 import pytest
 from sklearn.datasets import load_iris
@@ -63,6 +64,10 @@ def free_port():
     with closing(socket.socket()) as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def new_key():
+    return uuid.uuid4().hex
 
 
 def rows(store, query):
@@ -163,14 +168,20 @@ def test_store_that_hangs_keeps_up_no_other(tracking_uri, runs):
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 3
 
 
-def leave_behind(inbox, is_ended=True, parents=(), **changes):
-    """Write down a run whose process has died."""
+def leave_behind(inbox, is_ended=True, parents=(), part_of=None, **changes):
+    """Write down a run, or a later part of one, whose process has died."""
     inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = Entry.of(inbox, uuid.uuid4().hex)
+    entry = Entry.of(inbox, part_of.key, 1) if part_of else Entry.of(inbox, new_key())
     record = RunRecord("a fit", 1_700_000_000_000)
     record.end_time = record.start_time + 1 if is_ended else None
     destination = {**Destination.current().address(), **changes}
-    head = header(record, key=entry.key, destination=destination, parents=list(parents))
+    head = header(
+        record,
+        key=entry.key,
+        destination=destination,
+        parents=list(parents),
+        continues=part_of is not None,
+    )
     head["writer"] = inbox.owner
     entry.append(head, *record.events(), create=True)
     return entry
@@ -698,6 +709,52 @@ def test_run_is_found_that_was_created_just_before_the_kill(runs, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_store_is_made_whole_after_a_kill_amid_its_tables(
+    tracking_uri, tmp_path, monkeypatch
+):
+    fit()
+    store = tmp_path / "new folder" / "mlflow.db"
+    tracking_uri(f"sqlite:///{store}")
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic.command, "upgrade", die)
+        assert in_fork(fit) == signal.SIGKILL
+    assert not store.exists()
+    assert flush() == 0
+    assert statuses_of(store) == {"FINISHED": 1}
+    assert os.listdir(store.parent) == [store.name]
+
+
+def test_store_that_somebody_else_makes_meanwhile_is_theirs(
+    tracking_uri, tmp_path, monkeypatch
+):
+    store = tmp_path / "mlflow.db"
+    tracking_uri(f"sqlite:///{store}")
+    link = os.link
+
+    def link_late(new, path):
+        mlflow.MlflowClient().create_experiment("theirs")
+        link(new, path)
+
+    monkeypatch.setattr(os, "link", link_late)
+    fit()
+    assert statuses_of(store) == {"FINISHED": 1}
+    assert ("theirs",) in rows(store, "SELECT name FROM experiments")
+    assert not list(tmp_path.glob(".mlflow.db.*"))
+
+
+def test_store_is_made_where_files_cannot_be_linked(
+    tracking_uri, tmp_path, monkeypatch
+):
+    def refuse(new, path):
+        raise PermissionError("this file system has no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    fit()
+    assert statuses_of(tmp_path / "mlflow.db") == {"FINISHED": 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_forked_process_delivers_its_own(runs):
     fit()
     assert in_fork(fit) == 0
@@ -857,6 +914,21 @@ def test_two_processes_that_deliver_at_once_double_and_lose_nothing(script):
     assert len(keys_of(script.store)) == 60 + 6, told
     assert deliver_in_another_process(script)[0] == [0]
     assert statuses_of(script.store) == {"FINISHED": 15, "KILLED": 45 + 6}
+
+
+def test_run_whose_first_part_another_process_is_delivering_is_not_doubled(
+    runs, journal
+):
+    fit()
+    inbox = Inbox(journal, "vm-1-dead")
+    first = leave_behind(inbox)
+    leave_behind(inbox, part_of=first)
+    with first.locked(), pytest.warns(TrackingWarning) as caught:
+        assert flush(timeout=2) == 1
+    assert any("another process" in str(warning.message) for warning in caught)
+    assert len(runs.at_once()) == 1
+    assert flush() == 0
+    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 2
 
 
 # Processes that end, and what can be seen before

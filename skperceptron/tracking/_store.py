@@ -1,0 +1,224 @@
+"""Stores of MLflow: how to find, make and reach them, and in how much time."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from skperceptron.tracking._destination import with_credentials, without_credentials
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where mypy does not look
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# How long a server may take to say that it is there, in seconds.
+ANSWER_TIMEOUT = 2.0
+SECONDS_BETWEEN_KNOCKS = 1.0
+# How long it may take over anything else.
+PATIENCE = 30.0
+
+Address = dict[str, str | None]
+# Modules that warn of each other. Where the user has made errors of warnings, they
+# would not work.
+_NOT_OURS = (
+    r"(alembic|databricks|flask|google|mlflow|opentelemetry|packaging|pydantic|"
+    r"requests|skops|sqlalchemy|urllib3)(\..*)?$"
+)
+# What each thread may do, and has locked.
+_this_thread = threading.local()
+
+
+def calm_down_warnings() -> None:
+    """Let no warning of MLflow's keep it from working under ``python -W error``."""
+    # Not by `warnings.catch_warnings`, which would swallow those of other threads.
+    actions = {action for action, *_ in warnings.filters}
+    patterns = {
+        getattr(module, "pattern", module) for *_, module, _ in warnings.filters
+    }
+    if "error" in actions and _NOT_OURS not in patterns:
+        warnings.filterwarnings("ignore", module=_NOT_OURS)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Keep MLflow, in this thread, from waiting and trying again for many minutes.
+
+    The journal tries again. MLflow itself would not look whether a run that it creates
+    a second time was created the first time.
+    """
+    _limit_mlflow()
+    before = getattr(_this_thread, "is_bounded", False)
+    _this_thread.is_bounded = True
+    try:
+        yield
+    finally:
+        _this_thread.is_bounded = before
+
+
+@lru_cache
+def _limit_mlflow() -> None:
+    from mlflow import environment_variables as variables
+
+    _override(variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, lambda value: 0)
+    _override(variables.MLFLOW_HTTP_REQUEST_TIMEOUT, lambda value: min(value, PATIENCE))
+    # It prints the address of the store for each run, credentials included.
+    with suppress(AttributeError):  # in older versions
+        url = variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+        _override(url, lambda value: True)
+
+
+def _override(variable: Any, change: Callable[[Any], Any]) -> None:
+    """Let MLflow find a setting in the environment as it should be in this thread."""
+    get = variable.get
+
+    def get_changed() -> Any:
+        is_ours = getattr(_this_thread, "is_bounded", False)
+        return change(get()) if is_ours else get()
+
+    variable.get = get_changed
+
+
+@bounded()
+def client_of(address: Address) -> MlflowClient:
+    """Get a client of the store.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be reached.
+    """
+    uri = tracking_uri_of(address)
+    _knock(uri)
+    return _cached_client(uri)
+
+
+def tracking_uri_of(address: Address) -> str:
+    """Get the whole address of a store, credentials included."""
+    import mlflow
+
+    uri = address["tracking_uri"]
+    own = mlflow.get_tracking_uri()
+    if uri is None:
+        folder = address["working_directory"]
+        if folder in (None, str(Path.cwd())):
+            return own
+        return f"sqlite:///{folder}/mlflow.db"  # MLflow's default
+    return own if without_credentials(own) == uri else with_credentials(uri)
+
+
+@lru_cache
+def _cached_client(tracking_uri: str) -> MlflowClient:
+    # The first client of a database creates its tables; two processes must not try that
+    # at once.
+    with alone(tracking_uri):
+        path = _database_of(tracking_uri)
+        if path is not None and not path.exists():
+            _make_database(path)
+        return _connect(tracking_uri)
+
+
+def _database_of(tracking_uri: str) -> Path | None:
+    """Tell in which file of its own SQLite keeps a store."""
+    name = tracking_uri.removeprefix("sqlite:///")
+    is_file = name not in (tracking_uri, "", ":memory:") and "?" not in name
+    # Windows would neither rename nor remove what MLflow has open.
+    return Path(name) if is_file and os.name == "posix" else None
+
+
+def _connect(tracking_uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _make_database(path: Path) -> None:
+    """Make an SQLite store as a whole or not at all.
+
+    MLflow takes a second to create its tables, in several transactions. Where its
+    process is killed meanwhile, it can neither use nor complete what is there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix, suffix = f".{path.name}.", ".new"
+    for item in path.parent.iterdir():
+        if item.name.startswith(prefix) and suffix in item.name:
+            item.unlink(missing_ok=True)  # of a process that was killed here
+    # Another name each time: MLflow keeps the connections to each.
+    new = path.with_name(f"{prefix}{uuid.uuid4().hex}{suffix}")
+    try:
+        _connect(f"sqlite:///{new}")
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            return  # somebody else, such as `mlflow ui`, was faster
+        except OSError:  # a file system without hard links
+            new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+if hasattr(os, "register_at_fork"):
+    # Connections to a database do not survive a fork.
+    os.register_at_fork(after_in_child=_cached_client.cache_clear)
+
+
+@contextmanager
+def alone(tracking_uri: str) -> Iterator[None]:
+    """Keep other processes of this machine, and other threads, out of the block."""
+    held = vars(_this_thread).setdefault("held", set())
+    if fcntl is None or tracking_uri in held:
+        yield
+        return
+    name = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+    # Of each user's own: another one's could not be opened.
+    path = Path(tempfile.gettempdir()) / f"skperceptron-{os.getuid()}-{name}.lock"
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o600), "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed
+        held.add(tracking_uri)
+        try:
+            yield
+        finally:
+            held.discard(tracking_uri)
+
+
+# When each server last said that it is there.
+_answered_at: dict[str, float] = {}
+
+
+def _knock(uri: str) -> None:
+    """Find out quickly whether a server answers: MLflow would retry for minutes."""
+    if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_KNOCKS:
+        return
+    parts = urlsplit(uri)
+    if parts.scheme == "http" and parts.hostname:
+        connection = HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_TIMEOUT)
+        with closing(connection):
+            connection.request("GET", f"{parts.path.rstrip('/')}/health")
+            status = connection.getresponse().status
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ConnectionError(f"the server answers with status {status}")
+    elif parts.hostname and (parts.port or parts.scheme == "https"):
+        address = parts.hostname, parts.port or 443  # a database has no default here
+        socket.create_connection(address, ANSWER_TIMEOUT).close()
+    _answered_at[uri] = time.monotonic()
