@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._fold import are_scores_known
 from skperceptron.tracking._place import TaskIds, key_of
 from skperceptron.tracking._record import RunRecord, now, param_value
 from skperceptron.tracking._run import FitRun, TrackedRun
@@ -53,13 +54,21 @@ def log_search(
     results = search.cv_results_
     _log_best(run, search)
     run.keep_file("cv_results.csv", _as_csv(results))
+    # Classes of searches that know no callbacks have not told of their folds.
+    are_new = "callback_ctx" not in signature(search._run_search).parameters
+    lack_scores = log_folds and (are_new or not are_scores_known())
     for row, (ids, index) in enumerate(_tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
         _log_candidate(search, row, candidate, below)
-        for split in range(search.n_splits_ if log_folds else 0):
+        for split in range(search.n_splits_ if lack_scores else 0):
             key = key_of(root, (*ids, index * search.n_splits_ + split), "task")
-            _log_fold(search, row, split, key, below.below(candidate))
+            record = _record_of_fold(search, row, split)
+            part = 0 if are_new else 1
+            fold = TrackedRun(record, below.below(candidate), key, part=part)
+            if are_new:
+                fold.end()
+            fold.deliver(wait=False)
 
 
 def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
@@ -133,11 +142,14 @@ def draw_search(run: FitRun, search: Any) -> None:
 
 
 def _log_best(run: FitRun, search: Any) -> None:
-    run.summary["n_candidates"] = len(search.cv_results_["params"])
-    run.summary["n_splits"] = search.n_splits_
-    for name in ("best_index_", "best_score_", "refit_time_"):
-        if hasattr(search, name):
-            run.summary[name.rstrip("_")] = getattr(search, name)
+    names = ("best_score_", "best_index_", "refit_time_")
+    # In this order, the score first, MLflow's UI shows them.
+    run.summary = {
+        **{n.rstrip("_"): getattr(search, n) for n in names if hasattr(search, n)},
+        "n_candidates": len(search.cv_results_["params"]),
+        "n_splits": search.n_splits_,
+        **run.summary,
+    }
     for name, value in getattr(search, "best_params_", {}).items():
         run.record.params[f"best_{name}"] = param_value(value)
 
@@ -163,29 +175,31 @@ def _log_candidate(
     run = TrackedRun(record, below, candidate.key, shares_file=True)
     params = results["params"][row]
     record.params = {name: param_value(value) for name, value in params.items()}
-    for name, column in results.items():
-        is_score = not name.startswith(("split", "param"))
-        if is_score and isinstance(column[row], Real):
-            record.add_metric(name, float(column[row]))
+    for name in _scores_first(results):
+        if isinstance(results[name][row], Real):
+            record.add_metric(name, float(results[name][row]))
     if _has_failed(search, row):
         run.status = "FAILED"
     run.end()
     run.deliver(wait=False)
 
 
-def _log_fold(search: Any, row: int, split: int, key: str, below: Destination) -> None:
-    """Add the scores of a fold to its run."""
+def _scores_first(results: Results) -> list[str]:
+    """List what is logged of a candidate, in this order.
+
+    Where MLflow's UI compares runs, it begins with the first metric that they share.
+    """
+    names = [name for name in results if not name.startswith(("split", "param"))]
+    return sorted(names, key=lambda name: name.endswith("_time"))
+
+
+def _record_of_fold(search: Any, row: int, split: int) -> RunRecord:
     prefix = f"split{split}_"
     record = RunRecord(f"fold {split}")
-    # Classes of searches that know no callbacks have not told of their folds.
-    is_new = "callback_ctx" not in signature(search._run_search).parameters
-    run = TrackedRun(record, below, key, part=0 if is_new else 1)
     for name, column in search.cv_results_.items():
         if name.startswith(prefix):
             record.add_metric(name.removeprefix(prefix), float(column[row]))
-    if is_new:
-        run.end()
-    run.deliver(wait=False)
+    return record
 
 
 def _has_failed(search: Any, row: int) -> bool:

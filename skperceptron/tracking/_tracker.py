@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 from dataclasses import replace
-from itertools import dropwhile
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from skperceptron.tracking._destination import (
     ParentRun,
     without_credentials,
 )
+from skperceptron.tracking._fold import FoldResult, result_of_fold
 from skperceptron.tracking._place import (
     FOLD_TASK,
     REFIT_TASK,
@@ -34,11 +33,7 @@ from skperceptron.tracking._record import (
     describe_data,
     param_value,
 )
-from skperceptron.tracking._recorder import (
-    MAX_TAG_LENGTH,
-    error_tag,
-    origin_tags,
-)
+from skperceptron.tracking._recorder import error_tag, origin_tags
 from skperceptron.tracking._run import (
     FitRun,
     TrackedRun,
@@ -207,7 +202,7 @@ class MLflowTracker:
         root, ids = str(context.root_uuid), ids_of(path_of(context))
         if context.task_name == FOLD_TASK:
             with tolerate("A fold of a search could not be tracked"):
-                self._close_task(root, ids, _failure_of_fold())
+                self._close_task(root, ids, result_of_fold())
         elif context.task_name == REFIT_TASK:
             with tolerate("The refit of a search could not be tracked"):
                 self._close_task(root, ids)
@@ -318,12 +313,16 @@ class MLflowTracker:
         else:
             silence(root, ids)
 
-    def _close_task(self, root: str, ids: TaskIds, failure: str | None = None) -> None:
+    def _close_task(
+        self, root: str, ids: TaskIds, result: FoldResult | None = None
+    ) -> None:
         close_run(root, ids)
         task = self._tasks.pop((root, ids), None)
         if task is None:
             return
-        task.end(failure)
+        if result is not None:
+            task.run.summary |= result.scores
+        task.end(None if result is None else result.failure)
         if task.is_kept:
             task.run.deliver(wait=False)
 
@@ -410,32 +409,6 @@ class _Task:
         if "fit_time" not in run.summary:
             self.stop_clock()
         run.end()
-
-
-def _failure_of_fold() -> str | None:
-    """Tell why the fit failed of the fold that is about to end.
-
-    A search goes on after such a failure, and its hooks are not told. The function that
-    calls them knows.
-
-    Returns
-    -------
-    str or None
-        The error; None where there was none.
-    """
-    for frame, _ in traceback.walk_stack(sys._getframe()):
-        if frame.f_code.co_name == "_fit_and_score":
-            report = frame.f_locals.get("result", {}).get("fit_error")
-            return None if report is None else _message_of(report)
-    return None
-
-
-def _message_of(report: str) -> str:
-    """Take the error out of a printed traceback."""
-    last_call = report.rpartition('  File "')[2].splitlines()
-    message = dropwhile(lambda line: line.startswith(" "), last_call[1:])
-    name, *rest = "\n".join(message).partition(":")
-    return "".join([name.rpartition(".")[2], *rest])[:MAX_TAG_LENGTH]
 
 
 def _end_candidates(

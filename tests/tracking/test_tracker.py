@@ -42,7 +42,9 @@ from skperceptron.tracking import (
     MLflowTracker,
     TrackingWarning,
     _deliverer,
+    _fold,
     _tracker,
+    flush,
     pending,
     track_study,
 )
@@ -927,3 +929,23 @@ def test_folds_have_the_scores_of_the_search_and_no_others(runs):
     fold = Tree(runs()).folds[2, 1]
     assert fold.latest("train_score") == search.cv_results_["split1_train_score"][2]
     assert "training_score" not in fold.metrics
+
+
+def test_folds_have_their_scores_before_the_search_has_ended(runs, monkeypatch):
+    scores = []
+
+    def look(*arguments):
+        flush()
+        folds = [run for run in runs.at_once() if run.name.startswith("fold")]
+        scores.extend(fold.latest("test_score") for fold in folds)
+
+    monkeypatch.setattr(_tracker, "log_search", look)
+    search = make_search().fit(X, y)
+    columns = [search.cv_results_[f"split{split}_test_score"] for split in range(2)]
+    assert sorted(scores) == sorted(np.concatenate(columns))
+
+
+def test_scores_come_from_the_results_where_folds_do_not_know_them(runs, monkeypatch):
+    monkeypatch.setattr(_fold, "_SCORES", {"scores_of_another_version": "test"})
+    search = make_search().fit(X, y)
+    assert_logged(Tree(runs()), search)
