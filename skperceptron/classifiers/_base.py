@@ -33,6 +33,7 @@ from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE
 from skperceptron.tracking._destination import remember_destination
+from skperceptron.tracking._html import run_as_html
 from skperceptron.tracking._recorder import (
     find_run_id,
     record_test_score,
@@ -495,6 +496,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         return find_run_id(self)
 
     # The scikit-learn contract
+
+    def _html_repr(self) -> str:
+        return super()._html_repr() + run_as_html(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_layers")

@@ -80,3 +80,12 @@ def test_fits_of_workers_are_runs_of_the_server(tracked_by_server):
     GridSearchCV(HillClimbPerceptron(max_iter=20), grid, cv=3, n_jobs=2).fit(X, y)
     runs = mlflow.search_runs([tracked_by_server], output_format="list")
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
+
+
+def test_notebooks_link_to_the_page_of_the_run(server, tracked_by_server):
+    mlflow.set_tracking_uri(server.replace("//", "//someone:s3cret@"))
+    clf = HillClimbPerceptron(max_iter=20, random_state=0).fit(X, y)
+    html = clf._repr_html_()
+    page = f"{server}/#/experiments/{tracked_by_server}/runs/{clf.run_id_}"
+    assert f'<a href="{page}"' in html
+    assert "s3cret" not in html

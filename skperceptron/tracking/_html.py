@@ -1,0 +1,48 @@
+"""What a notebook shows of the run of an estimator."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from html import escape
+from typing import Any
+
+from skperceptron.tracking._attributes import TICKET_ATTRIBUTE
+from skperceptron.tracking._destination import without_credentials
+from skperceptron.tracking._run import RunTicket
+
+
+def run_as_html(estimator: Any) -> str:
+    """Tell where the run of an estimator's last fit can be looked at.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of our classifiers.
+
+    Returns
+    -------
+    html : str
+        A link to the run's page, where the store is a server; the command that starts
+        one, where it is not. Empty where there is no run, or none yet.
+    """
+    ticket: RunTicket | None = vars(estimator).get(TICKET_ATTRIBUTE)
+    run_id = None if ticket is None else ticket.run_id()
+    if ticket is None or run_id is None:
+        return ""
+    from skperceptron.tracking._store import client_of, tracking_uri_of
+
+    uri = without_credentials(tracking_uri_of(ticket.address)) or ""
+    shown = f"<code>{run_id}</code>"
+    if not uri.startswith(("http://", "https://")):
+        command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+        return _line(f"{shown}, to be seen with <code>{escape(command)}</code>")
+    with suppress(Exception):  # a server that does not answer is no reason to fail
+        experiment_id = client_of(ticket.address).get_run(run_id).info.experiment_id
+        page = f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+        shown = f'<a href="{escape(page)}" target="_blank">{shown}</a>'
+    return _line(shown)
+
+
+def _line(content: str) -> str:
+    return f'<div class="skperceptron-run">MLflow run {content}</div>'

@@ -1,0 +1,61 @@
+"""What a notebook shows below the picture of a classifier."""
+
+import subprocess
+
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.utils import estimator_html_repr
+
+import skperceptron
+from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+
+X, y = load_iris(return_X_y=True)
+CLASSIFIERS = [
+    HillClimbPerceptron(max_iter=5),
+    HillClimbMLP(max_iter=5),
+    BackpropMLP(max_iter=5, tol=10, n_iter_no_change=1),
+]
+ids = [type(clf).__name__ for clf in CLASSIFIERS]
+
+
+@pytest.mark.parametrize("clf", CLASSIFIERS, ids=ids)
+def test_fitted_classifier_shows_its_run_below_scikit_learns_picture(clf, runs):
+    clf = clone(clf).fit(X, y)
+    html = clf._repr_html_()
+    assert "sk-container" in html
+    assert f"MLflow run <code>{clf.run_id_}</code>" in html
+    assert clf._repr_mimebundle_()["text/html"].count("MLflow run") == 1
+
+
+def test_store_that_is_no_server_is_shown_with_the_command_for_it(
+    tracking_uri, tmp_path
+):
+    store = f"sqlite:///{tmp_path / 'my runs.db'}"
+    tracking_uri(store)
+    html = HillClimbPerceptron(max_iter=5).fit(X, y)._repr_html_()
+    command = html.rpartition("<code>")[2].partition("</code>")[0]
+    command = command.replace("&#x27;", "'")
+    words = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True
+    )
+    assert words.stdout.splitlines() == ["mlflow", "ui", "--backend-store-uri", store]
+
+
+def test_classifier_without_a_run_shows_nothing_more(runs):
+    clf = HillClimbPerceptron(max_iter=5)
+    assert "MLflow" not in clf._repr_html_()
+    with skperceptron.config_context(tracking=False):
+        clf.fit(X, y)
+    assert "MLflow" not in clf._repr_html_()
+    assert clf._repr_html_().startswith(estimator_html_repr(clf)[:20])
+
+
+def test_display_as_text_has_no_picture(runs):
+    clf = HillClimbPerceptron(max_iter=5).fit(X, y)
+    with sklearn.config_context(display="text"):
+        assert not hasattr(clf, "_repr_html_")
+        assert clf._repr_mimebundle_() == {
+            "text/plain": "HillClimbPerceptron(max_iter=5)"
+        }
