@@ -5,8 +5,9 @@ drawing does.
 """
 
 from skperceptron.plotting._activation import ActivationDisplay
+from skperceptron.plotting._influence import influence
 from skperceptron.plotting._loss_curve import LossCurveDisplay
-from skperceptron.plotting._search_heatmap import SearchHeatmapDisplay, influence
+from skperceptron.plotting._search_heatmap import SearchHeatmapDisplay
 
 __all__ = [
     "ActivationDisplay",

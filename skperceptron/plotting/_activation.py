@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skperceptron.network import ACTIVATIONS
-from skperceptron.plotting._axes import line_style, make_axes
+from skperceptron.plotting._axes import line_style, make_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 
 _N_POINTS = 801
+# A legend of more names would cover curves: it goes beside the axes.
+_MOST_INSIDE = 5
 
 
 class ActivationDisplay:
@@ -29,7 +32,7 @@ class ActivationDisplay:
     Parameters
     ----------
     z : ndarray of shape (n_points,)
-        Sums of a unit.
+        Pre-activations: sums of the weighted inputs of a unit and its bias.
 
     outputs : dict of ndarray of shape (n_points,)
         What is drawn over them, by the names of the activations.
@@ -87,7 +90,7 @@ class ActivationDisplay:
             zero but for the jump, at which they have none.
 
         limits : tuple of 2 floats, default=(-4.0, 4.0)
-            Sums between which to draw.
+            Pre-activations between which to draw.
 
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure with pyplot.
@@ -100,7 +103,8 @@ class ActivationDisplay:
         Raises
         ------
         TypeError
-            When the names are no sequence of str.
+            When the names are no sequence of str, the limits no two numbers, or `ax` is
+            no axes.
 
         ValueError
             When there is no such activation, no name at all, or no room between the
@@ -108,11 +112,7 @@ class ActivationDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_names")
         _check_names(names)
-        low, high = limits
-        if not -np.inf < low < high < np.inf:
-            raise ValueError(
-                f"limits must be two finite numbers in ascending order, got {limits!r}."
-            )
+        low, high = _check_limits(limits)
         z = np.linspace(low, high, _N_POINTS)
         # Beside 0, where some of them jump or bend.
         z = np.union1d(z, [v for v in (-1e-9, 0.0, 1e-9) if low <= v <= high])
@@ -134,24 +134,33 @@ class ActivationDisplay:
         -------
         display : ActivationDisplay
             The display itself.
+
+        Raises
+        ------
+        TypeError
+            When `ax` is no axes.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        self.ax_ = ax = make_axes(ax)
+        self.ax_ = ax = make_panels(ax, 1)[0]
         self.figure_ = ax.figure
         self.lines_ = [
             ax.plot(self.z, out, **{"label": name, **line_style(i), **line_options})[0]
             for i, (name, out) in enumerate(self.outputs.items())
         ]
-        ax.set_xlabel("sum of the unit")
+        ax.set_xlabel("pre-activation")
         ax.set_ylabel("derivative" if self.derivative else "output")
         ax.grid(color="0.9")
         ax.set_axisbelow(True)
-        ax.legend()
+        if len(self.outputs) > _MOST_INSIDE:
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        else:
+            ax.legend()
         return self
 
 
 def _check_names(names: Any) -> None:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    is_list = isinstance(names, Collection) and not isinstance(names, str)
+    if not is_list or not all(isinstance(name, str) for name in names):
         raise TypeError(
             f"names must be a sequence of str, for example ['logistic'], got {names!r}."
         )
@@ -160,6 +169,18 @@ def _check_names(names: Any) -> None:
         raise ValueError(
             f"names must be some of {', '.join(map(repr, ACTIVATIONS))}, got {names!r}."
         )
+
+
+def _check_limits(limits: Any) -> tuple[float, float]:
+    is_pair = np.shape(limits) == (2,)
+    if not is_pair or not all(isinstance(limit, Real) for limit in limits):
+        raise TypeError(f"limits must be two numbers, got {limits!r}.")
+    low, high = limits
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(
+            f"limits must be two finite numbers in ascending order, got {limits!r}."
+        )
+    return low, high
 
 
 def _curve(name: str, z: Floats, derivative: bool) -> Floats:

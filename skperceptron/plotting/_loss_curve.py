@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skperceptron.plotting._axes import COLORS, make_axes
+from skperceptron.plotting._axes import COLORS, add_legend_above, make_panels
+from skperceptron.plotting._validation import (
+    check_estimator,
+    check_has_searched,
+    check_option,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,10 +129,10 @@ class LossCurveDisplay:
         Raises
         ------
         NotFittedError
-            When the estimator is not fitted.
+            When the estimator is not fitted, or all fits of a search have failed.
 
         TypeError
-            When it has no curves.
+            When it has no curves, or `ax` is no axes.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         network = _network_of(estimator)
@@ -160,9 +165,18 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
             The display itself.
+
+        Raises
+        ------
+        TypeError
+            When `ax` is no axes.
+
+        ValueError
+            When the kind is none of those above.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        self.ax_ = ax = make_axes(ax)
+        check_option("kind", self.kind, ["loss", "objective"])
+        self.ax_ = ax = make_panels(ax, 1)[0]
         self.figure_ = ax.figure
         n_before = sum(line.get_gid() == _CURVE for line in ax.lines)
         options = {"color": COLORS[n_before % len(COLORS)], **line_options}
@@ -190,21 +204,35 @@ class LossCurveDisplay:
         )
 
     def _add_legend(self) -> None:
-        """List what is drawn in both axes, in the one on top."""
-        top = _find_axes_on_the_right(self.ax_) or self.ax_
-        lines = dict.fromkeys([*self.ax_.lines, *top.lines])
+        on_the_right = _find_axes_on_the_right(self.ax_)
+        if on_the_right is None:
+            self.ax_.legend()
+            return
+        lines = [*self.ax_.lines, *on_the_right.lines]
         named = [line for line in lines if not str(line.get_label()).startswith("_")]
-        top.legend(handles=named)
+        below = self.ax_.get_legend()
+        if below is not None:
+            below.remove()
+        # Between a falling and a rising curve no corner is free.
+        add_legend_above(on_the_right, named, n_columns=2)
 
 
 def _network_of(estimator: Any) -> Any:
     """Find the network in a pipeline or a search."""
+    check_estimator(
+        "estimator",
+        estimator,
+        "a fitted classifier, a pipeline that ends with one or a search that has "
+        "refitted one",
+    )
     check_is_fitted(estimator)
     if hasattr(estimator, "steps"):
         return _network_of(estimator.steps[-1][1])
     if hasattr(estimator, "best_estimator_"):
         return _network_of(estimator.best_estimator_)
-    if hasattr(estimator, "cv_results_"):
+    if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):
+        # A search in which all fits failed passes for fitted.
+        check_has_searched(estimator)
         raise TypeError(
             f"This {type(estimator).__name__} has no best_estimator_ that could be "
             "drawn: it needs refit=True."

@@ -55,7 +55,7 @@ def are_scores_known() -> bool:
 
 
 def _scores_among(variables: Mapping[str, Any]) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for variable, kind in _SCORES.items():
         scores = variables.get(variable, {})
         by_name = scores if isinstance(scores, dict) else {"score": scores}

@@ -123,21 +123,24 @@ def draw_search(run: FitRun, search: Any) -> None:
     search : estimator
         The fitted search.
     """
-    if len({str(params) for params in search.cv_results_["params"]}) < 2:
+    results = search.cv_results_
+    if len({str(params) for params in results["params"]}) < 2:
         return
+    scoring = None
+    prefix = "mean_test_"
+    names = [name for name in results if name.startswith(prefix)]
+    if not any(np.isfinite(results[name]).any() for name in names):
+        return  # every fit failed
     from matplotlib.figure import Figure
 
     from skperceptron.plotting import SearchHeatmapDisplay
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    scoring = None
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
     if search.multimetric_ and not isinstance(search.refit, str):
-        prefix = "mean_test_"
-        names = (name for name in search.cv_results_ if name.startswith(prefix))
-        scoring = next(names).removeprefix(prefix)
+        scoring = names[0].removeprefix(prefix)
     SearchHeatmapDisplay.from_search(search, scoring=scoring, ax=figure.subplots())
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
+    figure.savefig(image, format="png", dpi=150)
     run.keep_file("cv_results.png", image.getvalue())
 
 

@@ -75,9 +75,9 @@ def test_unknown_names_are_answered_with_the_known_ones(names):
         ActivationDisplay.from_names(names)
 
 
-@pytest.mark.parametrize("names", ["relu", [1]])
+@pytest.mark.parametrize("names", ["relu", [1], ["relu", None], 3, None])
 def test_names_that_are_no_list_of_names(names):
-    with pytest.raises(TypeError, match="sequence of str"):
+    with pytest.raises(TypeError, match=r"must be a sequence of str.*got"):
         ActivationDisplay.from_names(names)
 
 
@@ -85,3 +85,23 @@ def test_names_that_are_no_list_of_names(names):
 def test_limits_without_room(limits):
     with pytest.raises(ValueError, match="limits must be two finite numbers"):
         ActivationDisplay.from_names(["relu"], limits=limits)
+
+
+@pytest.mark.parametrize("limits", [3, None, (1, 2, 3), ("a", "b")])
+def test_limits_that_are_no_two_numbers(limits):
+    with pytest.raises(TypeError, match=r"limits must be two numbers, got"):
+        ActivationDisplay.from_names(["relu"], limits=limits)
+
+
+@pytest.mark.parametrize("ax", ["left", Figure()])
+def test_what_is_no_axes(ax):
+    with pytest.raises(TypeError, match=r"ax must be matplotlib axes.*got"):
+        ActivationDisplay.from_names(["relu"], ax=ax)
+
+
+def test_legend_of_many_names_covers_no_curve():
+    display = ActivationDisplay.from_names(list(ACTIVATIONS))
+    display.figure_.draw_without_rendering()
+    legend = display.ax_.get_legend().get_window_extent()
+    assert not legend.overlaps(display.ax_.bbox)
+    assert legend.x1 < display.figure_.bbox.x1

@@ -97,6 +97,22 @@ def test_several_estimators_in_one_axes():
     assert set(legend_texts(second.validation_ax_)) == expected
 
 
+def test_validation_that_comes_later_leaves_one_legend():
+    ax = Figure().subplots()
+    for early_stopping in (False, True):
+        clf = BackpropMLP(
+            (5,), max_iter=5, early_stopping=early_stopping, random_state=0
+        ).fit(X, y)
+        name = f"early_stopping={early_stopping}"
+        display = LossCurveDisplay.from_estimator(clf, name=name, ax=ax)
+    assert ax.get_legend() is None
+    assert legend_texts(display.validation_ax_) == [
+        "early_stopping=False",
+        "early_stopping=True",
+        "early_stopping=True, validation",
+    ]
+
+
 def test_axes_side_by_side_keep_their_validation_scores_apart():
     clf = BackpropMLP((5,), max_iter=5, early_stopping=True, random_state=0).fit(X, y)
     axes = Figure().subplots(1, 2, sharex=True)
@@ -141,6 +157,45 @@ def test_search_that_has_not_refitted():
         LossCurveDisplay.from_estimator(search)
 
 
-def test_what_is_no_estimator():
-    with pytest.raises(TypeError, match="not an estimator"):
-        LossCurveDisplay.from_estimator([1, 2])
+def test_search_in_which_every_fit_failed():
+    search = GridSearchCV(BackpropMLP(), {"alpha": [-1.0, -2.0]}, cv=2)
+    with pytest.raises(ValueError, match="All the 4 fits failed"):
+        search.fit(X, y)
+    with pytest.raises(NotFittedError, match=r"all of its fits failed.*'raise'"):
+        LossCurveDisplay.from_estimator(search)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        None,
+        [1, 2],
+        BackpropMLP,
+        make_pipeline(StandardScaler(), "passthrough").fit(X),
+    ],
+)
+def test_what_is_no_estimator(estimator):
+    with pytest.raises(TypeError, match=r"estimator must be a fitted classifier.*got"):
+        LossCurveDisplay.from_estimator(estimator)
+
+
+def test_unknown_kind():
+    display = LossCurveDisplay([1, 2], [0.5, 0.4], kind="accuracy")
+    with pytest.raises(ValueError, match=r"\['loss', 'objective'\], got 'accuracy'"):
+        display.plot()
+
+
+@pytest.mark.parametrize("ax", ["left", Figure()])
+def test_what_is_no_axes(ax):
+    display = LossCurveDisplay([1, 2], [0.5, 0.4], kind="loss")
+    with pytest.raises(TypeError, match=r"ax must be matplotlib axes.*got"):
+        display.plot(ax)
+
+
+def test_legend_of_two_axes_covers_no_curve():
+    clf = BackpropMLP((5,), max_iter=5, early_stopping=True, random_state=0).fit(X, y)
+    display = LossCurveDisplay.from_estimator(clf)
+    display.figure_.draw_without_rendering()
+    legend = display.validation_ax_.get_legend().get_window_extent()
+    assert not legend.overlaps(display.ax_.bbox)
+    assert legend.y1 < display.figure_.bbox.y1

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from itertools import pairwise
 from threading import Thread
 
 import numpy as np
@@ -26,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.plotting import SearchHeatmapDisplay, influence
+from skperceptron.plotting import SearchHeatmapDisplay
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -73,6 +74,13 @@ def scores_of(search, key="mean_test_score", **wanted):
         for params, score in zip(results["params"], results[key], strict=True)
         if all(params[name] == value for name, value in wanted.items())
     ]
+
+
+def fail_all(search):
+    """Make results of which no test score is left."""
+    for name in search.cv_results_:
+        if name.endswith("test_score"):
+            search.cv_results_[name] = np.full(4, np.nan)
 
 
 def legend_texts(ax):
@@ -191,6 +199,14 @@ class TestScores:
             # The resource is none of the hyperparameters.
             assert display.ax_.get_title() == ""
 
+    def test_halving_search_over_layer_sizes(self):
+        sizes = [(10, 5), (5, 2)]
+        search = HalvingGridSearchCV(
+            Scripted(), {"a": [1, 2, 3], "b": sizes}, cv=2, min_resources=50
+        ).fit(X, y)
+        display = SearchHeatmapDisplay.from_search(search, "a", "b")
+        assert display.y.values == sizes
+
     def test_halving_search_averages_one_iteration_only(self):
         results = {
             "params": [
@@ -270,6 +286,16 @@ class TestSeveralMetrics:
         assert display.ax_.get_ylabel() == "test f1_macro"
 
 
+class TestChoice:
+    @pytest.mark.parametrize(
+        ("named", "drawn"), [({}, ("c", "b")), ({"y": "c"}, ("b", "c"))]
+    )
+    def test_the_most_influential_are_drawn(self, named, drawn):
+        search = run_grid({"a": [0, 1], "b": [0, 10], "c": [0, 100]})
+        display = SearchHeatmapDisplay.from_search(search, **named)
+        assert (display.x.name, display.y.name) == drawn
+
+
 class TestOneHyperparameter:
     def test_line_with_the_deviation_over_folds(self):
         search = run_grid(
@@ -311,6 +337,10 @@ class TestOneHyperparameter:
         display = SearchHeatmapDisplay.from_search(search)
         assert np.isnan(display.scores_["test"]).tolist() == [True, False]
         assert legend_texts(display.ax_) == ["failed", "test"]
+        (mark,) = (line for line in display.ax_.lines if line.get_label() == "failed")
+        assert mark.get_xdata().tolist() == [1]
+        low, high = display.ax_.get_xlim()
+        assert low < 1 < 2 < high
 
     @pytest.mark.parametrize(
         ("values", "style"), [([1, 2], "-"), (["some", None], "None")]
@@ -346,11 +376,33 @@ class TestMarks:
         assert np.argwhere(np.isnan(display.scores_["test"])).tolist() == [[1, 0]]
         assert legend_texts(display.ax_) == ["not evaluated"]
 
-    def test_nothing_but_failures(self):
+    def test_failures_of_both_splits_are_explained_once(self):
+        grid = {"a": [1, 2], "b": [1, 2], "fails": [(2, 2)]}
+        search = run_grid(grid, return_train_score=True)
+        display = SearchHeatmapDisplay.from_search(search, split="both")
+        assert [len(ax.patches) for ax in display.ax_] == [1, 1]
+        assert [legend_texts(ax) for ax in display.ax_] == [[], ["failed"]]
+
+    def test_training_scores_without_a_test_score(self):
+        search = run_grid({"a": [1, 2], "b": [1, 2]}, return_train_score=True)
+        fail_all(search)
+        display = SearchHeatmapDisplay.from_search(search, split="both")
+        assert np.isfinite(display.scores_["train"]).all()
+        assert np.isnan(display.scores_["test"]).all()
+        assert [len(ax.patches) for ax in display.ax_] == [0, 4]
+
+    def test_last_iteration_that_has_failed(self):
         search = run_grid({"a": [1, 2], "b": [1, 2]})
-        for key in search.cv_results_:
-            if key.endswith("test_score"):
-                search.cv_results_[key] = np.full(4, np.nan)
+        results = search.cv_results_
+        for name in ("mean_test_score", "split0_test_score"):
+            results[name] = np.append(results[name], [np.nan] * 4)
+        search.cv_results_ = {
+            "params": 2 * results["params"],
+            "iter": np.repeat([0, 1], 4),
+            "n_resources": np.repeat([10, 20], 4),
+            "mean_test_score": results["mean_test_score"],
+            "split0_test_score": results["split0_test_score"],
+        }
         display = SearchHeatmapDisplay.from_search(search)
         assert np.isnan(display.scores_["test"]).all()
         assert len(display.ax_.patches) == 4
@@ -522,51 +574,6 @@ def contrast(*colours):
     return (light + 0.05) / (dark + 0.05)
 
 
-class TestInfluence:
-    def test_deviation_of_the_marginal_means(self):
-        search = run_grid({"a": [0, 1], "b": [0, 10, 20], "c": [5]})
-        found = influence(search.cv_results_)
-        assert list(found) == ["b", "a", "c"]
-        expected = [np.std([0, 10, 20]), 0.5, 0]
-        np.testing.assert_allclose(list(found.values()), expected)
-
-    def test_the_most_influential_are_drawn(self):
-        search = run_grid({"a": [0, 1], "b": [0, 10], "c": [0, 100]})
-        display = SearchHeatmapDisplay.from_search(search)
-        assert (display.x.name, display.y.name) == ("c", "b")
-        display = SearchHeatmapDisplay.from_search(search, y="c")
-        assert (display.x.name, display.y.name) == ("b", "c")
-
-    def test_failures_are_left_out(self):
-        search = run_grid({"a": [0, 1], "b": [0, 10], "fails": [(1, 10)]})
-        np.testing.assert_allclose(influence(search.cv_results_)["b"], 4.75)
-
-    def test_drawn_values_are_put_together(self):
-        rng = np.random.default_rng(0)
-        params = [
-            {"noise": rng.random(), "matters": rng.random(), "choice": n % 2}
-            for n in range(64)
-        ]
-        scores = [p["matters"] + 0.2 * p["choice"] for p in params]
-        found = influence({"params": params, "mean_test_score": scores})
-        assert next(iter(found)) == "matters"
-        # A mean of four would be a fourth as large if each value stood for itself.
-        assert found["noise"] < 0.6 * np.std(scores)
-
-    def test_first_iteration_of_a_halving_search(self):
-        results = {
-            "params": [{"a": 1}, {"a": 1}, {"a": 2}, {"a": 2}, {"a": 2}],
-            "mean_test_score": [0.0, 0.0, 1.0, 1.0, 50.0],
-            "iter": [0, 0, 0, 0, 1],
-        }
-        assert influence(results) == {"a": 0.5}
-
-    def test_unknown_scorer(self):
-        search = run_grid({"a": [0, 1]})
-        with pytest.raises(ValueError, match=r"scorer must be one of \['score'\]"):
-            influence(search.cv_results_, "f1")
-
-
 class TestErrors:
     @pytest.fixture(scope="class")
     @classmethod
@@ -578,8 +585,10 @@ class TestErrors:
         [
             ({"x": "alpha"}, r"x='alpha' is not .*\['a', 'b', 'c'\]"),
             ({"x": "a", "y": "beta"}, r"y='beta' is not .*\['a', 'b', 'c'\]"),
+            ({"x": 3}, r"x=3 is not .*\['a', 'b', 'c'\]"),
             ({"x": "a", "y": "a"}, "x and y must be two .*'a' for both"),
             ({"reduce": "max"}, r"reduce must be one of \['best', 'mean'\], .*'max'"),
+            ({"reduce": None}, r"reduce must be one of \['best', 'mean'\], got None"),
             ({"split": "all"}, r"split must be one of \['test', 'train', 'both'\]"),
             ({"split": "train"}, "return_train_score=True"),
             ({"split": "both"}, "return_train_score=True"),
@@ -594,6 +603,41 @@ class TestErrors:
     def test_not_fitted(self, search):
         with pytest.raises(NotFittedError, match=r"no cv_results_.*'fit'"):
             SearchHeatmapDisplay.from_search(search)
+
+    @pytest.mark.parametrize("search", [None, GridSearchCV, {"params": []}, "search"])
+    def test_what_is_no_search(self, search):
+        with pytest.raises(TypeError, match=r"search must be a fitted search.*got"):
+            SearchHeatmapDisplay.from_search(search)
+
+    def test_every_fit_failed(self):
+        search = GridSearchCV(Scripted(fails=True), {"a": [1, 2]})
+        with pytest.raises(ValueError, match="All the 10 fits failed"):
+            search.fit(X, y)
+        with pytest.raises(NotFittedError, match=r"all of its fits failed.*'raise'"):
+            SearchHeatmapDisplay.from_search(search)
+
+    @pytest.mark.parametrize("names", [(), ("a", "b")])
+    def test_every_scoring_failed(self, names):
+        search = run_grid({"a": [1, 2], "b": [1, 2]})
+        fail_all(search)
+        with pytest.raises(ValueError, match=r"None of the 4 candidates.*'raise'"):
+            SearchHeatmapDisplay.from_search(search, *names)
+
+    def test_no_candidates(self):
+        search = run_grid({"a": [1, 2]})
+        search.cv_results_ = {"params": [], "mean_test_score": []}
+        with pytest.raises(ValueError, match="has no candidates: its 'params' must"):
+            SearchHeatmapDisplay.from_search(search)
+
+    def test_no_scores(self):
+        search = run_grid({"a": [1, 2]})
+        search.cv_results_ = {"params": [{"a": 1}, {"a": 2}]}
+        with pytest.raises(ValueError, match="no scores: it needs a 'mean_test_score'"):
+            SearchHeatmapDisplay.from_search(search)
+
+    def test_empty_grid(self):
+        with pytest.raises(ValueError, match="no hyperparameter was tried with more"):
+            SearchHeatmapDisplay.from_search(run_grid({}))
 
     def test_nothing_varies(self):
         search = run_grid({"a": [1], "b": [2]})
@@ -611,6 +655,11 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"x='a' is ambiguous: .*'f__a', 'g__a'"):
             SearchHeatmapDisplay.from_search(search, "a")
 
+    @pytest.mark.parametrize("ax", ["left", Figure(), [1, 2]])
+    def test_what_is_no_axes(self, search, ax):
+        with pytest.raises(TypeError, match=r"ax must be matplotlib axes.*got"):
+            SearchHeatmapDisplay.from_search(search, ax=ax)
+
     def test_wrong_number_of_axes(self, climbs, search):
         with pytest.raises(ValueError, match="ax must be one axes; got 2"):
             SearchHeatmapDisplay.from_search(search, ax=Figure().subplots(1, 2))
@@ -622,6 +671,61 @@ class TestErrors:
             SearchHeatmapDisplay.from_search(
                 climbs, split="both", ax=Figure().add_axes((0, 0, 1, 1))
             )
+
+
+def boxes(axis):
+    """Measure the labels of the ticks of an axis, in the order of their places."""
+    axis.figure.draw_without_rendering()
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [tick.label1.get_window_extent() for tick in ticks]
+
+
+class TestReadability:
+    """Of the figures that are made where no axes are given."""
+
+    def test_labels_of_many_values_do_not_touch(self):
+        rng = np.random.default_rng(0)
+        a, b = 10 ** rng.uniform(-6, 1, (2, 40))
+        search = run_grid({"a": [1, 2]})
+        search.cv_results_ = {
+            "params": [{"a": x, "b": y} for x, y in zip(a, b, strict=True)],
+            "mean_test_score": rng.random(40),
+            "split0_test_score": rng.random(40),
+            "mean_train_score": rng.random(40),
+            "split0_train_score": rng.random(40),
+        }
+        for split in ("test", "both"):
+            display = SearchHeatmapDisplay.from_search(search, "a", "b", split=split)
+            for ax in np.ravel(display.ax_):
+                found = boxes(ax.xaxis)
+                assert len(found) > 2
+                for left, right in pairwise(found):
+                    assert left.x1 < right.x0
+
+    @pytest.mark.parametrize("split", ["test", "both"])
+    def test_numbers_stay_in_their_cells(self, split):
+        values = [10.0**n for n in range(-5, 5)]
+        search = run_grid({"a": values, "b": values}, cv=2, return_train_score=True)
+        for name in ("mean_test_score", "mean_train_score"):
+            search.cv_results_[name] = np.linspace(0.01, 0.99, 100)
+        display = SearchHeatmapDisplay.from_search(search, "a", "b", split=split)
+        display.figure_.draw_without_rendering()
+        for ax in np.ravel(display.ax_):
+            assert len(ax.texts) == 100
+            width, height = ax.bbox.width / 10, ax.bbox.height / 10
+            for text in ax.texts:
+                box = text.get_window_extent()
+                assert (box.width < width) & (box.height < height)
+
+    def test_panels_share_their_label(self):
+        grid = {"a": [1, 2], "b": [1, 2]}
+        search = run_grid(grid, return_train_score=True)
+        display = SearchHeatmapDisplay.from_search(search, "a", "b", split="both")
+        assert [ax.get_ylabel() for ax in display.ax_] == ["b", ""]
+        above = Figure(layout="constrained").subplots(2, 1)
+        display.plot(above)
+        assert [ax.get_ylabel() for ax in above] == ["b", "b"]
 
 
 class TestWhereItIsDrawn:
