@@ -1,5 +1,13 @@
 """How Sphinx builds the documentation."""
 
+import ast
+import os
+import re
+from pathlib import Path
+
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import skperceptron
 
 project = "skperceptron"
@@ -8,13 +16,96 @@ version = release = skperceptron.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "myst_parser",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
 ]
-html_theme = "pydata_sphinx_theme"
 exclude_patterns = ["_build", "README.md"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = []
 
 autodoc_typehints = "none"  # the docstrings state the types
 numpydoc_class_members_toctree = False
-# The methods that scikit-learn's mixins add are documented there.
+# The pages of the classes list their methods themselves.
 numpydoc_show_class_members = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skperceptron"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_math_renderer = "mathml"
+
+
+# Files outside that pages of the documentation include, or stand for.
+PAGES_OF_FILES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "benchmarks/README.md": "performance.md",
+    "docs/README.md": "contributing.md",
+    "examples/README.md": "examples.md",
+}
+EXAMPLE = """\
+# {title}
+
+```{{literalinclude}} {script}
+```
+"""
+LINK = re.compile(r"(?<=\]\()(?!https?:|#)(?P<path>[^)#\s]+)")
+
+
+def setup(app):
+    """Connect what Sphinx lacks."""
+    app.connect("builder-inited", _write_example_pages)
+    app.connect("include-read", _redirect_links)
+    # MathML is read offline, without a script.
+    app.add_html_math_renderer(
+        "mathml", (_write_inline_equation, None), (_write_equation, None)
+    )
+
+
+def _write_example_pages(app):
+    """Show the code of each example on a page of its own."""
+    folder = Path(app.srcdir, "generated", "examples")
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in Path(app.srcdir).parent.glob("examples/*.py"):
+        summary = ast.get_docstring(ast.parse(script.read_text())).splitlines()[0]
+        title = summary.rstrip(".")
+        page = EXAMPLE.format(title=title, script=os.path.relpath(script, folder))
+        (folder / f"{script.stem}.md").write_text(page)
+
+
+def _redirect_links(app, path, docname, content):
+    """Let relative links of an included file lead where they led from there."""
+    here = Path(app.srcdir)
+    content[0] = LINK.sub(
+        lambda match: _target_of((here / path.parent / match["path"]).resolve(), here),
+        content[0],
+    )
+
+
+def _target_of(file, here):
+    if file.parent == here.parent / "examples" and file.suffix == ".py":
+        return f"generated/examples/{file.stem}.md"
+    if page := PAGES_OF_FILES.get(file.relative_to(here.parent).as_posix()):
+        return page
+    is_image = file.suffix in (".png", ".svg")
+    return f"{'' if is_image else 'path:'}{os.path.relpath(file, here)}"
+
+
+def _write_inline_equation(writer, node):
+    writer.body.append(tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def _write_equation(writer, node):
+    equation = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div class="equation">{equation}</div>\n')
+    raise SkipNode
