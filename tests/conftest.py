@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,6 +27,31 @@ for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "SKPERCEPTRON_TRA
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_mlflow():
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """What the main job has printed, and the store that it leaves behind."""
+
+    out: str
+    store: Path
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory):
+    """Run the main job as a newcomer runs it, in a folder like a clone."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("examples", "mlruns"):
+        (folder / name).mkdir()
+    source = Path(__file__).parents[1] / "examples" / "quickstart.py"
+    script = shutil.copy(source, folder / "examples")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    env["SKPERCEPTRON_JOURNAL"] = str(folder / "journal")
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return Quickstart(done.stdout, folder / "mlruns" / "mlflow.db")
 
 
 @pytest.fixture

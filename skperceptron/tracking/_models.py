@@ -54,6 +54,8 @@ _MODEL_FILE = "model.skops"
 _DESCRIPTION_FILE = "MLmodel"
 # Where MLflow's pages look for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
+# Tags that tell who made a run, and with what.
+_ORIGIN_TAGS = ("mlflow.user", "mlflow.source.")
 
 
 class UntrustedTypesError(ValueError):
@@ -256,7 +258,11 @@ def log_model(
 
     run = client.get_run(run_id)
     model = _model_of(client, run, name) or client.create_logged_model(
-        run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
+        run.info.experiment_id,
+        name,
+        source_run_id=run_id,
+        tags={k: v for k, v in run.data.tags.items() if k.startswith(_ORIGIN_TAGS)},
+        params=run.data.params,
     )
     if model.status != LoggedModelStatus.READY:
         outputs = run.outputs.model_outputs if run.outputs else []

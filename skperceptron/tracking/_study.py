@@ -152,9 +152,6 @@ def _log_result(run: TrackedRun, study: Study) -> None:
         run.status = "FAILED"
         run.record.tags["error"] = error_tag(error)
     trials = study.get_trials(deepcopy=False)
-    for state in TrialState:
-        n_trials = sum(trial.state == state for trial in trials)
-        run.summary[f"n_trials_{state.name.lower()}"] = n_trials
     is_complete = any(trial.state == TrialState.COMPLETE for trial in trials)
     if len(study.directions) == 1 and is_complete:
         best = study.best_trial
@@ -166,6 +163,10 @@ def _log_result(run: TrackedRun, study: Study) -> None:
             run.record.tags[f"best_{name}"] = param_value(value)
         with tolerate("The figures of a study cannot be drawn"):
             _keep_figures(run, study, trials)
+    # After the best value: in this order MLflow's UI shows them.
+    for state in TrialState:
+        n_trials = sum(trial.state == state for trial in trials)
+        run.summary[f"n_trials_{state.name.lower()}"] = n_trials
     run.end()
 
 
@@ -265,12 +266,12 @@ def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> N
 
 def _draw_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    run.keep_file("history.png", _draw_history(study, complete))
+    run.keep_file("history.png", _draw_history(study, complete, run.record.name))
     if len(complete) > 1 and len(study.best_trial.params) > 1:
-        run.keep_file("importances.png", _draw_importances(study))
+        run.keep_file("importances.png", _draw_importances(study, run.record.name))
 
 
-def _draw_history(study: Study, complete: list[FrozenTrial]) -> bytes:
+def _draw_history(study: Study, complete: list[FrozenTrial], title: str) -> bytes:
     import numpy as np
     from matplotlib.figure import Figure
     from optuna.study import StudyDirection
@@ -283,12 +284,12 @@ def _draw_history(study: Study, complete: list[FrozenTrial]) -> bytes:
     ax = figure.subplots()
     ax.plot(numbers, values, "o", color="C0", alpha=0.6, label="trials")
     ax.step(numbers, best, where="post", color="C1", label="best so far")
-    ax.set(xlabel="trial", ylabel="value", title=study.study_name)
+    ax.set(xlabel="trial", ylabel="value", title=title)
     ax.legend()
     return _as_png(figure)
 
 
-def _draw_importances(study: Study) -> bytes:
+def _draw_importances(study: Study, title: str) -> bytes:
     from matplotlib.figure import Figure
     from optuna.importance import get_param_importances
 
@@ -296,7 +297,7 @@ def _draw_importances(study: Study) -> bytes:
     figure = Figure(figsize=(8, 1 + 0.5 * len(importances)), layout="constrained")
     ax = figure.subplots()
     ax.barh(list(importances)[::-1], list(importances.values())[::-1], color="C0")
-    ax.set(xlabel="importance for the value", title=study.study_name)
+    ax.set(xlabel="importance for the value", title=title)
     return _as_png(figure)
 
 

@@ -1,40 +1,21 @@
 """The main job, run as a newcomer runs it."""
 
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.py"
+# It takes half a minute, and much longer on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    """Output of the script, and the store that it leaves behind."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("examples", "mlruns"):
-        (folder / name).mkdir()
-    script = shutil.copy(QUICKSTART, folder / "examples")
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    env["SKPERCEPTRON_JOURNAL"] = str(folder / "journal")
-    done = subprocess.run(
-        [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, folder / "mlruns" / "mlflow.db"
-
-
-@pytest.fixture(scope="module")
-def table(outcome):
+def table(quickstart):
     """Rows of the printed table: held-out accuracy and runs by data and classifier."""
     rows, data = {}, None
-    for line in outcome[0].splitlines():
+    for line in quickstart.out.splitlines():
         if line.strip() in ("breast cancer", "digits"):
             data = line.strip()
         elif found := re.match(r"\s+(\w+(?:Perceptron|MLP))\s+\S+=\S+(.*)", line):
@@ -56,8 +37,8 @@ def test_backprop_reaches_its_held_out_accuracy(data, table):
     assert table[data, "BackpropMLP"][0] >= 0.96
 
 
-def test_every_run_is_in_the_store(outcome, table):
-    with closing(sqlite3.connect(outcome[1])) as db:
+def test_every_run_is_in_the_store(quickstart, table):
+    with closing(sqlite3.connect(quickstart.store)) as db:
         (n_runs,) = db.execute("SELECT count(*) FROM runs").fetchone()
         statuses = {row[0] for row in db.execute("SELECT DISTINCT status FROM runs")}
         (n_children,) = db.execute(
@@ -77,8 +58,8 @@ def test_every_run_is_in_the_store(outcome, table):
     assert statuses == {"FINISHED"}
 
 
-def test_last_line_opens_exactly_these_runs(outcome):
-    out, store = outcome
+def test_last_line_opens_exactly_these_runs(quickstart):
+    out, store = quickstart.out, quickstart.store
     command = re.search(r"^ +(\S+mlflow) ui --backend-store-uri (\S+)$", out, re.M)
     assert Path(command[1]).exists()
     assert command[2] == f"sqlite:///{store}"
@@ -88,5 +69,5 @@ def test_last_line_opens_exactly_these_runs(outcome):
     assert rows == [(int(experiment_id),)]
 
 
-def test_progress_is_shown(outcome):
-    assert outcome[0].count("GridSearchCV - fit") == 4
+def test_progress_is_shown(quickstart):
+    assert quickstart.out.count("GridSearchCV - fit") == 4

@@ -533,6 +533,14 @@ class TestLogging:
         assert description.model_id == description.model_uuid == model_id
         assert description.artifact_path == model.artifact_location
 
+    def test_it_tells_by_whom_and_by_what_it_was_made(self, client, run_id, folder):
+        made_by = {"mlflow.user": "somebody", "mlflow.source.name": "train.py"}
+        for key, value in {**made_by, "of the run": "only"}.items():
+            client.set_tag(run_id, key, value)
+        model = client.get_logged_model(log_model(client, run_id, folder))
+        assert made_by.items() <= model.tags.items()
+        assert "of the run" not in model.tags
+
     def test_its_description_is_like_those_of_mlflow(
         self, client, own_experiment, run_id, folder
     ):

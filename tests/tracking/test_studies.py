@@ -17,7 +17,12 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, track_study
+from skperceptron.tracking import (
+    MLflowTracker,
+    TrackingWarning,
+    _study,
+    track_study,
+)
 
 X, y = load_iris(return_X_y=True)
 
@@ -100,6 +105,18 @@ def test_study_holds_the_best_trial_and_figures(runs):
         assert above.tags[f"best_{name}"] == str(value)
     artifacts = mlflow.MlflowClient().list_artifacts(above.run_id)
     assert {item.path for item in artifacts} == {"history.png", "importances.png"}
+
+
+def test_figures_have_the_name_of_the_run(runs, monkeypatch):
+    titles = []
+
+    def note(figure):
+        titles.append(figure.axes[0].get_title())
+        return b""
+
+    monkeypatch.setattr(_study, "_as_png", note)
+    tracked_study(run_name="step sizes")
+    assert titles == ["step sizes", "step sizes"]
 
 
 def test_pruned_and_failed_trials_are_marked(runs):
