@@ -63,6 +63,8 @@ _MOST_NOTICES = 10
 
 # MLflow's run of each key, for runs that this process has delivered.
 _known: OrderedDict[str, str] = OrderedDict()
+# When the last run below each other one has ended, of those that it has delivered.
+_last_ends: OrderedDict[str, int] = OrderedDict()
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
 
@@ -600,6 +602,7 @@ class Deliverer:
                 _delivery.end_run(
                     contents.destination, run_id, record, if_running=may_have_ended
                 )
+                _note_end(contents)
             for part in parts:
                 part.remove()
         if contents.n_damaged:
@@ -714,14 +717,30 @@ def _ignore(run_id: str) -> None:
 
 def _remember(key: str, run_id: str) -> None:
     _known[key] = run_id
-    _known.move_to_end(key)
-    if len(_known) > _MOST_KNOWN:
-        _known.popitem(last=False)
+    _keep_latest(_known, key)
+
+
+def _keep_latest(known: OrderedDict[str, Any], key: str) -> None:
+    known.move_to_end(key)
+    if len(known) > _MOST_KNOWN:
+        known.popitem(last=False)
+
+
+def _note_end(contents: Contents) -> None:
+    for parent in contents.parents[-1:]:
+        key = parent["key"]
+        _last_ends[key] = max(_last_ends.get(key, 0), contents.record.end_time or 0)
+        _keep_latest(_last_ends, key)
 
 
 def known_run(key: str) -> str | None:
     """Tell the run of a key, if this process has delivered it."""
     return _known.get(key)
+
+
+def last_end_below(key: str) -> int | None:
+    """Tell when the last run below another has ended that this process delivered."""
+    return _last_ends.get(key)
 
 
 def deliverer_for(tracking_uri: str | None) -> Deliverer:

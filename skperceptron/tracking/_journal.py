@@ -145,6 +145,17 @@ class Inbox:
                         found[parent["key"]] = parent
         return list(found.values())
 
+    def ends_below(self) -> dict[str, int]:
+        """Tell when the last run below each other one has ended, of those that wait."""
+        ends: dict[str, int] = {}
+        for entry in self.entries():
+            with suppress(OSError, UnreadableEntryError):
+                contents = entry.read()
+                if contents.parents and contents.record.end_time is not None:
+                    key = contents.parents[-1]["key"]
+                    ends[key] = max(ends.get(key, 0), contents.record.end_time)
+        return ends
+
     def remove_orphans(self) -> None:
         """Remove artifacts of fits that were killed before their runs had a file."""
         with suppress(OSError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skperceptron.tracking._deliverer import last_end_below
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._fold import are_scores_known
 from skperceptron.tracking._place import TaskIds, key_of
@@ -57,10 +58,13 @@ def log_search(
     # Classes of searches that know no callbacks have not told of their folds.
     are_new = "callback_ctx" not in signature(search._run_search).parameters
     lack_scores = log_folds and (are_new or not are_scores_known())
+    ends = run.inbox.ends_below()  # before what is delivered, as what waits will be
     for row, (ids, index) in enumerate(_tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
-        _log_candidate(search, row, candidate, below)
+        known_ends = [ends.get(candidate.key), last_end_below(candidate.key)]
+        last_end = max((end for end in known_ends if end is not None), default=None)
+        _log_candidate(search, row, candidate, below, last_end)
         for split in range(search.n_splits_ if lack_scores else 0):
             key = key_of(root, (*ids, index * search.n_splits_ + split), "task")
             record = _record_of_fold(search, row, split)
@@ -171,7 +175,11 @@ def _tasks_of_rows(search: Any) -> list[tuple[TaskIds, int]]:
 
 
 def _log_candidate(
-    search: Any, row: int, candidate: ParentRun, below: Destination
+    search: Any,
+    row: int,
+    candidate: ParentRun,
+    below: Destination,
+    end_time: int | None,
 ) -> None:
     results = search.cv_results_
     record = RunRecord(candidate.name, candidate.start_time)
@@ -184,6 +192,8 @@ def _log_candidate(
     if _has_failed(search, row):
         run.status = "FAILED"
     run.end()
+    if end_time is not None:
+        record.end_time = end_time  # with its last fold, not with the search
     run.deliver(wait=False)
 
 

@@ -949,3 +949,12 @@ def test_scores_come_from_the_results_where_folds_do_not_know_them(runs, monkeyp
     monkeypatch.setattr(_fold, "_SCORES", {"scores_of_another_version": "test"})
     search = make_search().fit(X, y)
     assert_logged(Tree(runs()), search)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_candidates_end_with_their_last_fold(n_jobs, runs):
+    make_search(n_jobs=n_jobs).fit(X, y)
+    tree = Tree(runs())
+    for row, candidate in tree.candidates.items():
+        folds = [fold for (of, _), fold in tree.folds.items() if of == row]
+        assert candidate.end_time == max(fold.end_time for fold in folds)
