@@ -63,7 +63,7 @@ def test_last_line_opens_exactly_these_runs(quickstart):
     command = re.search(r"^ +(\S+mlflow) ui --backend-store-uri (\S+)$", out, re.M)
     assert Path(command[1]).exists()
     assert command[2] == f"sqlite:///{store}"
-    experiment_id = re.search(r"/#/experiments/(\d+)/runs$", out.strip())[1]
+    experiment_id = re.search(r"/#/experiments/(\d+)/runs\?", out)[1]
     with closing(sqlite3.connect(store)) as db:
         rows = db.execute("SELECT DISTINCT experiment_id FROM runs").fetchall()
     assert rows == [(int(experiment_id),)]
