@@ -6,66 +6,55 @@ neural networks from overfitting", 2014); mini-batches of 4, 16 or 32; learning 
 from 0.01 to 1. Each network is trained for 25 epochs of plain stochastic gradient
 descent on standardised data, with both classes weighing the same.
 
-1. Cross-validation in three folds ranks them all.
+1. The short way: cross-validation in three folds. The search is one MLflow run, below
+   it each of the 216 networks, below those their folds.
 2. Ranks that close can come from the order in which the samples were shown. So every
    network is trained ten times more from the same start weights, each time on the same
    samples in another order, and scored on the same validation data: the standard
-   deviation is that of the shuffling alone. Among the twelve that did best in cross-
-   validation, the best mean of these repetitions is the choice.
-3. Two tables show how batch size and input dropout go together: with all else as
-   chosen, and averaged over all else.
+   deviation is that of the shuffling alone. In MLflow this is one more search, with the
+   means and the deviations of the repetitions in the runs of the 216 networks.
+3. The figure shows how batch size and input dropout go together: with all else as in
+   the best network, and averaged over all else.
 
-A fifth of the data takes no part in any of this and is used once, at the end.
-
-A tracked fit takes some hundredths of a second more than one that is not, which is
-longer than such a fit itself: of nearly 3000, only the last one is tracked.
+A fifth of the data takes no part in any of this. It is used once for each of the two
+networks that these searches choose.
 """
 
 from __future__ import annotations
 
-import time
+import sys
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
 
+import mlflow
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import skperceptron
 from skperceptron import BackpropMLP
+from skperceptron.plotting import SearchHeatmapDisplay
+from skperceptron.tracking import MLflowTracker
 
-Grid = dict[str, list[Any]]
-Rows = tuple[NDArray, NDArray]
-
-GRID: Grid = {
-    "activation": ["identity", "relu"],
-    "batch_size": [4, 16, 32],
-    "hidden_layer_sizes": [(1,), (32,), (64,)],
-    "input_dropout": [0.0, 0.3, 0.6],
-    "learning_rate_init": [0.01, 0.1, 0.5, 1.0],
+FIGURE = Path(__file__).with_name("figures") / "breast_cancer_grid.png"
+GRID = {
+    "backpropmlp__activation": ["identity", "relu"],
+    "backpropmlp__batch_size": [4, 16, 32],
+    "backpropmlp__hidden_layer_sizes": [(1,), (32,), (64,)],
+    "backpropmlp__input_dropout": [0.0, 0.3, 0.6],
+    "backpropmlp__learning_rate_init": [0.01, 0.1, 0.5, 1.0],
 }
 N_EPOCHS = 25
-N_FINALISTS = 12
+N_REPETITIONS = 10
+N_BEST = 12
 
 
-def make_network(**params: Any) -> Pipeline:
-    """Put a scaler before a network that trains for all of its epochs.
-
-    Parameters
-    ----------
-    **params : dict
-        Parameters of the network.
-
-    Returns
-    -------
-    Pipeline
-        Not fitted.
-    """
+def make_network() -> Pipeline:
+    """Put a scaler before a network that trains for all of its epochs."""
     network = BackpropMLP(
         solver="sgd",
         momentum=0,
@@ -75,82 +64,27 @@ def make_network(**params: Any) -> Pipeline:
         class_weight="balanced",
         random_state=0,
     )
-    return make_pipeline(StandardScaler(), network.set_params(**params))
+    return make_pipeline(StandardScaler(), network)
 
 
-def score_grid(
-    X: NDArray,
-    y: NDArray,
-    cv: int | Iterable[Rows],
-    grid: Grid = GRID,
-    n_jobs: int | None = None,
-) -> tuple[NDArray, NDArray]:
-    """Score every network of a grid on several splits.
-
-    Parameters
-    ----------
-    X, y : ndarray of shape (n_samples, n_features) and (n_samples,)
-        The data.
-
-    cv : int or iterable of pairs of ndarray of int
-        Number of folds, or samples to fit to and samples to score on.
-
-    grid : dict of str to list, default=GRID
-        Values by the parameter's name, names in alphabetical order.
-
-    n_jobs : int or None, default=None
-        Processes.
-
-    Returns
-    -------
-    mean, std : ndarray
-        Mean accuracy and standard deviation over the splits, with an axis per
-        parameter; nan where the weights overflowed in any of the splits.
-    """
+def search_grid(X, y, cv, tracker, grid=GRID, *, refit) -> GridSearchCV:
+    """Score every network of a grid on every split; nan where its weights overflow."""
     search = GridSearchCV(
-        make_network(),
-        {f"backpropmlp__{name}": grid[name] for name in sorted(grid)},
-        cv=cv,
-        refit=False,
-        # An overflow raises ValueError, which shall not end the search.
-        error_score=np.nan,
-        n_jobs=n_jobs,
+        make_network(), grid, cv=cv, refit=refit, error_score=np.nan, n_jobs=2
     )
+    search.set_callbacks(tracker)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FitFailedWarning)
         warnings.filterwarnings("ignore", "One or more of the test scores")
-        results = search.fit(X, y).cv_results_
-    # The names come in alphabetical order, the last changes fastest.
-    shape = [len(grid[name]) for name in sorted(grid)]
-    mean, std = (
-        results[name].reshape(shape) for name in ("mean_test_score", "std_test_score")
-    )
-    return mean, std
+        return search.fit(X, y)
 
 
-def make_repetitions(y: NDArray, n_repetitions: int, seed: int = 0) -> list[Rows]:
+def make_repetitions(y, n_repetitions, seed=0):
     """Set validation data aside, and order the other samples again and again.
 
     A network with an integer `random_state` starts each time from the same weights, but
     samples in another order come together in other mini-batches.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels; both parts have them in the same proportions.
-
-    n_repetitions : int
-        Orders.
-
-    seed : int, default=0
-        Seed of the split and the orders.
-
-    Returns
-    -------
-    list of pairs of ndarray of int
-        Samples to fit to, the same in each pair but for their order, and a fifth to
-        score on, the same in each pair.
     """
     fitted, validation = train_test_split(
         np.arange(len(y)), test_size=0.2, stratify=y, random_state=seed
@@ -159,145 +93,71 @@ def make_repetitions(y: NDArray, n_repetitions: int, seed: int = 0) -> list[Rows
     return [(rng.permutation(fitted), validation) for _ in range(n_repetitions)]
 
 
-def rank(scores: NDArray) -> list[tuple[int, ...]]:
-    """Sort the networks of a grid by their scores, the best first, nan left out.
-
-    Parameters
-    ----------
-    scores : ndarray
-        Scores with an axis per parameter.
-
-    Returns
-    -------
-    list of tuple of int
-        Indices into `scores`.
-    """
-    order = np.argsort(-scores, axis=None, kind="stable")
-    order = order[: np.count_nonzero(~np.isnan(scores))]
-    return [tuple(np.unravel_index(i, scores.shape)) for i in order]
+def as_table(by_folds: GridSearchCV, repeated: GridSearchCV) -> pd.DataFrame:
+    """List the networks of both searches, the best in cross-validation first."""
+    params = pd.DataFrame(by_folds.cv_results_["params"])
+    params.columns = [name.removeprefix("backpropmlp__") for name in params.columns]
+    scores = {
+        "3 folds": by_folds.cv_results_["mean_test_score"],
+        "repetitions": repeated.cv_results_["mean_test_score"],
+        "std": repeated.cv_results_["std_test_score"],
+    }
+    return params.assign(**scores).sort_values(
+        "3 folds", ascending=False, kind="stable"
+    )
 
 
-def as_params(cell: tuple[int, ...], grid: Grid = GRID) -> dict[str, Any]:
-    """Look up the parameters of a network.
-
-    Parameters
-    ----------
-    cell : tuple of int
-        Index into the scores.
-
-    grid : dict of str to list, default=GRID
-        Values by the parameter's name.
-
-    Returns
-    -------
-    dict
-    """
-    return {name: grid[name][i] for name, i in zip(sorted(grid), cell, strict=True)}
-
-
-def two_way(
-    scores: NDArray,
-    names: tuple[str, str],
-    held_at: tuple[int, ...] | None = None,
-    grid: Grid = GRID,
-) -> NDArray:
-    """Reduce the scores to a table in two parameters.
-
-    Parameters
-    ----------
-    scores : ndarray
-        Scores with an axis per parameter.
-
-    names : tuple of two str
-        Parameters of the table's rows and columns.
-
-    held_at : tuple of int or None, default=None
-        Network at whose values the others are held; None averages over them, nan left
-        out.
-
-    grid : dict of str to list, default=GRID
-        Values by the parameter's name.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_columns)
-    """
-    axes = [sorted(grid).index(name) for name in names]
-    others = [axis for axis in range(scores.ndim) if axis not in axes]
-    # Rows and columns first, the parameters that vanish after them.
-    ordered = scores.transpose(*axes, *others)
-    if held_at is not None:
-        return ordered[(..., *(held_at[axis] for axis in others))]
-    return np.nanmean(ordered, axis=tuple(range(2, scores.ndim)))
-
-
-def show_table(title: str, table: NDArray, names: tuple[str, str]) -> None:
-    """Print a table in two parameters."""
-    rows, columns = (GRID[name] for name in names)
-    corner = " \\ ".join(names)
-    print(f"\n {title}\n  {corner:26}" + "".join(f"{value:>8}" for value in columns))
-    for value, row in zip(rows, table, strict=True):
-        print(f"  {value:>26}" + "".join(f"{score:8.3f}" for score in row))
-
-
-def show_ranking(
-    cells: list[tuple[int, ...]], by_folds: NDArray, mean: NDArray, std: NDArray
-) -> None:
-    """Print networks with their scores in cross-validation and in the repetitions."""
-    headings = ("activation", "batch", "hidden", "dropout", "rate")
-    print("  " + " ".join(f"{heading:>10}" for heading in headings), end="")
-    print(f"{'3 folds':>10}{'repetitions':>18}")
-    for cell in cells:
-        values = (str(value).strip("(),") for value in as_params(cell).values())
-        print("  " + " ".join(f"{value:>10}" for value in values), end="")
-        print(f"{by_folds[cell]:10.3f}{mean[cell]:10.3f} ± {std[cell]:.3f}")
+def draw(repeated: GridSearchCV) -> Figure:
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    for ax, reduce in zip(figure.subplots(1, 2), ("best", "mean"), strict=True):
+        display = SearchHeatmapDisplay.from_search(
+            repeated, x="batch_size", y="input_dropout", reduce=reduce, ax=ax
+        )
+        display.colorbar_.set_label("validation accuracy")
+    return figure
 
 
 def main() -> None:
-    """Search, repeat, choose, and use the test data once."""
     X, y = load_breast_cancer(return_X_y=True)
     X, X_test, y, y_test = train_test_split(
         X, y, test_size=0.2, stratify=y, random_state=0
     )
-    with skperceptron.config_context(tracking=False):
-        started = time.perf_counter()
-        by_folds, _ = score_grid(X, y, cv=3)
-        seconds = time.perf_counter() - started
-        repetitions = make_repetitions(y, n_repetitions=10)
-        mean, std = score_grid(X, y, repetitions, n_jobs=2)
+    mlflow.set_experiment(Path(__file__).stem)
+    with mlflow.start_run(run_name="216 networks"):
+        by_folds = search_grid(
+            X, y, 3, MLflowTracker(run_name="3-fold cross-validation"), refit=True
+        )
+        repeated = search_grid(
+            X,
+            y,
+            make_repetitions(y, N_REPETITIONS),
+            # The repetitions are no runs of their own: nobody looks at 2160 of them.
+            MLflowTracker(run_name="repetitions", log_folds=False),
+            refit=False,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            steadiest = make_network().set_params(**repeated.best_params_).fit(X, y)
+        table = as_table(by_folds, repeated)
+        mlflow.log_table(table, "networks.json")
+        FIGURE.parent.mkdir(exist_ok=True)
+        draw(repeated).savefig(FIGURE)
+        mlflow.log_artifact(FIGURE)
 
-    print(f"1. {by_folds.size} networks, 3-fold cross-validation: {seconds:.1f} s")
-    print(f" in one process; best mean accuracy {np.nanmax(by_folds):.4f}")
-    print(f" (of {np.isnan(by_folds).sum()} networks, the weights overflowed)")
-
-    finalists = rank(by_folds)[:N_FINALISTS]
-    print(f"\n2. the best {N_FINALISTS}, and {len(repetitions)} repetitions of each")
-    show_ranking(finalists, by_folds, mean, std)
-    best, last = (by_folds[finalists[i]] for i in (0, -1))
-    print(
-        f" Cross-validation tells first and last of these apart by {best - last:.3f};"
-    )
-    print(f" shuffling alone moves an accuracy by {np.nanmedian(std):.3f} (standard")
-    print(
-        f" deviation, median of all), and {len(repetitions[0][1])} validation samples"
-    )
-    print(" decide by the luck of the draw, which repetitions do not average out.")
-    chosen = finalists[np.nanargmax([mean[cell] for cell in finalists])]
-
-    names = ("batch_size", "input_dropout")
-    print("\n3. mean accuracy in the repetitions")
-    show_table("all else as chosen", two_way(mean, names, chosen), names)
-    show_table("averaged over all else", two_way(mean, names), names)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        network = make_network(**as_params(chosen)).fit(X, y)
-    listed = ", ".join(f"{name}={value}" for name, value in as_params(chosen).items())
-    print(f"\nchosen: {listed}")
-    accuracy = network.score(X_test, y_test)
-    error = np.sqrt(accuracy * (1 - accuracy) / len(y_test))
-    print(f"accuracy on the test data, used once: {accuracy:.3f} ± {error:.3f}")
-    print(f"this fit is logged to MLflow: run {network[-1].run_id_}")
+    best = table.head(N_BEST)
+    print(f"The best {N_BEST} of {len(table)} in cross-validation:")
+    print(best.round(3).to_string(index=False))
+    gap = best["3 folds"].iloc[0] - best["3 folds"].iloc[-1]
+    print(f"\nCross-validation tells first and last of these apart by {gap:.3f},")
+    print(f"shuffling alone moves an accuracy by {table['std'].median():.3f} (median).")
+    agreement = table["3 folds"].corr(table["repetitions"], method="spearman")
+    print(f"Rank correlation of both columns, over all networks: {agreement:.2f}")
+    print(f"\nAccuracy on {len(y_test)} test samples, used once for each:")
+    print(f"  the best in cross-validation {by_folds.score(X_test, y_test):.3f}")
+    print(f"  the best in the repetitions  {steadiest.score(X_test, y_test):.3f}")
+    print(f"\nFigure: {FIGURE}")
+    store = mlflow.get_tracking_uri()
+    print(f"Runs: {sys.executable} -m mlflow ui --backend-store-uri {store}")
 
 
 if __name__ == "__main__":

@@ -5,93 +5,117 @@ or everything. Backpropagation cannot train it. Hill climbing needs no slope, on
 objective: here the log loss of the outputs. To predict, the network adds, compares and
 takes the largest sum; no exponential is computed.
 
-Breast cancer and digits, standardised, over several splits: the network of thresholds
-beside one of logistic units, the same in all else, and the share of the largest class.
+Breast cancer and digits, standardised, over three splits: the network of thresholds
+beside one of logistic units, the same in all else. Every fit is an MLflow run.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+import mlflow
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import skperceptron
 from skperceptron import HillClimbMLP
+from skperceptron.plotting import LossCurveDisplay
+from skperceptron.tracking import MLflowTracker
+
+FIGURE = Path(__file__).with_name("figures") / "hard_threshold_network.png"
+DATA = {"breast cancer": load_breast_cancer, "digits": load_digits}
+ACTIVATIONS = ["step", "logistic"]
 
 
-def held_out_accuracies(
-    X: NDArray, y: NDArray, activation: str, *, seeds: range, max_iter: int = 20_000
-) -> NDArray:
-    """Fit on several splits.
+def make_network(activation, seed, max_iter=20_000) -> Pipeline:
+    """Let one unit move at a time, each with a step size that adapts itself."""
+    network = HillClimbMLP(
+        (100,),
+        activation,
+        max_iter=max_iter,
+        mutation="unit",
+        step_schedule="one_fifth",
+        n_restarts=1,  # of two climbs the better one is kept
+        n_jobs=2,
+        random_state=seed,
+    )
+    return make_pipeline(StandardScaler(), network)
 
-    Parameters
-    ----------
-    X, y : ndarray of shape (n_samples, n_features) and (n_samples,)
-        The data.
 
-    activation : str
-        Activation of the hidden units.
-
-    seeds : range
-        One split and one fit for each.
-
-    max_iter : int, default=20_000
-        Iterations of a fit.
+def compare(data, n_splits=3, max_iter=20_000) -> tuple[pd.DataFrame, dict]:
+    """Fit both networks to the same splits of a data set.
 
     Returns
     -------
-    ndarray of shape (n_seeds,)
+    scores : pandas.DataFrame
+        Test accuracies: a row per split, a column per activation.
+
+    fitted : dict of Pipeline
+        Those of the first split, by activation.
     """
-    scores = []
-    for seed in seeds:
+    X, y = DATA[data](return_X_y=True)
+    scores, fitted = pd.DataFrame(columns=ACTIVATIONS, dtype=float), {}
+    for seed in range(n_splits):
         X_train, X_test, y_train, y_test = train_test_split(
             X, y, test_size=0.2, stratify=y, random_state=seed
         )
-        clf = make_pipeline(
-            StandardScaler(),
-            # One unit moves at a time, each with a step size of its own that adapts
-            # itself; of two climbs the better one is kept.
-            HillClimbMLP(
-                (100,),
-                activation,
-                max_iter=max_iter,
-                mutation="unit",
-                step_schedule="one_fifth",
-                n_restarts=1,
-                random_state=seed,
-            ),
-        )
-        scores.append(clf.fit(X_train, y_train).score(X_test, y_test))
-    return np.array(scores)
+        for activation in ACTIVATIONS:
+            clf = make_network(activation, seed, max_iter)
+            name = f"{data}, {activation}, split {seed}"
+            clf.set_callbacks(MLflowTracker(run_name=name)).fit(X_train, y_train)
+            scores.loc[seed, activation] = clf.score(X_test, y_test)
+            fitted.setdefault(activation, clf)
+    return scores, fitted
 
 
-def predict_by_hand(clf: HillClimbMLP, X: NDArray) -> NDArray:
+def predict_by_hand(clf: HillClimbMLP, X):
     """Predict two classes with additions and comparisons only."""
     fires = X @ clf.coefs_[0] + clf.intercepts_[0] >= 0
     total = fires @ clf.coefs_[1] + clf.intercepts_[1]
     return clf.classes_[(total[:, 0] > 0).astype(int)]
 
 
+def draw(results: dict) -> Figure:
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    rows = figure.subplots(len(results), 2)
+    for (left, right), (data, (scores, fitted)) in zip(
+        rows, results.items(), strict=True
+    ):
+        for activation, clf in fitted.items():
+            LossCurveDisplay.from_estimator(clf, name=activation, ax=left)
+        left.set_ylabel(f"{data}: - log loss")
+        right.plot(scores.columns, scores.T, "o", color="0.6")
+        right.plot(scores.columns, scores.mean(), "_k", markersize=40)
+        right.set(ylabel="test accuracy, and its mean", xlim=(-0.5, 1.5))
+    return figure
+
+
 def main() -> None:
-    """Compare on both data sets, and log one fit."""
-    for name, load in (("breast cancer", load_breast_cancer), ("digits", load_digits)):
-        X, y = load(return_X_y=True)
-        print(f"\n{name}, held-out accuracy")
-        with skperceptron.config_context(tracking=False):
-            for activation in ("step", "logistic"):
-                scores = held_out_accuracies(X, y, activation, seeds=range(3))
-                error = scores.std(ddof=1) / np.sqrt(len(scores))
-                print(f"  {activation:14} {scores.mean():.3f} ± {error:.3f}")
-        print(f"  largest class  {np.bincount(y).max() / len(y):.3f}")
-    X, y = load_breast_cancer(return_X_y=True)
-    X = StandardScaler().fit_transform(X)
-    clf = HillClimbMLP(activation="step", random_state=0).fit(X, y)
-    same = np.array_equal(predict_by_hand(clf, X), clf.predict(X))
-    print(f"\nadditions and comparisons predict the same: {same}")
-    print(f"this fit is logged to MLflow: run {clf.run_id_}")
+    mlflow.set_experiment(Path(__file__).stem)
+    with mlflow.start_run(run_name="thresholds"):
+        results = {data: compare(data) for data in DATA}
+        FIGURE.parent.mkdir(exist_ok=True)
+        draw(results).savefig(FIGURE)
+        mlflow.log_artifact(FIGURE)
+
+    for data, (scores, _) in results.items():
+        print(f"{data}, test accuracy: mean over {len(scores)} splits, standard error")
+        for activation in ACTIVATIONS:
+            values = scores[activation]
+            print(f"  {activation:10} {values.mean():.3f} ± {values.sem():.3f}")
+    X, _ = load_breast_cancer(return_X_y=True)
+    clf = results["breast cancer"][1]["step"]
+    by_hand = predict_by_hand(clf[-1], clf[:-1].transform(X))
+    is_same = np.array_equal(by_hand, clf.predict(X))
+    print(f"Additions and comparisons alone predict the same: {is_same}")
+    print(f"\nFigure: {FIGURE}")
+    store = mlflow.get_tracking_uri()
+    print(f"Runs: {sys.executable} -m mlflow ui --backend-store-uri {store}")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,16 @@ can hardly do more than draw that line, come close.)
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import make_scorer
@@ -37,30 +42,14 @@ from sklearn.neural_network import MLPClassifier
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbPerceptron
 
+FIGURE = Path(__file__).with_name("figures") / "optimize_any_metric.png"
+N_SEEDS = 3
+DIRECT = "HillClimbPerceptron"
 Metric = Callable[..., float]
 
 
-def make_reports(
-    seed: int, n_samples: int = 8000, n_sensors: int = 5
-) -> tuple[NDArray, NDArray]:
-    """Make sensor readings, sites and reported faults.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the random numbers.
-
-    n_samples, n_sensors : int
-        Size of the data.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_sensors + 4)
-        Readings, and one column per site.
-
-    y : ndarray of int of shape (n_samples,)
-        1 where a fault was reported.
-    """
+def make_reports(seed, n_samples=8000, n_sensors=5) -> tuple[NDArray, NDArray]:
+    """Make readings with a column per site, and 1 where a fault was reported."""
     rng = np.random.default_rng(seed)
     readings = rng.normal(size=(n_samples, n_sensors))
     strain = readings @ rng.uniform(0.5, 1, size=n_sensors)
@@ -91,87 +80,91 @@ def negative_cost(
     return -float(np.average(costs, weights=sample_weight))
 
 
+def with_threshold(classifier: Any, metric: Metric) -> TunedThresholdClassifierCV:
+    return TunedThresholdClassifierCV(classifier, scoring=make_scorer(metric))
+
+
 def make_classifiers(metric: Metric, seed: int) -> dict[str, Any]:
     """Name the classifiers to compare on a metric, the direct one first."""
     network = MLPClassifier(max_iter=60, learning_rate_init=0.01, random_state=seed)
     grid = {"hidden_layer_sizes": [(3,), (30,)], "alpha": [0.1, 1.0]}
-    balanced = BackpropMLP(
-        (30,),
-        early_stopping=True,
-        class_weight="balanced",
-        learning_rate_init=0.01,
-        random_state=seed,
-    )
-
-    def with_threshold(classifier: Any) -> TunedThresholdClassifierCV:
-        return TunedThresholdClassifierCV(classifier, scoring=make_scorer(metric))
-
+    rivals = {
+        "MLPClassifier": MLPClassifier(random_state=seed),
+        "MLPClassifier, searched": GridSearchCV(
+            network, grid, scoring="neg_log_loss", cv=3
+        ),
+        "BackpropMLP, balanced": BackpropMLP(
+            (30,),
+            early_stopping=True,
+            class_weight="balanced",
+            learning_rate_init=0.01,
+            random_state=seed,
+        ),
+    }
     return {
-        "HillClimbPerceptron on the metric": HillClimbPerceptron(
-            objective=metric, n_restarts=4, random_state=seed
-        ),
-        "MLPClassifier, threshold": with_threshold(MLPClassifier(random_state=seed)),
-        "MLPClassifier, grid search, threshold": with_threshold(
-            GridSearchCV(network, grid, scoring="neg_log_loss", cv=3)
-        ),
-        "BackpropMLP, balanced, threshold": with_threshold(balanced),
+        DIRECT: HillClimbPerceptron(objective=metric, n_restarts=4, random_state=seed),
+        **{name: with_threshold(rival, metric) for name, rival in rivals.items()},
     }
 
 
-def compare(metric: Metric, seeds: range) -> dict[str, NDArray]:
-    """Score every classifier on the held-out part of several data sets.
-
-    Parameters
-    ----------
-    metric : callable
-        What counts.
-
-    seeds : range
-        One data set, one split and one fit of each classifier per seed.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_seeds,)
-        Scores by the classifier's name.
-    """
-    scores: dict[str, list[float]] = {}
-    for seed in seeds:
+def compare(metric: Metric, n_seeds: int = N_SEEDS) -> pd.DataFrame:
+    """Score every classifier on held-out data: a row per data set that is made."""
+    scores = []
+    for seed in range(n_seeds):
         X, y = make_reports(seed)
         X_train, X_test, y_train, y_test = train_test_split(
             X, y, train_size=2000, stratify=y, random_state=seed
         )
+        row = {}
         for name, classifier in make_classifiers(metric, seed).items():
-            classifier.fit(X_train, y_train)
-            score = metric(y_test, classifier.predict(X_test))
-            scores.setdefault(name, []).append(score)
-    return {name: np.array(values) for name, values in scores.items()}
+            with skperceptron.config_context(tracking=name == DIRECT):
+                classifier.fit(X_train, y_train)
+            row[name] = metric(y_test, classifier.predict(X_test))
+        scores.append(row)
+    return pd.DataFrame(scores)
 
 
-def show(title: str, scores: dict[str, NDArray]) -> None:
-    """Print means, and what each is behind the first, with standard errors."""
-    print(f"\n{title}")
-    first = next(iter(scores.values()))
-    for name, values in scores.items():
-        behind = first - values
-        error = behind.std(ddof=1) / np.sqrt(len(behind))
-        margin = (
-            "" if values is first else f"  behind by {behind.mean():.3f} ± {error:.3f}"
-        )
-        print(f"  {name:38} {values.mean():7.3f}{margin}")
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Compute means, and how far each is behind the direct one, with standard error."""
+    behind = -scores.sub(scores[DIRECT], axis=0)
+    return pd.DataFrame(
+        {"mean": scores.mean(), "behind by": behind.mean(), "±": behind.sem()}
+    )
+
+
+def draw(results: dict[str, pd.DataFrame]) -> Figure:
+    figure = Figure(figsize=(11, 3.5), layout="constrained")
+    panels = figure.subplots(1, len(results), sharey=True)
+    for ax, (title, scores) in zip(panels, results.items(), strict=True):
+        for i, name in enumerate(scores):
+            color = "C3" if name == DIRECT else "C0"
+            ax.plot(scores[name], [i] * len(scores), "o", color=color, alpha=0.4)
+            ax.plot(scores[name].mean(), i, "|", color=color, markersize=30)
+        ax.set_xlabel(f"{title} on held-out data (more is better)")
+        ax.margins(y=0.2)
+    panels[0].set_yticks(range(len(scores.columns)), scores.columns)
+    panels[0].invert_yaxis()
+    return figure
 
 
 def main() -> None:
-    """Compare on both metrics, and log one direct fit."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    with skperceptron.config_context(tracking=False):
-        show("F2 on held-out data (more is better)", compare(f2, range(3)))
-        show(
-            "Negative cost on held-out data (more is better)",
-            compare(negative_cost, range(3)),
-        )
-    X, y = make_reports(seed=0)
-    clf = HillClimbPerceptron(objective=f2, random_state=0).fit(X, y)
-    print(f"\nOne more fit is logged to MLflow: run {clf.run_id_}")
+    mlflow.set_experiment(Path(__file__).stem)
+    with mlflow.start_run(run_name="F2 and cost"):
+        results = {"F2": compare(f2), "negative cost": compare(negative_cost)}
+        for title, scores in results.items():
+            mlflow.log_table(scores, f"{title}.json")
+        FIGURE.parent.mkdir(exist_ok=True)
+        draw(results).savefig(FIGURE)
+        mlflow.log_artifact(FIGURE)
+
+    print(f"Held-out scores, {N_SEEDS} data sets; all but the first tune a threshold")
+    for title, scores in results.items():
+        print(f"\n{title}:")
+        print(summarise(scores).round(3).to_string())
+    print(f"\nFigure: {FIGURE}")
+    store = mlflow.get_tracking_uri()
+    print(f"Runs: {sys.executable} -m mlflow ui --backend-store-uri {store}")
 
 
 if __name__ == "__main__":

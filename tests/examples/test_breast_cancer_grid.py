@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import ParameterGrid, cross_val_score
 
 from examples import breast_cancer_grid as example
+from skperceptron.tracking import MLflowTracker
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -14,11 +15,10 @@ pytestmark = [
 ]
 
 SMALL = {
-    "activation": ["identity", "relu"],
-    "batch_size": [16],
-    "hidden_layer_sizes": [(1,), (32,)],
-    "input_dropout": [0.0, 0.3],
-    "learning_rate_init": [0.1, 1000.0],
+    "backpropmlp__activation": ["identity", "relu"],
+    "backpropmlp__batch_size": [16, 32],
+    "backpropmlp__input_dropout": [0.0, 0.3],
+    "backpropmlp__learning_rate_init": [0.1, 1000.0],
 }
 
 
@@ -27,34 +27,50 @@ def cancer():
     return load_breast_cancer(return_X_y=True)
 
 
+def search_grid(X, y, cv, grid, refit=False):
+    tracker = MLflowTracker(run_name="search", log_folds=False)
+    return example.search_grid(X, y, cv, tracker, grid, refit=refit)
+
+
+@pytest.fixture(scope="module")
+def small(cancer):
+    return search_grid(*cancer, 3, SMALL)
+
+
 def test_grid_has_216_networks():
-    assert np.prod([len(values) for values in example.GRID.values()]) == 216
+    assert len(ParameterGrid(example.GRID)) == 216
 
 
 def test_best_networks_reach_their_accuracy(cancer):
-    grid = {**example.GRID, "batch_size": [32], "hidden_layer_sizes": [(32,)]}
-    mean, std = example.score_grid(*cancer, 3, grid)
-    assert mean.shape == std.shape == (2, 1, 1, 3, 4)
-    assert np.nanmax(mean) > 0.97
+    grid = {
+        **example.GRID,
+        "backpropmlp__batch_size": [32],
+        "backpropmlp__hidden_layer_sizes": [(32,)],
+        "backpropmlp__input_dropout": [0.0],
+    }
+    # Known of other networks without dropout: 0.977.
+    assert search_grid(*cancer, 3, grid).best_score_ > 0.97
 
 
-def test_scores_are_those_of_their_parameters(cancer):
-    mean, _ = example.score_grid(*cancer, 3, SMALL)
-    for cell in [(0, 0, 1, 1, 0), (1, 0, 0, 0, 0)]:
-        network = example.make_network(**example.as_params(cell, SMALL))
-        assert mean[cell] == cross_val_score(network, *cancer, cv=3).mean()
+def test_scores_are_those_of_their_parameters(cancer, small):
+    params = {
+        "backpropmlp__activation": "relu",
+        "backpropmlp__batch_size": 32,
+        "backpropmlp__input_dropout": 0.3,
+        "backpropmlp__learning_rate_init": 0.1,
+    }
+    row = small.cv_results_["params"].index(params)
+    network = example.make_network().set_params(**params)
+    expected = cross_val_score(network, *cancer, cv=3).mean()
+    assert small.cv_results_["mean_test_score"][row] == expected
 
 
-@pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_overflown_networks_are_nan_and_not_ranked(cancer):
-    mean, _ = example.score_grid(*cancer, 3, SMALL)
-    # Without a bend in the activation, nothing stops the weights from growing.
-    assert np.isnan(mean[0, 0, :, 0, 1]).any()
-    assert not np.isnan(mean[..., 0]).any()
-    ranked = example.rank(mean)
-    assert len(ranked) == np.count_nonzero(~np.isnan(mean))
-    scores = [mean[cell] for cell in ranked]
-    assert scores == sorted(scores, reverse=True)
+def test_overflown_networks_have_no_score_and_are_last(small):
+    table = example.as_table(small, small)
+    assert table["3 folds"].iloc[0] == small.best_score_
+    failed = table[table["3 folds"].isna()]
+    assert set(failed["learning_rate_init"]) == {1000.0}
+    assert table["3 folds"].iloc[-len(failed) :].isna().all()
 
 
 def test_repetitions_share_samples_and_start_weights(cancer):
@@ -69,7 +85,8 @@ def test_repetitions_share_samples_and_start_weights(cancer):
         assert_array_equal(others, validation)
     starts, ends = (
         [
-            example.make_network(learning_rate_init=rate)
+            example.make_network()
+            .set_params(backpropmlp__learning_rate_init=rate)
             .fit(X[fitted], y[fitted])[-1]
             .coefs_[0]
             for fitted, _ in repetitions
@@ -81,16 +98,24 @@ def test_repetitions_share_samples_and_start_weights(cancer):
         assert np.abs(end - ends[0]).max() > 1e-3
 
 
-def test_two_way_tables_hold_or_average_the_others():
-    scores = np.random.default_rng(0).random((2, 3, 3, 3, 4))
-    scores[0, 0, 0, 0, 0] = np.nan
-    names = ("batch_size", "input_dropout")
-    held = example.two_way(scores, names, (1, 0, 2, 1, 3))
-    assert_array_equal(held, scores[1, :, 2, :, 3])
-    # Rows and columns change places.
-    swapped = example.two_way(scores, names[::-1], (1, 0, 2, 1, 3))
-    assert_array_equal(swapped, held.T)
-    averaged = example.two_way(scores, names)
-    assert averaged.shape == (3, 3)
-    assert_allclose(averaged[2, 1], scores[:, 2, :, 1, :].mean())
-    assert_allclose(averaged[0, 0], np.nanmean(scores[:, 0, :, 0, :]))
+def test_table_has_mean_and_deviation_of_the_repetitions(cancer):
+    X, y = cancer
+    grid = {name: values[:1] for name, values in SMALL.items()}
+    repetitions = example.make_repetitions(y, 3)
+    repeated = search_grid(X, y, repetitions, grid)
+    row = example.as_table(search_grid(X, y, 3, grid), repeated).iloc[0]
+    network = example.make_network().set_params(**repeated.best_params_)
+    scores = [
+        network.fit(X[fitted], y[fitted]).score(X[others], y[others])
+        for fitted, others in repetitions
+    ]
+    assert_allclose([row["repetitions"], row["std"]], [np.mean(scores), np.std(scores)])
+
+
+def test_maps_hold_or_average_the_other_hyperparameters(small):
+    held, averaged = (ax for ax in example.draw(small).axes if ax.get_xlabel())
+    best = small.best_params_
+    assert f"activation = {best['backpropmlp__activation']}" in held.get_title()
+    assert averaged.get_title().startswith("mean over activation, learning_rate_init")
+    assert held.get_xlabel() == averaged.get_xlabel() == "batch_size"
+    assert held.get_ylabel() == averaged.get_ylabel() == "input_dropout"

@@ -47,42 +47,57 @@ def test_translated_units_are_those_of_summed_gradients(digits):
         assert_allclose(got, expected, rtol=1e-8, atol=1e-10)
 
 
+def map_part(digits, n_fitted=300, **grid):
+    X, y = digits
+    training, test, *_ = example.split_rows(y, seed=0)
+    return example.map_grid(X, y, training[:n_fitted], test, "map", **grid)
+
+
 def test_best_cells_reach_their_accuracy(digits):
     X, y = digits
     best = []
     for seed in range(3):
         training, test, *_ = example.split_rows(y, seed)
-        on_training, on_test = example.map_accuracies(
-            X, y, (training, test), etas=[0.01, 0.1], strengths=[1e-3, 1e-2]
+        test_map = example.map_grid(
+            X, y, training, test, "map", etas=[0.01, 0.1], strengths=[1e-3, 1e-2]
         )
-        assert on_training.max() > 0.99
-        best.append(on_test.max())
+        assert max(test_map.cv_results_["mean_train_score"]) > 0.99
+        best.append(test_map.best_score_)
+    # Known of one split of others: 0.983 and 0.978.
     assert np.mean(best) > 0.97
+    assert max(best) > 0.98
 
 
-def test_rows_are_learning_rates_and_columns_are_penalties(digits):
+def test_scores_are_those_of_their_cells(digits):
     X, y = digits
     training, test, *_ = example.split_rows(y, seed=0)
     training = training[:300]
-    etas, strengths = [1e-3, 1e-2], [1e-5, 1e-1, 1.0]
-    on_training, on_test = example.map_accuracies(
-        X, y, (training, test), etas=etas, strengths=strengths
-    )
-    assert on_training.shape == on_test.shape == (2, 3)
-    clf = example.make_classifier(etas[1], strengths[2]).fit(X[training], y[training])
-    assert on_training[1, 2] == clf.score(X[training], y[training])
-    assert on_test[1, 2] == clf.score(X[test], y[test])
+    search = map_part(digits, etas=[1e-3, 1e-2], strengths=[1e-5, 1.0])
+    results = search.cv_results_
+    cell = results["params"].index({"alpha": 1.0, "learning_rate_init": 0.1})
+    clf = example.make_classifier(1e-3, 1.0).fit(X[training], y[training])
+    assert results["mean_train_score"][cell] == clf.score(X[training], y[training])
+    assert results["mean_test_score"][cell] == clf.score(X[test], y[test])
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_overflown_cells_are_nan_and_never_best(digits):
+def test_overflown_cells_have_no_score_and_are_never_best(digits):
+    search = map_part(digits, etas=[1e-2, 1e1], strengths=[1e-5, 1e1])
+    scores = search.cv_results_["mean_test_score"]
+    assert_array_equal(np.isnan(scores), [False, False, False, True])
+    assert search.best_params_ == {"alpha": 1e-5, "learning_rate_init": 1.0}
+
+
+def test_cell_is_chosen_by_validation_data_and_judged_by_test_data(digits):
     X, y = digits
-    training, test, *_ = example.split_rows(y, seed=0)
-    _, on_test = example.map_accuracies(
-        X, y, (training[:300], test), etas=[1e-2, 1e1], strengths=[1e-5, 1e1]
-    )
-    assert_array_equal(np.isnan(on_test), [[False, False], [False, True]])
-    assert example.best_cell(on_test) == (0, 0)
+    training, test, *_ = example.split_rows(y, seed=1)
+    grid = {"etas": [1e-3, 1e-2], "strengths": [1e-5, 0.1]}
+    chosen, honest, test_map = example.choose_and_judge(X, y, 1, **grid)
+    clf = example.make_classifier().set_params(**chosen).fit(X[training], y[training])
+    assert honest == clf.score(X[test], y[test]) <= test_map.best_score_
+    without_test_data = X.copy()
+    without_test_data[test] = 0
+    assert example.choose_and_judge(without_test_data, y, 1, **grid)[0] == chosen
 
 
 def test_parts_are_kept_apart(digits):
@@ -93,25 +108,16 @@ def test_parts_are_kept_apart(digits):
     assert_array_equal(np.sort(np.concatenate([fitted, validation])), np.sort(training))
 
 
-def test_table_has_a_row_per_learning_rate():
-    accuracies = np.arange(49).reshape(7, 7) / 49
-    accuracies[6, 6] = np.nan
-    heading, *rows = example.as_table(accuracies).splitlines()
-    decades = pytest.approx(example.DECADES)
-    assert [float(value) for value in heading.split()[3:]] == decades
-    assert [float(row.split()[0]) for row in rows] == decades
-    assert [row.split()[-1] for row in rows] == [
-        *(f"{value:.3f}" for value in accuracies[:6, 6]),
-        "nan",
-    ]
-
-
 def test_one_small_step_per_epoch_teaches_nothing(digits):
     assert example.full_batch_accuracy(*digits, seed=0) < 0.3
 
 
-def test_gradient_vanishes_in_logistic_layers_only(digits):
-    logistic, _ = example.gradient_ratio(*digits, "logistic", "glorot_normal")
-    relu, _ = example.gradient_ratio(*digits, "relu", "he_normal")
-    assert logistic < 0.01
-    assert 0.1 < relu < 10
+def test_figure_frames_the_chosen_cell(digits):
+    search = map_part(digits, etas=[1e-3, 1e-2, 1e-1], strengths=[1e-5, 1e-1])
+    chosen = {"alpha": 1e-1, "learning_rate_init": 1.0}
+    figure = example.draw({"a network": (chosen, search)})
+    training, test = figure.axes[:2]
+    assert test.get_title() == "a network, test data"
+    for ax in (training, test):
+        # Second column, second row.
+        assert ax.patches[-1].get_bbox().bounds == (0.5, 0.5, 1, 1)

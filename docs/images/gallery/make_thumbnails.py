@@ -7,7 +7,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 FIGURES = HERE.parents[2] / "examples" / "figures"
 WIDTH = 400
-N_COLORS = 64  # keeps the files small
+N_COLORS = 256  # one byte per pixel keeps the files small
 
 
 def main() -> None:

@@ -1,0 +1,119 @@
+"""Stop training when held-out data say so, and keep the weights of the best epoch.
+
+Does the diabetes of a patient progress more than that of the median one? A network of
+50 units learns the answers of the training data by heart within 300 epochs: the loss on
+them falls and falls, while on other data it rises again. With `early_stopping` a part
+of the training data is held out, training ends when the accuracy on it has not improved
+for `n_iter_no_change` epochs, and the weights of the best epoch are kept.
+
+1. One long fit that keeps watching its validation data shows both losses.
+2. On ten splits, networks with and without early stopping are compared on test data,
+   which have no part in that decision. Each fit is an MLflow run with its curves.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skperceptron import BackpropMLP
+from skperceptron.plotting import LossCurveDisplay
+
+FIGURE = Path(__file__).with_name("figures") / "early_stopping.png"
+N_EPOCHS = 300
+WAYS = {
+    "300 epochs": {"tol": 0, "n_iter_no_change": N_EPOCHS},
+    "early stopping": {"early_stopping": True, "validation_fraction": 0.25},
+}
+
+
+def load_patients(seed):
+    """Split the patients into training and test data."""
+    X, progression = load_diabetes(return_X_y=True)
+    y = (progression > np.median(progression)).astype(int)
+    return train_test_split(X, y, test_size=0.4, stratify=y, random_state=seed)
+
+
+def make_network(seed, **params) -> Pipeline:
+    network = BackpropMLP(
+        (50,),
+        batch_size=50,
+        learning_rate_init=0.01,
+        max_iter=N_EPOCHS,
+        random_state=seed,
+    )
+    return make_pipeline(StandardScaler(), network.set_params(**params))
+
+
+def watch(seed=0) -> BackpropMLP:
+    """Train for all of the epochs, with an eye on validation data."""
+    X_train, _, y_train, _ = load_patients(seed)
+    both = {**WAYS["early stopping"], **WAYS["300 epochs"]}
+    return make_network(seed, **both).fit(X_train, y_train)[-1]
+
+
+def compare(n_splits) -> pd.DataFrame:
+    """Score both ways on the same splits."""
+    rows = []
+    for seed in range(n_splits):
+        X_train, X_test, y_train, y_test = load_patients(seed)
+        for way, params in WAYS.items():
+            clf = make_network(seed, **params).fit(X_train, y_train)
+            rows.append(
+                {
+                    "way": way,
+                    "split": seed,
+                    "test accuracy": clf.score(X_test, y_test),
+                    "test log loss": log_loss(y_test, clf.predict_proba(X_test)),
+                    "epochs": clf[-1].n_iter_,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def draw(watched: BackpropMLP, scores: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, watched.n_iter_ + 1)
+    left.plot(epochs, watched.validation_loss_curve_, "C3", label="validation loss")
+    LossCurveDisplay.from_estimator(watched, name="network", ax=left)
+    left.set_yscale("log")
+    by_split = scores.pivot(index="split", columns="way", values="test accuracy")
+    right.plot(list(WAYS), by_split[list(WAYS)].T, "o-", color="0.6")
+    right.plot(list(WAYS), by_split[list(WAYS)].mean(), "ok-", lw=3, label="mean")
+    right.set(ylabel="test accuracy on ten splits", xlim=(-0.3, 1.3))
+    right.legend()
+    return figure
+
+
+def main() -> None:
+    warnings.simplefilter("ignore", ConvergenceWarning)  # 300 epochs are meant
+    mlflow.set_experiment(Path(__file__).stem)
+    with mlflow.start_run(run_name="early stopping"):
+        watched = watch()
+        scores = compare(n_splits=10)
+        FIGURE.parent.mkdir(exist_ok=True)
+        draw(watched, scores).savefig(FIGURE)
+        mlflow.log_artifact(FIGURE)
+
+    print("Means over ten splits:")
+    print(scores.groupby("way", sort=False).mean().drop(columns="split").round(3))
+    print(f"\nFigure: {FIGURE}")
+    store = mlflow.get_tracking_uri()
+    print(f"Runs: {sys.executable} -m mlflow ui --backend-store-uri {store}")
+
+
+if __name__ == "__main__":
+    main()
