@@ -21,6 +21,7 @@ from skperceptron.tracking._place import Place, find_place
 from skperceptron.tracking._record import (
     Metric,
     RunRecord,
+    Status,
     describe_data,
     now,
     param_value,
@@ -119,12 +120,9 @@ class FitRecorder:
             self._record_curves(estimator)
         if not self._has_ended:
             error = sys.exception()
-            if isinstance(error, KeyboardInterrupt):
-                self.run.status = "KILLED"
-            else:
-                self.run.status = "FAILED"
-                if error is not None:
-                    self.run.record.tags["error"] = error_tag(error)
+            self.run.status = status_after(error)
+            if error is not None and self.run.status == "FAILED":
+                self.run.record.tags["error"] = error_tag(error)
         if not self.owns_run:
             return
         if not self.run.incremental or self.run.status != "FINISHED":
@@ -181,6 +179,14 @@ class FitRecorder:
             return log_models == "all"
         # What is around the fit keeps the model of the whole.
         return self.owns_run and log_models != "none"
+
+
+def status_after(error: BaseException | None) -> Status:
+    """Tell a fit that somebody wanted to end from one that went wrong."""
+    wanted: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+    if "optuna" in sys.modules:  # nobody else prunes
+        wanted += (sys.modules["optuna"].TrialPruned,)
+    return "KILLED" if isinstance(error, wanted) else "FAILED"
 
 
 def error_tag(error: BaseException) -> str:

@@ -33,7 +33,7 @@ from skperceptron.tracking._record import (
     describe_data,
     param_value,
 )
-from skperceptron.tracking._recorder import error_tag, origin_tags
+from skperceptron.tracking._recorder import error_tag, origin_tags, status_after
 from skperceptron.tracking._run import (
     FitRun,
     TrackedRun,
@@ -401,8 +401,7 @@ class _Task:
         if error is not None and error is not self._earlier_error:
             failure = error_tag(error)
         if failure is not None:
-            is_interrupt = isinstance(error, KeyboardInterrupt)
-            run.status = "KILLED" if is_interrupt else "FAILED"
+            run.status = status_after(error)
             run.record.tags["error"] = failure
         if run.incremental and run.status == "FINISHED":
             return  # until there are no more calls

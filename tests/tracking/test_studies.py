@@ -138,6 +138,27 @@ def test_pruned_and_failed_trials_are_marked(runs):
     assert above.latest("n_trials_pruned") == 1
 
 
+class Pruner:
+    """A callback that ends any fit at its first report."""
+
+    def setup(self, estimator, context): ...
+    def on_fit_task_begin(self, estimator, context): ...
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        raise optuna.TrialPruned
+
+
+@pytest.mark.parametrize("trackers", [[], [MLflowTracker()]], ids=["without", "with"])
+def test_fit_that_is_pruned_has_not_failed(trackers, runs):
+    def pruned(trial):
+        suggest(trial).set_callbacks(Pruner(), *trackers).fit(X, y)
+
+    tracked_study(pruned, n_trials=1)
+    _, _, fits = tree_of(runs())
+    assert [fit.status for fit in fits[0]] == ["KILLED"]
+
+
 def test_study_that_fails_ends_as_failed(runs):
     def broken(trial):
         raise ValueError("no")
