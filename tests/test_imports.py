@@ -54,6 +54,7 @@ def imported_by(folder):
         ("classifiers", HEAVY),
         ("tracking", ["skperceptron.classifiers", "skperceptron.network"]),
         ("plotting", ["skperceptron.tracking", "skperceptron.classifiers", "mlflow"]),
+        ("tuning", ["skperceptron.tracking", "skperceptron.plotting", "mlflow"]),
     ],
 )
 def test_imports_go_down_only(folder, forbidden):

@@ -69,6 +69,27 @@ def recorders(context: CallbackContext) -> list[FitRecorder]:
     return [c for c in context._callbacks if isinstance(c, FitRecorder)]
 
 
+def add_callback(estimator: Any, callback: Any) -> bool:
+    """Set one more callback on an estimator.
+
+    Returns
+    -------
+    bool
+        False when it had it already.
+    """
+    present = getattr(estimator, "_skl_callbacks", [])
+    if callback in present:
+        return False
+    estimator.set_callbacks(*present, callback)
+    return True
+
+
+def remove_callback(estimator: Any, callback: Any) -> None:
+    """Take a callback from an estimator that has it."""
+    present = estimator._skl_callbacks
+    estimator.set_callbacks(*(c for c in present if c is not callback))
+
+
 def run_step(
     estimator: Any,
     context: CallbackContext,
