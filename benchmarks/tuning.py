@@ -109,7 +109,7 @@ def tune(cls: type, data: Data) -> list[str]:
     return [
         f"{median(defaults):.4f}",
         f"{median(found):.4f}",
-        f"{sum(gain >= 0)} of {len(SEEDS)}",
+        f"{sum(gain > -1e-9)} of {len(SEEDS)}",  # equal ones are summed up differently
         f"{median(gain):+.4f}",
         f"{median(gains):+.4f}",
     ]

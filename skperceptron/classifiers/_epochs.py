@@ -91,7 +91,7 @@ class EpochTrainer:
             max_grad_norm=estimator.max_grad_norm,
             dropout=self._make_dropout(),
         )
-        self._order = self.training_rows
+        self._order = self.training_rows.copy()
         self._best_params = params.copy()
 
     def epoch(self) -> bool:
@@ -182,10 +182,8 @@ class EpochTrainer:
 
     def _next_order(self) -> NDArray[np.intp]:
         if self.estimator.shuffle:
-            # sklearn.utils.shuffle permutes this way, epoch upon epoch.
-            permutation = np.arange(len(self._order))
-            self.rng.shuffle(permutation)
-            self._order = self._order[permutation]
+            # Epoch upon epoch; the swaps are those of sklearn.utils.shuffle.
+            self.rng.shuffle(self._order)
         return self._order
 
     def _judge(self) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
+from scipy.special import softmax
 
 from skperceptron.network import DIFFERENTIABLE, Layers, initialize
 from skperceptron.optim import RegularizedLoss
@@ -105,3 +106,29 @@ def test_gradient_of_the_squared_error(out_activation, weighted):
     _, gradient = loss.value_and_gradient(params, X, y, weight)
     numeric = numeric_gradient(loss, params, X, y, weight)
     assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "sums",
+    [(3, 1, -2), (900, 899, 0), (-900, -901, -950), (1e4, -1e4, 1e4), (0, -200, 1)],
+)
+def test_softmax_of_sums_of_any_size(sums, dtype):
+    layers = Layers(units=(2, 3), activations=())
+    biases = np.array(sums, dtype)
+    params = np.concatenate([np.zeros(6, dtype), biases])
+    X, y = np.zeros((2, 2), dtype), np.array([[False, True, False]] * 2)
+    loss = RegularizedLoss(layers, "softmax", 0)
+    _, gradient = loss.value_and_gradient(params, X, y)
+    expected = softmax(biases.astype(float)) - y[0]
+    eps = np.finfo(dtype).eps
+    assert_allclose(gradient[6:], expected, rtol=4 * eps, atol=4 * eps)
+
+
+def test_softmax_of_what_is_no_number_is_none():
+    layers = Layers(units=(2, 3), activations=())
+    params = np.append(np.zeros(8), np.nan)
+    _, gradient = RegularizedLoss(layers, "softmax", 0).value_and_gradient(
+        params, np.zeros((1, 2)), np.array([[True, False, False]])
+    )
+    assert np.isnan(gradient[6:]).all()

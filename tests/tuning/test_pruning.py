@@ -318,6 +318,7 @@ def test_every_pruner_ends_a_fit_that_learns_nothing(pruner, clf, good, bad):
     assert all(trial.last_step < 30 for trial in bad_trials)
 
 
+@pytest.mark.slow
 def test_pruning_saves_half_of_the_epochs_at_an_equal_score():
     X, y = load_digits(return_X_y=True)
     X /= 16

@@ -55,7 +55,7 @@ def test_run_of_a_pruned_fit_has_its_curve_up_to_there(has_tracker, runs):
     with track_study(study):
         study.optimize(objective, n_trials=1)
     (trial,), (fit,) = trials_and_fits(runs())
-    assert trial.info.status == "KILLED"
+    assert trial.info.status == fit.info.status == "KILLED"
     assert fit.data.tags["mlflow.parentRunId"] == trial.info.run_id
     client = mlflow.MlflowClient()
     for run, name in (fit, "validation_score"), (trial, "intermediate_value"):

@@ -13,6 +13,7 @@ from skperceptron.optim.kernels._borrow import matrix
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
+    VECTORIZE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
 )
@@ -277,31 +278,50 @@ def _mask(a, masks, begin, first, out):
             out[b, j] = a[b, j] * masks[start + b, column + j]
 
 
-@njit(**VECTORIZE_PRIVATE)
+@njit(**COMPILE_PRIVATE)
 def _softmax(z, p):
-    # Shifting by the largest sum changes nothing and keeps exp from overflowing.
-    n, n_outputs = np.uint64(len(z)), np.uint64(z.shape[1])
-    for b in range(n):
-        largest = z[b, 0]
-        for k in range(n_outputs):
-            largest = z[b, k] if z[b, k] > largest else largest
-        for k in range(n_outputs):
-            p[b, k] = z[b, k] - largest
-    _exp_all(_row(p))
-    one = z.dtype.type(1)
-    for b in range(n):
-        total = z.dtype.type(0)
-        for k in range(n_outputs):
-            total += p[b, k]
-        share = one / total
-        for k in range(n_outputs):
-            p[b, k] *= share
+    _exp_all(_row(z), _row(p))
+    # Within these bounds no exponential that matters was cut.
+    most = np.sqrt(np.finfo(z.dtype).max)
+    least = np.sqrt(np.finfo(z.dtype).tiny)
+    for b in range(len(z)):
+        total = _sum_of_row(p, b)
+        if not least < total < most:
+            _shift(z, p, b)
+            total = _sum_of_row(p, b)
+        _scale_row(p, b, z.dtype.type(1) / total)
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _exp_all(x):
-    for j in range(np.uint64(x.size)):
-        x[0, j] = exp(x[0, j])
+def _exp_all(z, p):
+    for j in range(np.uint64(z.size)):
+        p[0, j] = exp(z[0, j])
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _sum_of_row(p, b):
+    row, total = np.uint64(b), p.dtype.type(0)
+    for k in range(np.uint64(p.shape[1])):
+        total += p[row, k]
+    return total
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _scale_row(p, b, factor):
+    row = np.uint64(b)
+    for k in range(np.uint64(p.shape[1])):
+        p[row, k] *= factor
+
+
+@njit(**VECTORIZE)
+def _shift(z, p, b):
+    """Shift the sums of a row by the largest, which changes no probability."""
+    row, n_outputs = np.uint64(b), np.uint64(z.shape[1])
+    largest = z[row, 0]
+    for k in range(n_outputs):
+        largest = z[row, k] if z[row, k] > largest else largest
+    for k in range(n_outputs):
+        p[row, k] = exp(z[row, k] - largest)
 
 
 @njit(**COMPILE_PRIVATE)
