@@ -27,7 +27,7 @@ _PERCEPTRON: Space = {
     "n_restarts": IntDistribution(0, 4),
 }
 _CLIMBING_MLP: Space = {
-    "hidden_layer_sizes": IntDistribution(32, 256, log=True),
+    "hidden_layer_sizes": IntDistribution(16, 256, log=True),
     "activation": CategoricalDistribution(["logistic", "tanh", "relu", "silu"]),
     "step_size": FloatDistribution(0.03, 1, log=True),
     "step_schedule": CategoricalDistribution(["one_fifth", "constant"]),
@@ -59,7 +59,7 @@ def param_distributions(estimator: Any) -> Space:
     ``n_restarts``          0 to 4
     ----------------------  -------------------------------------------------------
     `HillClimbMLP`
-    ``hidden_layer_sizes``  32 to 256 units, logarithmic
+    ``hidden_layer_sizes``  16 to 256 units, logarithmic
     ``activation``          "logistic", "tanh", "relu", "silu"
     ``step_size``           0.03 to 1, logarithmic
     ``step_schedule``       "one_fifth", "constant"
