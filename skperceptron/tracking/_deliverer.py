@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import warnings
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,6 +33,11 @@ from skperceptron.tracking._journal import (
     Inbox,
     LaterFormatError,
     UnreadableEntryError,
+)
+from skperceptron.tracking._known_runs import (
+    known_run,
+    note_end_below,
+    remember_run,
 )
 from skperceptron.tracking._record import RunRecord, now
 from skperceptron.tracking._tolerance import TrackingWarning
@@ -56,15 +61,9 @@ LAST_RETRY_OF_REFUSED = 600.0
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # A file that is this old and still empty will stay so.
 SECONDS_TO_WRITE = 60.0
-# So many runs are known by heart.
-_MOST_KNOWN = 100_000
 # So much is said at once of what happened to files.
 _MOST_NOTICES = 10
 
-# MLflow's run of each key, for runs that this process has delivered.
-_known: OrderedDict[str, str] = OrderedDict()
-# When the last run below each other one has ended, of those that it has delivered.
-_last_ends: OrderedDict[str, int] = OrderedDict()
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
 
@@ -74,7 +73,7 @@ class StoreDownError(Exception):
 
 
 class BusyError(Exception):
-    """Another process is just delivering what has to come first."""
+    """Something has to come first, which another process may just be delivering."""
 
 
 @dataclass(frozen=True)
@@ -377,7 +376,7 @@ class Deliverer:
         at : int or None, default=None
             When they have ended, in milliseconds since 1970. None means now.
         """
-        if only is not None and only not in _known:
+        if only is not None and known_run(only) is None:
             self._over[only] = now()  # it is not begun yet: the store may be down
         for key, (entry, since) in list(self._groups.items()):
             if time.monotonic() - since >= after and only in (None, key):
@@ -579,15 +578,15 @@ class Deliverer:
             record.take(_journal.end_of_the_dead(contents))
             contents.is_done = True
         self._keep_groups(contents)
-        run_id = contents.run_id or _known.get(entry.key)
+        run_id = contents.run_id or known_run(entry.key)
         if run_id is not None and record.is_empty and not contents.is_done:
-            _remember(entry.key, run_id)  # another process may have created it
+            remember_run(entry.key, run_id)  # another process may have created it
             return False
         self._active_at = time.monotonic()
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
             run_id = self._store(inbox, entry, contents, run_id)
-            _remember(entry.key, run_id)
+            remember_run(entry.key, run_id)
             if not contents.is_done:
                 at = contents.position
                 entry.append({"kind": "delivered", "run_id": run_id, "position": at})
@@ -602,7 +601,8 @@ class Deliverer:
                 _delivery.end_run(
                     contents.destination, run_id, record, if_running=may_have_ended
                 )
-                _note_end(contents)
+                for parent in contents.parents[-1:]:
+                    note_end_below(parent["key"], record.end_time)
             for part in parts:
                 part.remove()
         if contents.n_damaged:
@@ -658,7 +658,9 @@ class Deliverer:
         # Somebody may have created it, or be about to. A first part that still waits is
         # created without asking: who delivers another part leaves that to it.
         if entry.part > 0 and (first := Entry.of(inbox, entry.key)).path.exists():
-            raise BusyError(f"another process is delivering {first.path.name}")
+            raise BusyError(
+                f"{first.path.name}, which comes first, is not delivered yet"
+            )
         _store.client_of(address)  # which keeps others out by the same lock
         with _store.alone(_store.tracking_uri_of(address)):
             found = _delivery.find_run(address, entry.key)
@@ -670,9 +672,9 @@ class Deliverer:
         grown: list[dict[str, Any]] = []
         for parent in contents.parents:
             key = parent["key"]
-            if key not in _known:
+            if known_run(key) is None:
                 self._begin(inbox, contents, ParentRun(**parent), list(grown))
-            above = _known[key]
+            above = known_run(key)
             grown.append(parent)
         return above
 
@@ -707,40 +709,12 @@ class Deliverer:
                 end_time = self._over.pop(parent.key)
                 self.end_groups(only=parent.key, at=end_time)
         self._deliver_alone(inbox, entry)
-        if parent.key not in _known:
+        if known_run(parent.key) is None:
             raise BusyError(f"another process has just delivered {entry.path.name}")
 
 
 def _ignore(run_id: str) -> None:
     """Take no note of a run that is known."""
-
-
-def _remember(key: str, run_id: str) -> None:
-    _known[key] = run_id
-    _keep_latest(_known, key)
-
-
-def _keep_latest(known: OrderedDict[str, Any], key: str) -> None:
-    known.move_to_end(key)
-    if len(known) > _MOST_KNOWN:
-        known.popitem(last=False)
-
-
-def _note_end(contents: Contents) -> None:
-    for parent in contents.parents[-1:]:
-        key = parent["key"]
-        _last_ends[key] = max(_last_ends.get(key, 0), contents.record.end_time or 0)
-        _keep_latest(_last_ends, key)
-
-
-def known_run(key: str) -> str | None:
-    """Tell the run of a key, if this process has delivered it."""
-    return _known.get(key)
-
-
-def last_end_below(key: str) -> int | None:
-    """Tell when the last run below another has ended that this process delivered."""
-    return _last_ends.get(key)
 
 
 def deliverer_for(tracking_uri: str | None) -> Deliverer:

@@ -30,6 +30,7 @@ from skperceptron.tracking._run import (
     SECONDS_BETWEEN_WRITES,
     FitRun,
     RunTicket,
+    TrackedRun,
     close_left_behind,
     end_search,
     runs_around,
@@ -119,10 +120,7 @@ class FitRecorder:
         with tolerate("The curves of a fit could not be tracked"):
             self._record_curves(estimator)
         if not self._has_ended:
-            error = sys.exception()
-            self.run.status = status_after(error)
-            if error is not None and self.run.status == "FAILED":
-                self.run.record.tags["error"] = error_tag(error)
+            note_failure(self.run, sys.exception())
         if not self.owns_run:
             return
         if not self.run.incremental or self.run.status != "FINISHED":
@@ -187,6 +185,13 @@ def status_after(error: BaseException | None) -> Status:
     if "optuna" in sys.modules:  # nobody else prunes
         wanted += (sys.modules["optuna"].TrialPruned,)
     return "KILLED" if isinstance(error, wanted) else "FAILED"
+
+
+def note_failure(run: TrackedRun, error: BaseException | None) -> None:
+    """Let a run end as what it belongs to was ended, by an error if there is one."""
+    run.status = status_after(error)
+    if error is not None and run.status == "FAILED":
+        run.record.tags["error"] = error_tag(error)
 
 
 def error_tag(error: BaseException) -> str:

@@ -25,7 +25,6 @@ from skperceptron.tracking._deliverer import (
     before_finish,
     before_flush,
     deliverer_for,
-    known_run,
 )
 from skperceptron.tracking._destination import (
     Destination,
@@ -33,6 +32,7 @@ from skperceptron.tracking._destination import (
     hide_credentials,
 )
 from skperceptron.tracking._journal import Entry, Inbox
+from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._place import Place, TaskIds
 from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
 from skperceptron.tracking._tolerance import TrackingWarning, tolerate

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from skperceptron.tracking._deliverer import last_end_below
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._fold import are_scores_known
+from skperceptron.tracking._known_runs import last_end_below
 from skperceptron.tracking._place import TaskIds, key_of
 from skperceptron.tracking._record import RunRecord, now, param_value
 from skperceptron.tracking._run import FitRun, TrackedRun

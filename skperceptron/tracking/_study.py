@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from skperceptron.tracking._destination import Destination, ParentRun, enclosing
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, Status, now, param_value
-from skperceptron.tracking._recorder import error_tag, origin_tags, status_after
+from skperceptron.tracking._recorder import note_failure, origin_tags
 from skperceptron.tracking._run import TrackedRun, deliver_all
 from skperceptron.tracking._tolerance import tolerate
 
@@ -147,9 +147,7 @@ def _agree_on_run(study: Study) -> tuple[str, int]:
 def _log_result(run: TrackedRun, study: Study) -> None:
     error = sys.exception()
     if error is not None:
-        run.status = status_after(error)
-        if run.status == "FAILED":
-            run.record.tags["error"] = error_tag(error)
+        note_failure(run, error)
     trials = study.get_trials(deepcopy=False)
     is_complete = any(trial.state == TrialState.COMPLETE for trial in trials)
     if len(study.directions) == 1 and is_complete:

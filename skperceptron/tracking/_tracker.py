@@ -12,13 +12,13 @@ from sklearn.callback import CallbackContext
 
 from skperceptron._config import LogModels, check_log_models, config_context
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE, RUN_ATTRIBUTE
-from skperceptron.tracking._deliverer import known_run
 from skperceptron.tracking._destination import (
     Destination,
     ParentRun,
     without_credentials,
 )
 from skperceptron.tracking._fold import FoldResult, result_of_fold
+from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._place import (
     FOLD_TASK,
     REFIT_TASK,

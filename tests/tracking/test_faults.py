@@ -28,8 +28,8 @@ from sklearn.model_selection import GridSearchCV
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import (
     TrackingWarning,
-    _deliverer,
     _delivery,
+    _known_runs,
     flush,
     pending,
 )
@@ -995,7 +995,7 @@ def test_late_child_of_a_dead_process_leaves_its_search_as_it_ended(journal, run
     inbox = Inbox(journal, "vm-1-dead")
     search = leave_behind(inbox)
     assert flush() == 0
-    _deliverer._known.clear()  # as in another process
+    _known_runs._run_ids.clear()  # as in another process
     parent = {"name": "a search", "start_time": 1, "is_managed": True}
     leave_behind(inbox, parents=[{**parent, "key": search.key}])
     assert flush() == 0

@@ -35,6 +35,7 @@ def run_script(tmp_path, monkeypatch):
     store = tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of other tests' stores
 
     def run(code):
         done = subprocess.run(

@@ -281,7 +281,8 @@ def _mask(a, masks, begin, first, out):
 @njit(**COMPILE_PRIVATE)
 def _softmax(z, p):
     _exp_all(_row(z), _row(p))
-    # Within these bounds no exponential that matters was cut.
+    # `exp` cuts what would overflow or be subnormal. Within these bounds, nothing that
+    # matters was cut.
     most = np.sqrt(np.finfo(z.dtype).max)
     least = np.sqrt(np.finfo(z.dtype).tiny)
     for b in range(len(z)):
@@ -313,6 +314,7 @@ def _scale_row(p, b, factor):
         p[row, k] *= factor
 
 
+# Not made a part of its caller, where it would be in the way: it is hardly ever called.
 @njit(**VECTORIZE)
 def _shift(z, p, b):
     """Shift the sums of a row by the largest, which changes no probability."""
