@@ -1,19 +1,11 @@
 """Runs in a PostgreSQL database, which .ci/run installs."""
 
-import getpass
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-from contextlib import closing
-from pathlib import Path
-
 import mlflow
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
+from benchmarks._servers import find_postgresql, postgresql
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, pending
 
@@ -21,45 +13,12 @@ X, y = load_iris(return_X_y=True)
 PASSWORD = "correct-horse"
 
 
-def find_programs():
-    """Debian keeps the server's programs out of the way."""
-    candidates = [*Path("/usr/lib/postgresql").glob("*/bin")]
-    if found := shutil.which("initdb"):
-        candidates.append(Path(found).resolve().parent)
-    return next((path for path in candidates if (path / "pg_ctl").exists()), None)
-
-
 @pytest.fixture(scope="module")
 def database():
-    programs = find_programs()
-    if programs is None:
+    if find_postgresql() is None:
         pytest.skip("PostgreSQL is not installed")
-    # It refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-    folder = Path(tempfile.mkdtemp(prefix="skperceptron-postgresql-"))
-    secret = folder / "password"
-    secret.write_text(PASSWORD)
-    for path in (folder, secret):
-        shutil.chown(path, user)
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-
-    def run(program, *arguments):
-        command = [programs / program, "-D", folder / "data", *arguments]
-        options = {"user": user} if os.geteuid() == 0 else {}
-        subprocess.run(
-            command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **options
-        )
-
-    run("initdb", "-U", "me", "-A", "scram-sha-256", "--pwfile", secret)
-    server = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    run("pg_ctl", "-w", "-l", folder / "log", "-o", server, "start")
-    try:
-        yield f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/postgres"
-    finally:
-        run("pg_ctl", "-w", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+    with postgresql(PASSWORD) as address:
+        yield address
 
 
 @pytest.fixture
