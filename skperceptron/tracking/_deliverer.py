@@ -585,7 +585,13 @@ class Deliverer:
         self._active_at = time.monotonic()
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
-            run_id = self._store(inbox, entry, contents, run_id)
+            # What a dead process has not ended, another one may have.
+            may_have_ended = was_killed and record.status == "KILLED"
+            ends = contents.is_done and record.end_time is not None
+            ends_at_once = ends and not (
+                may_have_ended or any(part.files.exists() for part in parts)
+            )
+            run_id = self._store(inbox, entry, contents, run_id, ends=ends_at_once)
             remember_run(entry.key, run_id)
             if not contents.is_done:
                 at = contents.position
@@ -595,12 +601,11 @@ class Deliverer:
             name = record.registered_model_name
             for part in parts[1:] if was_killed else parts:
                 _delivery.attach(contents.destination, run_id, part.files, name)
-            if record.end_time is not None:
-                # What a dead process has not ended, another one may have.
-                may_have_ended = was_killed and record.status == "KILLED"
+            if ends and not ends_at_once:
                 _delivery.end_run(
                     contents.destination, run_id, record, if_running=may_have_ended
                 )
+            if record.end_time is not None:
                 for parent in contents.parents[-1:]:
                     note_end_below(parent["key"], record.end_time)
             for part in parts:
@@ -640,11 +645,19 @@ class Deliverer:
                 self._groups[parent["key"]] = (entry, time.monotonic())
 
     def _store(
-        self, inbox: Inbox, entry: Entry, contents: Contents, run_id: str | None
+        self,
+        inbox: Inbox,
+        entry: Entry,
+        contents: Contents,
+        run_id: str | None,
+        *,
+        ends: bool,
     ) -> str:
         """Write to the run, and create it if nobody has."""
         address = contents.destination
-        store = partial(_delivery.deliver, contents.record, address, key=entry.key)
+        store = partial(
+            _delivery.deliver, contents.record, address, key=entry.key, ends=ends
+        )
         if run_id is not None:
             return store(parent_run_id=None, run_id=run_id, created=_ignore)
         parent_run_id = self._parent(inbox, contents)

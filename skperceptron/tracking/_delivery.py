@@ -7,12 +7,14 @@ import os
 import posixpath
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skperceptron.tracking._models import log_model
 from skperceptron.tracking._record import MAX_PARAM_LENGTH, Dataset, RunRecord
 from skperceptron.tracking._store import Address, bounded, client_of
+from skperceptron.tracking._transaction import in_one_transaction
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,6 +51,7 @@ def deliver(
     parent_run_id: str | None,
     run_id: str | None,
     created: Callable[[str], None],
+    ends: bool = False,
 ) -> str:
     """Store a record in MLflow.
 
@@ -72,6 +75,9 @@ def deliver(
     created : callable
         Called with the new run's id as soon as there is one.
 
+    ends : bool, default=False
+        Whether to end the run as the record says.
+
     Returns
     -------
     run_id : str
@@ -83,6 +89,24 @@ def deliver(
         When the store cannot be reached or refuses the record.
     """
     client = client_of(address)
+    store = partial(
+        _store_record, client, record, address, key, parent_run_id, run_id, ends
+    )
+    return in_one_transaction(
+        client, lambda after: store(lambda new_id: after(partial(created, new_id)))
+    )
+
+
+def _store_record(
+    client: MlflowClient,
+    record: RunRecord,
+    address: Address,
+    key: str,
+    parent_run_id: str | None,
+    run_id: str | None,
+    ends: bool,
+    created: Callable[[str], None],
+) -> str:
     tags = record.tags
     if run_id is None:
         parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
@@ -97,6 +121,8 @@ def deliver(
     _log(client, run_id, record, tags)
     if record.dataset is not None:
         _log_dataset(client, run_id, record.dataset)
+    if ends:
+        client.set_terminated(run_id, record.status, end_time=record.end_time)
     return run_id
 
 
