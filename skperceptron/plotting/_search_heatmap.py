@@ -183,6 +183,19 @@ class SearchHeatmapDisplay:
             not kept, no candidate has a score, or `ax` has the wrong number of axes.
         """
         check_matplotlib_support(f"{cls.__name__}.from_search")
+        return cls._of_search(search, x, y, reduce, split, scoring).plot(ax)
+
+    @classmethod
+    def _of_search(
+        cls,
+        search: Any,
+        x: str | None = None,
+        y: str | None = None,
+        reduce: str = "best",
+        split: str = "test",
+        scoring: str | None = None,
+    ) -> Self:
+        """Decide what to draw of a search, without matplotlib."""
         check_option("reduce", reduce, ["best", "mean"])
         cv_results = results_of(search)
         scorer = choose_scorer(search, cv_results, scoring)
@@ -192,7 +205,7 @@ class SearchHeatmapDisplay:
         candidates, note = hold_others(results, (along_x, along_y), reduce)
         cells = make_cells(results, candidates, splits, along_x, along_y)
         name = score_name(search, scorer)
-        return cls(along_x, along_y, cells, score_name=name, note=note).plot(ax)
+        return cls(along_x, along_y, cells, score_name=name, note=note)
 
     def plot(
         self,

@@ -6,9 +6,10 @@ import csv
 import io
 from inspect import signature
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._fold import are_scores_known
@@ -16,6 +17,9 @@ from skperceptron.tracking._known_runs import last_end_below
 from skperceptron.tracking._place import TaskIds, key_of
 from skperceptron.tracking._record import RunRecord, now, param_value
 from skperceptron.tracking._run import FitRun, TrackedRun
+
+if TYPE_CHECKING:
+    from skperceptron.plotting import SearchHeatmapDisplay
 
 Results = dict[str, Any]
 # The way to the task below which a search evaluates its candidates.
@@ -135,17 +139,25 @@ def draw_search(run: FitRun, search: Any) -> None:
     names = [name for name in results if name.startswith(prefix)]
     if not any(np.isfinite(results[name]).any() for name in names):
         return  # every fit failed
-    from matplotlib.figure import Figure
-
     from skperceptron.plotting import SearchHeatmapDisplay
 
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
     if search.multimetric_ and not isinstance(search.refit, str):
         scoring = names[0].removeprefix(prefix)
-    SearchHeatmapDisplay.from_search(search, scoring=scoring, ax=figure.subplots())
+    display = SearchHeatmapDisplay._of_search(search, scoring=scoring)
+    # Where the candidates were fitted: worker processes have nothing to do now, and
+    # matplotlib takes 30 MB.
+    (image,) = Parallel(n_jobs=search.n_jobs)([delayed(_draw)(display)])
+    run.keep_file("cv_results.png", image)
+
+
+def _draw(display: SearchHeatmapDisplay) -> bytes:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    display.plot(figure.subplots())
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=150)
-    run.keep_file("cv_results.png", image.getvalue())
+    return image.getvalue()
 
 
 def _log_best(run: FitRun, search: Any) -> None:
