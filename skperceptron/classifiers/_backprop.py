@@ -16,11 +16,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.optimize import _check_optimize_result
 
 from skperceptron.classifiers._base import TrainingData
+from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._callbacks import run_step, run_steps
 from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.network import DIFFERENTIABLE, initialize
 from skperceptron.optim import (
+    ROWS_TOGETHER,
     RegularizedLoss,
     make_solver,
     minimize_lbfgs,
@@ -482,14 +484,15 @@ class BackpropMLP(BaseMLP):
         self.n_iter_ = 0
         context = self._open_fit(n_epochs, incremental)
         context.call_on_fit_task_begin(estimator=self, **data.hook_args)
-        run_steps(
-            self,
-            context,
-            trainer.epoch,
-            "epoch",
-            data.hook_args,
-            n_steps=n_epochs,
-        )
+        with trainer.threads:
+            run_steps(
+                self,
+                context,
+                trainer.epoch,
+                "epoch",
+                data.hook_args,
+                n_steps=n_epochs,
+            )
         if self.n_iter_ == self.max_iter and not (incremental or trainer.has_converged):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
@@ -530,17 +533,18 @@ class BackpropMLP(BaseMLP):
                 raise StopIteration
 
         self.n_iter_ = 0
-        result = minimize_lbfgs(
-            params,
-            loss,
-            data.X,
-            y,
-            data.sample_weight,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            on_iteration=on_iteration,
-        )
+        with threads_for(min(len(y), ROWS_TOGETHER), layers):
+            result = minimize_lbfgs(
+                params,
+                loss,
+                data.X,
+                y,
+                data.sample_weight,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                on_iteration=on_iteration,
+            )
         self._set_weights(layers, result.x.astype(dtype))
         self.loss_ = float(result.fun)
         if not stopped:

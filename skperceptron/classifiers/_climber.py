@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
+from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
 from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
@@ -120,6 +119,11 @@ class ClimbTrainer:
     n_restarts : int
         Attempts beyond the first.
 
+    Attributes
+    ----------
+    threads : context manager
+        Limits the threads of BLAS while there is climbing.
+
     Raises
     ------
     ValueError
@@ -143,11 +147,15 @@ class ClimbTrainer:
         self.is_observed = True
         self._done = 0
         self._chunk = iterations_per_report(estimator.max_iter)
+        # One thread for each of several attempts whatever `n_jobs` is, so that it has
+        # no influence on rounding.
+        self.threads = ONE_THREAD if n_restarts else threads_for(len(data.y), layers)
         starts = self._find_starts(data, random_state, fresh=fresh, n=1 + n_restarts)
         training, validate = self._split(data, random_state)
         self.attempts: list[Attempt] = []
-        for streams, start in starts:
-            self.attempts.append(self._attempt(start, streams, training, validate))
+        with self.threads:
+            for streams, start in starts:
+                self.attempts.append(self._attempt(start, streams, training, validate))
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
         self._n_accepted = 0 if fresh else estimator.n_accepted_
         if not fresh:
@@ -174,15 +182,6 @@ class ClimbTrainer:
         """Prepare to let the attempts climb at the same time."""
         # In threads: a climb changes its attempt, and compiled code runs beside others.
         return Parallel(n_jobs=self.estimator.n_jobs, require="sharedmem")
-
-    def limit_threads(self) -> AbstractContextManager[Any]:
-        """Let each of several attempts use one thread.
-
-        Whatever `n_jobs` is, so that it has no influence on rounding.
-        """
-        if len(self.attempts) == 1:
-            return nullcontext()
-        return threadpool_limits(1, user_api="blas")
 
     def step(self, parallel: Parallel) -> bool:
         """Climb until the next report.

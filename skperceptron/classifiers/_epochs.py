@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 
+from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
@@ -58,6 +59,9 @@ class EpochTrainer:
 
     Attributes
     ----------
+    threads : context manager
+        Limits the threads of BLAS while an epoch is trained.
+
     has_converged : bool
         Whether the last epoch brought too little to go on.
     """
@@ -81,13 +85,15 @@ class EpochTrainer:
         self.rng = rng
         self.has_converged = False
         self._split()
+        batch_size = self._check_batch_size(len(self.training_rows))
+        self.threads = threads_for(batch_size, loss.layers)
         self._loop = EpochLoop(
             loss,
             solver,
             data.X,
             targets,
             data.sample_weight,
-            batch_size=self._check_batch_size(len(self.training_rows)),
+            batch_size=batch_size,
             max_grad_norm=estimator.max_grad_norm,
             dropout=self._make_dropout(),
         )

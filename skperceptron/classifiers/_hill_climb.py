@@ -85,7 +85,7 @@ class BaseHillClimb(BaseNetworkClassifier):
             self.verbose or self.early_stopping or has_listeners(context)
         )
         context.call_on_fit_task_begin(estimator=self, **hook_args)
-        with trainer.limit_threads(), trainer.parallel() as parallel:
+        with trainer.threads, trainer.parallel() as parallel:
             run_steps(
                 self,
                 context,

@@ -3,7 +3,7 @@
 from skperceptron.optim._backprop import Dropout, EpochLoop, minimize_lbfgs
 from skperceptron.optim._climb import Climb
 from skperceptron.optim._forward_climb import ForwardClimb
-from skperceptron.optim._gradient import RegularizedLoss
+from skperceptron.optim._gradient import ROWS_TOGETHER, RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
 from skperceptron.optim._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
 from skperceptron.optim._lean_unit_climb import (
@@ -21,6 +21,7 @@ __all__ = [
     "MOST_BYTES_KEPT",
     "MOST_FEATURES",
     "MOST_TIMES_KEPT",
+    "ROWS_TOGETHER",
     "SGD",
     "Adam",
     "Climb",

@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 # processor's cache.
 _CHUNK_BYTES = 2**18
 # Samples looked at together when the gradient is that of all samples.
-_BATCH_SIZE = 256
+ROWS_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,16 @@ class RegularizedLoss:
         from skperceptron.optim.kernels import _training, _updates
 
         network, loss = self.compiled
-        work = self.workspace(_BATCH_SIZE, params.dtype)
+        work = self.workspace(ROWS_TOGETHER, params.dtype)
         gradient = np.zeros_like(params)
         value, n_samples = 0.0, X.shape[0]
-        size = rows_per_chunk(X, _BATCH_SIZE)
+        size = rows_per_chunk(X, ROWS_TOGETHER)
         for start in range(0, n_samples, size):
             rows = slice(start, start + size)
             weight = None if sample_weight is None else sample_weight[rows]
             samples = as_samples(X[rows], y[rows], weight, params.dtype)
             value += _training.add_losses(
-                network, loss, params, samples, _BATCH_SIZE, work, gradient
+                network, loss, params, samples, ROWS_TOGETHER, work, gradient
             )
         total = n_samples if sample_weight is None else sample_weight.sum(dtype=float)
         squares = np.empty(len(self.layers.shapes) + 1)
