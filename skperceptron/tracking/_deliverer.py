@@ -586,7 +586,7 @@ class Deliverer:
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
             # What a dead process has not ended, another one may have.
-            may_have_ended = was_killed and record.status == "KILLED"
+            may_have_ended = was_killed and record.status == contents.status_if_killed
             ends = contents.is_done and record.end_time is not None
             ends_at_once = ends and not (
                 may_have_ended or any(part.files.exists() for part in parts)
@@ -709,7 +709,8 @@ class Deliverer:
             key=parent.key,
             destination=child.destination,
             parents=above,
-            continues=not is_own,
+            # So must one that works for another, which has begun this one and is gone.
+            continues=parent.is_managed or not is_own,
         )
         # It lives and dies with the process that searches.
         head["writer"] = inbox.owner

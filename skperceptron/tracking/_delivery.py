@@ -226,6 +226,43 @@ def find_run(address: Address, key: str) -> str | None:
     return found[0].info.run_id if found else None
 
 
+@bounded()
+def tags_below(address: Address, run_id: str, status: str) -> list[dict[str, str]]:
+    """Get the tags of the runs right below another one.
+
+    Parameters
+    ----------
+    address : dict
+        Where they are.
+
+    run_id : str
+        The run above.
+
+    status : str
+        Of runs with which status.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    from mlflow.entities import ViewType
+
+    client = client_of(address)
+    experiments = [experiment_of(client, address)]
+    condition = f"tags.mlflow.parentRunId = '{run_id}' AND status = '{status}'"
+    found: list[dict[str, str]] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, condition, ViewType.ACTIVE_ONLY, page_token=token
+        )
+        found += [run.data.tags for run in page]
+        token = page.token
+        if not token:
+            return found
+
+
 def is_refusal(error: Exception) -> bool:
     """Tell a store that refuses something from one that cannot be reached."""
     from mlflow.exceptions import MlflowException

@@ -28,11 +28,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import platformdirs
 
-from skperceptron.tracking._record import Event, RunRecord, as_event, now
+from skperceptron.tracking._record import Event, RunRecord, Status, as_event, now
 
 try:
     import fcntl
@@ -320,6 +320,9 @@ class Contents:
 
     n_damaged : int
         Lines that could not be read.
+
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}
+        How the run ends if its process ends before it.
     """
 
     record: RunRecord
@@ -332,6 +335,7 @@ class Contents:
     position: int = 0
     is_done: bool = False
     n_damaged: int = 0
+    status_if_killed: Status = "KILLED"
 
 
 class UnreadableEntryError(ValueError):
@@ -547,6 +551,7 @@ def header(
     destination: dict[str, str | None],
     parents: list[dict[str, Any]],
     continues: bool = False,
+    status_if_killed: Status = "KILLED",
 ) -> Event:
     """Make the first line of a file.
 
@@ -566,6 +571,9 @@ def header(
 
     continues : bool, default=False
         Whether the run was begun in another file.
+
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}, default="KILLED"
+        How it ends if this process ends before it.
     """
     return {
         "kind": "run",
@@ -577,6 +585,7 @@ def header(
         "parents": parents,
         "writer": this_process(),
         "continues": continues,
+        "status_if_killed": status_if_killed,
     }
 
 
@@ -615,12 +624,16 @@ def _parse_header(line: bytes) -> Contents:
         destination = {name: head["destination"].get(name) for name in _ADDRESS}
         if not all(v is None or isinstance(v, str) for v in destination.values()):
             raise TypeError("a destination is made of text")
+        status_if_killed = head.get("status_if_killed", "KILLED")  # as of old
+        if status_if_killed not in get_args(Status):
+            raise ValueError(f"{status_if_killed!r} is no status")
         return Contents(
             RunRecord(str(head["name"]), _as_time(head["start_time"])),
             destination=destination,
             parents=[_as_parent(parent) for parent in head["parents"]],
             writer=Path(str(head["writer"])).name,
             continues=bool(head["continues"]),
+            status_if_killed=status_if_killed,
         )
     except UnreadableEntryError:
         raise
@@ -666,4 +679,5 @@ def end_of_the_dead(contents: Contents) -> Event:
     """Make the end of a run whose process has ended before it."""
     times = [metric.timestamp for metric in contents.record.metrics]
     end_time = max([contents.record.start_time, *times])
-    return {"kind": "end", "status": "KILLED", "end_time": min(end_time, now())}
+    status = contents.status_if_killed
+    return {"kind": "end", "status": status, "end_time": min(end_time, now())}

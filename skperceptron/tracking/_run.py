@@ -112,6 +112,9 @@ class TrackedRun:
     is_shared : bool, default=False
         Whether other processes may have begun it, or may be about to.
 
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}, default="KILLED"
+        How it ends if this process ends before it.
+
     Attributes
     ----------
     record : RunRecord
@@ -136,6 +139,7 @@ class TrackedRun:
         part: int = 0,
         shares_file: bool = False,
         is_shared: bool = False,
+        status_if_killed: Status = "KILLED",
     ) -> None:
         self.record = record
         self.destination = destination
@@ -149,6 +153,7 @@ class TrackedRun:
         self._has_ended = part > 0
         self._shares_file = shares_file
         self._is_shared = is_shared
+        self._status_if_killed = status_if_killed
         self.written_at = time.monotonic()
 
     @property
@@ -323,6 +328,7 @@ class TrackedRun:
             destination=self.address,
             parents=[asdict(parent) for parent in self.destination.parents],
             continues=self._is_shared or self._part > 0,
+            status_if_killed=self._status_if_killed,
         )
 
 

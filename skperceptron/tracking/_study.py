@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-import time
-import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,27 +12,22 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
+from skperceptron.tracking._agreement import StudyIdentity, agree_on_run, is_shared
 from skperceptron.tracking._destination import Destination, ParentRun, enclosing
-from skperceptron.tracking._place import key_of
-from skperceptron.tracking._record import RunRecord, Status, now, param_value
+from skperceptron.tracking._lost_trials import end_lost_trials
+from skperceptron.tracking._record import RunRecord, param_value
 from skperceptron.tracking._recorder import note_failure, origin_tags
 from skperceptron.tracking._run import TrackedRun, deliver_all
 from skperceptron.tracking._tolerance import tolerate
+from skperceptron.tracking._trial_run import end_trial_run, trial_run
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-# By which processes that share a study agree on its run.
-_ATTRIBUTE = "skperceptron.run"
-# After so many seconds, what another process may have written has arrived.
-_SECONDS_TO_AGREE = 0.2
-_STATUS_OF: dict[TrialState, Status] = {
-    TrialState.COMPLETE: "FINISHED",
-    TrialState.PRUNED: "KILLED",
-    TrialState.FAIL: "FAILED",
-}
+# While somebody reports how a study stands, others may finish it; so often at most.
+_MOST_REPORTS = 10
 
 
 @contextmanager
@@ -101,25 +93,30 @@ def track_study(
     ...     study.optimize(objective, n_trials=3)
     """
     destination = Destination.current().directed_to(tracking_uri, experiment_name)
-    run, parent = _study_run(study, destination, run_name, tags or {})
+    identity = agree_on_run(study)
+    run, parent = _study_run(study, identity, destination, run_name, tags or {})
+    below = destination.below(parent)
+    _begin(run, study, identity, below)
     sampler = study.sampler
-    token = enclosing.set(destination.below(parent))
-    study.sampler = _WatchedSampler(sampler, destination.below(parent))
-    run.deliver(wait=False)
+    token = enclosing.set(below)
+    study.sampler = _WatchedSampler(sampler, below)
     try:
         yield study
     finally:
         study.sampler = sampler
         enclosing.reset(token)
         with tolerate("The result of a study could not be tracked"):
-            _log_result(run, study)
-            deliver_all(run)
+            _finish(run, study, below)
 
 
 def _study_run(
-    study: Study, destination: Destination, name: str | None, tags: dict[str, str]
+    study: Study,
+    identity: StudyIdentity,
+    destination: Destination,
+    name: str | None,
+    tags: dict[str, str],
 ) -> tuple[TrackedRun, ParentRun]:
-    key, start_time = _agree_on_run(study)
+    key, start_time = identity.key, identity.start_time
     record = RunRecord(name or study.study_name, start_time)
     record.tags = {
         "optuna_study_name": study.study_name,
@@ -133,27 +130,47 @@ def _study_run(
     return TrackedRun(record, destination, key, is_shared=True), parent
 
 
-def _agree_on_run(study: Study) -> tuple[str, int]:
-    """Find the identity of the study's run, and when it was begun."""
-    if _ATTRIBUTE not in study.user_attrs:
-        proposal = json.dumps([uuid.uuid4().hex, now()])
-        study.set_user_attr(_ATTRIBUTE, proposal)
-        # Another process may propose one at the same time: the last one counts.
-        time.sleep(_SECONDS_TO_AGREE)
-    key, start_time = json.loads(study.user_attrs[_ATTRIBUTE])
-    return str(key), int(start_time)
+def _begin(
+    run: TrackedRun, study: Study, identity: StudyIdentity, below: Destination
+) -> None:
+    """Begin the run of a study, or join it."""
+    if not is_shared(study):
+        identity.announce(study)
+        run.deliver(wait=False)
+        return
+    deliver_all(run)
+    if identity.is_new:
+        identity.announce(study)
+    end_lost_trials(study, below, deliver=False)
 
 
-def _log_result(run: TrackedRun, study: Study) -> None:
+def _finish(run: TrackedRun, study: Study, below: Destination) -> None:
+    """Log the result of a study, as far as it has come."""
+    if is_shared(study):
+        deliver_all(run)
+        end_lost_trials(study, below, deliver=True)
+    for _ in range(_MOST_REPORTS):
+        trials = study.get_trials(deepcopy=False)
+        _log_result(run, study, trials)
+        deliver_all(run)
+        states = [trial.state for trial in study.get_trials(deepcopy=False)]
+        # Who is still at work will report. Nobody else may, when another process has
+        # stored the last result sooner than this one an earlier result.
+        if TrialState.RUNNING in states or states == [t.state for t in trials]:
+            return
+
+
+def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
     error = sys.exception()
     if error is not None:
         note_failure(run, error)
-    trials = study.get_trials(deepcopy=False)
+    # So that the latest values count, whoever delivers them when.
+    step = sum(trial.state.is_finished() for trial in trials)
     is_complete = any(trial.state == TrialState.COMPLETE for trial in trials)
     if len(study.directions) == 1 and is_complete:
         best = study.best_trial
-        run.summary["best_value"] = study.best_value
-        run.summary["best_trial"] = best.number
+        run.record.add_metric("best_value", study.best_value, step)
+        run.record.add_metric("best_trial", best.number, step)
         # As tags, because the parameters of a run cannot change, while the best trial
         # does, whenever somebody goes on with the study.
         for name, value in best.params.items():
@@ -163,7 +180,7 @@ def _log_result(run: TrackedRun, study: Study) -> None:
     # After the best value: in this order MLflow's UI shows them.
     for state in TrialState:
         n_trials = sum(trial.state == state for trial in trials)
-        run.summary[f"n_trials_{state.name.lower()}"] = n_trials
+        run.record.add_metric(f"n_trials_{state.name.lower()}", n_trials, step)
     run.end()
 
 
@@ -220,14 +237,9 @@ class _WatchedSampler(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
     def _begin(self, trial: FrozenTrial) -> None:
-        study_key = self._destination.parents[-1].key
-        key = key_of(study_key, (trial.number,), "trial")
-        record = RunRecord(f"trial {trial.number}")
-        record.tags["optuna_trial_number"] = str(trial.number)
-        run = self._trials[trial.number] = TrackedRun(
-            record, self._destination, key, shares_file=True
-        )
-        parent = ParentRun(key, record.name, record.start_time, is_managed=True)
+        run = self._trials[trial.number] = trial_run(trial, self._destination)
+        record = run.record
+        parent = ParentRun(run.key, record.name, record.start_time, is_managed=True)
         enclosing.set(self._destination.below(parent))
         run.deliver(wait=False)
 
@@ -236,21 +248,8 @@ class _WatchedSampler(BaseSampler):
     ) -> None:
         enclosing.set(self._destination)
         run = self._trials.pop(trial.number, None)
-        if run is None:  # it has begun before the study was tracked
-            return
-        record = run.record
-        record.params = {k: param_value(v) for k, v in trial.params.items()}
-        record.tags["optuna_trial_state"] = state.name
-        for name, value in trial.user_attrs.items():
-            record.tags[str(name)] = param_value(value)
-        for step, value in trial.intermediate_values.items():
-            record.add_metric("intermediate_value", value, step)
-        is_single = values is not None and len(values) == 1
-        for i, value in enumerate(values or ()):
-            record.add_metric("value" if is_single else f"value_{i}", value)
-        run.status = _STATUS_OF.get(state, "FAILED")
-        run.end()
-        run.deliver(wait=False)
+        if run is not None:  # else it has begun before the study was tracked
+            end_trial_run(run, trial, state, values)
 
 
 def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:

@@ -1,0 +1,111 @@
+"""The run of a trial of an Optuna study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._place import key_of
+from skperceptron.tracking._record import RunRecord, Status, param_value
+from skperceptron.tracking._run import TrackedRun
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+STATE_TAG = "optuna_trial_state"
+_STATUS_OF: dict[TrialState, Status] = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+}
+
+
+def key_of_trial(trial: FrozenTrial, below: Destination) -> str:
+    """Make the identity of the run of a trial.
+
+    Parameters
+    ----------
+    trial : optuna.trial.FrozenTrial
+        The trial.
+
+    below : Destination
+        The place below its study.
+    """
+    return key_of(below.parents[-1].key, (trial.number,), "trial")
+
+
+def trial_run(
+    trial: FrozenTrial, below: Destination, *, has_begun: bool = False
+) -> TrackedRun:
+    """Make the run of a trial.
+
+    Parameters
+    ----------
+    trial : optuna.trial.FrozenTrial
+        The trial.
+
+    below : Destination
+        The place below its study.
+
+    has_begun : bool, default=False
+        Whether another process has begun it.
+    """
+    record = RunRecord(f"trial {trial.number}")
+    if trial.datetime_start is not None:
+        record.start_time = _milliseconds(trial.datetime_start)
+    record.tags["optuna_trial_number"] = str(trial.number)
+    return TrackedRun(
+        record,
+        below,
+        key_of_trial(trial, below),
+        shares_file=not has_begun,
+        is_shared=has_begun,
+        status_if_killed="FAILED",
+    )
+
+
+def end_trial_run(
+    run: TrackedRun,
+    trial: FrozenTrial,
+    state: TrialState,
+    values: Sequence[float] | None,
+) -> None:
+    """Note how a trial has ended, and deliver its run.
+
+    Parameters
+    ----------
+    run : TrackedRun
+        Its run.
+
+    trial : optuna.trial.FrozenTrial
+        The trial.
+
+    state : TrialState
+        What it ends as, which the trial may not know yet.
+
+    values : sequence of float or None
+        What it has come to.
+    """
+    record = run.record
+    record.params = {k: param_value(v) for k, v in trial.params.items()}
+    record.tags[STATE_TAG] = state.name
+    for name, value in trial.user_attrs.items():
+        record.tags[str(name)] = param_value(value)
+    for step, value in trial.intermediate_values.items():
+        record.add_metric("intermediate_value", value, step)
+    is_single = values is not None and len(values) == 1
+    for i, value in enumerate(values or ()):
+        record.add_metric("value" if is_single else f"value_{i}", value)
+    run.status = _STATUS_OF.get(state, "FAILED")
+    run.end()
+    if trial.datetime_complete is not None:
+        record.end_time = _milliseconds(trial.datetime_complete)
+    run.deliver(wait=False)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(1000 * moment.timestamp())
