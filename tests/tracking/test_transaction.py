@@ -1,0 +1,141 @@
+"""What is told to a database is there as a whole or not at all, and only once."""
+
+import threading
+
+import mlflow
+import pytest
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from sklearn.datasets import load_iris
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from skperceptron import HillClimbPerceptron, config_context
+from skperceptron.tracking._transaction import in_one_transaction
+
+X, y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A client of a store of the test's own."""
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client.search_experiments()
+    return client
+
+
+def count_runs(client):
+    return len(client.search_runs(["0"]))
+
+
+def test_run_of_a_fit_takes_one_commit(runs):
+    clf = HillClimbPerceptron(max_iter=20)
+    with config_context(log_models="none"):
+        clf.fit(X, y)  # which makes the client, and the entry of the data
+        commits = []
+        note = commits.append
+        event.listen(Engine, "commit", note)
+        try:
+            clf.fit(X, y)
+        finally:
+            event.remove(Engine, "commit", note)
+    assert len(commits) == 1
+    assert [run.status for run in runs()] == ["FINISHED"] * 2
+
+
+def test_nobody_sees_a_part_of_it(store):
+    def create(after_commit):
+        seen = []
+        run_id = store.create_run("0").info.run_id
+        other = threading.Thread(target=lambda: seen.append(count_runs(store)))
+        other.start()
+        other.join()
+        store.set_tag(run_id, "whole", "yes")
+        return seen
+
+    assert in_one_transaction(store, create) == [0]
+    (run,) = store.search_runs(["0"])
+    assert run.data.tags["whole"] == "yes"
+
+
+def test_what_follows_is_called_after_the_commit(store):
+    seen = []
+
+    def create(after_commit):
+        store.create_run("0")
+        after_commit(lambda: seen.append(count_runs(store)))
+        assert seen == []
+
+    in_one_transaction(store, create)
+    assert seen == [1]
+
+
+def test_other_stores_are_told_at_once():
+    seen = []
+
+    def create(after_commit):
+        after_commit(lambda: seen.append("called"))
+        return len(seen)
+
+    assert in_one_transaction(object(), create) == 1
+
+
+def test_what_fails_is_done_again_without_transaction(store):
+    calls = []
+
+    def create(after_commit):
+        calls.append(store.create_run("0").info.run_id)
+        after_commit(lambda: calls.append("after"))
+        if len(calls) == 1:
+            raise MlflowException("another fit was faster")
+        return calls[-2]
+
+    second = in_one_transaction(store, create)
+    assert [run.info.run_id for run in store.search_runs(["0"])] == [second]
+    assert len(calls) == 3
+
+
+def test_what_mlflow_would_go_back_for_is_done_again(store):
+    """The metric is there already: MLflow then goes back and leaves it out."""
+    known = store.create_run("0").info.run_id
+    metric = Metric("loss", 0.5, 1000, 1)
+    store.log_batch(known, [metric], synchronous=True)
+
+    def log(after_commit):
+        new = store.create_run("0").info.run_id
+        store.log_batch(known, [metric, Metric("loss", 0.4, 1001, 2)], synchronous=True)
+        return new
+
+    new = in_one_transaction(store, log)
+    assert {run.info.run_id for run in store.search_runs(["0"])} == {known, new}
+    history = store.get_metric_history(known, "loss")
+    assert [(m.step, m.value) for m in history] == [(1, 0.5), (2, 0.4)]
+
+
+def test_refusal_is_raised(store):
+    def create(after_commit):
+        run_id = store.create_run("0").info.run_id
+        store.log_param(run_id, "a", "1")
+        store.log_param(run_id, "a", "2")
+
+    with pytest.raises(MlflowException, match="Changing param values"):
+        in_one_transaction(store, create)
+
+
+def test_store_that_is_away_is_not_asked_twice(store):
+    asked = []
+
+    def create(after_commit):
+        asked.append("once")
+        raise MlflowException("locked", error_code=TEMPORARILY_UNAVAILABLE)
+
+    with pytest.raises(MlflowException, match="locked"):
+        in_one_transaction(store, create)
+    assert len(asked) == 1
+
+
+def test_thread_works_alone_again_afterwards(store):
+    in_one_transaction(store, lambda after_commit: store.create_run("0"))
+    store.create_run("0")
+    assert count_runs(store) == 2
