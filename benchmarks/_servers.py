@@ -5,12 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
+
+# A first start makes the tables of the store, and a machine may be busy.
+SECONDS_TO_START = 120
 
 
 def free_port() -> int:
@@ -70,3 +78,78 @@ def postgresql(password: str) -> Iterator[str]:
     finally:
         run("pg_ctl", "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@contextmanager
+def mlflow_server(
+    backend_store_uri: str,
+    artifact_folder: Path,
+    *,
+    n_workers: int = 1,
+    port: int | None = None,
+) -> Iterator[str]:
+    """Start a tracking server, and kill it at the end of the block.
+
+    Parameters
+    ----------
+    backend_store_uri : str
+        The database in which it keeps runs.
+
+    artifact_folder : Path
+        Where it keeps models and other files, beside a log of its own.
+
+    n_workers : int, default=1
+        How many processes answer.
+
+    port : int or None, default=None
+        Where it listens. None takes a free one.
+
+    Yields
+    ------
+    str
+        Its address.
+    """
+    port = port or free_port()
+    # What the environment says is for clients.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    env |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Seven more processes, for language models.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+        *("--port", str(port), "--workers", str(n_workers)),
+        *("--backend-store-uri", backend_store_uri),
+        *("--artifacts-destination", str(artifact_folder)),
+    ]
+    log = artifact_folder / "server.log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=artifact_folder,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not _is_healthy(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server does not answer:\n{log.read_text()}")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False

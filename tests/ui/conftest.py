@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 from PIL import Image
+
+from benchmarks._servers import mlflow_server
 
 # Pictures for the documentation are written to this folder, if it is set.
 PICTURES = "SKPERCEPTRON_SCREENSHOTS"
@@ -95,36 +93,10 @@ def store(quickstart):
 
 @pytest.fixture(scope="module")
 def server(quickstart, tmp_path_factory):
-    """`mlflow ui`, as the last lines of the quickstart tell to start it."""
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port = str(s.getsockname()[1])
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    env |= {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Seven more processes, for language models.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "ui", "--port", port, "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{quickstart.store}"),
-        ],
-        cwd=tmp_path_factory.mktemp("ui"),
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        # Tries again while nobody listens, for about two minutes.
-        until_up = urllib3.Retry(None, connect=240, backoff_factor=0.5, backoff_max=0.5)
-        with urllib3.PoolManager(retries=until_up) as pool:
-            assert pool.request("GET", f"{url}/health").status == 200
+    """What `mlflow ui` starts, as the last lines of the quickstart tell to."""
+    folder = tmp_path_factory.mktemp("ui")
+    with mlflow_server(f"sqlite:///{quickstart.store}", folder) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
