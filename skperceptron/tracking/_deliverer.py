@@ -53,8 +53,6 @@ SECONDS_UNTIL_IDLE = 5.0
 # A store that could not be reached is tried again after a while, then less often.
 FIRST_RETRY = 5.0
 LAST_RETRY = 60.0
-# But tried again at once where it has only closed a connection too early.
-SECONDS_OF_HICCUP = 1.0
 # So is a run that a store refuses, though it takes others.
 LAST_RETRY_OF_REFUSED = 600.0
 # The run of a search that says nothing of its end, and below which nothing happens.
@@ -477,7 +475,6 @@ class Deliverer:
         return -math.inf if failure is None else failure.failed_at
 
     def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
-        started = time.monotonic()
         try:
             was_stored = self._is_ours(entry) and self._deliver_alone(inbox, entry)
         except UnreadableEntryError as error:
@@ -485,8 +482,7 @@ class Deliverer:
         except Exception as error:  # whatever a store may answer
             if not entry.path.exists():  # another process was faster
                 return
-            was_quick = time.monotonic() - started < SECONDS_OF_HICCUP
-            if again and was_quick and _delivery.may_be_hiccup(error):
+            if again and _delivery.may_be_hiccup(error):
                 self._try(inbox, entry, again=False)
             else:
                 self._note_failure(entry, error)
@@ -579,6 +575,7 @@ class Deliverer:
             contents.is_done = True
         self._keep_groups(contents)
         run_id = contents.run_id or known_run(entry.key)
+        is_new = run_id is None and not contents.may_be_stored
         if run_id is not None and record.is_empty and not contents.is_done:
             remember_run(entry.key, run_id)  # another process may have created it
             return False
@@ -598,9 +595,14 @@ class Deliverer:
                 entry.append({"kind": "delivered", "run_id": run_id, "position": at})
                 return True
             # What it was killed at may be half a model; its later parts are whole.
-            name = record.registered_model_name
             for part in parts[1:] if was_killed else parts:
-                _delivery.attach(contents.destination, run_id, part.files, name)
+                _delivery.attach(
+                    contents.destination,
+                    run_id,
+                    part.files,
+                    record,
+                    is_new=is_new and part is entry,
+                )
             if ends and not ends_at_once:
                 _delivery.end_run(
                     contents.destination, run_id, record, if_running=may_have_ended
@@ -665,7 +667,7 @@ class Deliverer:
         def created(run_id: str) -> None:
             entry.append({"kind": "created", "run_id": run_id})
 
-        if not (contents.continues or contents.was_tried):
+        if not contents.may_be_stored:
             entry.append({"kind": "delivering"})
             return store(parent_run_id=parent_run_id, run_id=None, created=created)
         # Somebody may have created it, or be about to. A first part that still waits is

@@ -6,12 +6,13 @@ import json
 import os
 import posixpath
 import re
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skperceptron.tracking._models import log_model
+from skperceptron.tracking._models import Origin, log_model
 from skperceptron.tracking._record import MAX_PARAM_LENGTH, Dataset, RunRecord
 from skperceptron.tracking._store import Address, bounded, client_of
 from skperceptron.tracking._transaction import in_one_transaction
@@ -25,6 +26,8 @@ KEY_TAG = "skperceptron.key"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
+# So long the name of an experiment is trusted to mean the same one.
+SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
 # Most values, and most parameters and tags of them, that MLflow takes in one call.
 VALUES_PER_CALL = 1000
 TEXTS_PER_CALL = 100
@@ -154,7 +157,12 @@ def end_run(
 
 @bounded()
 def attach(
-    address: Address, run_id: str, folder: Path, registered_name: str | None
+    address: Address,
+    run_id: str,
+    folder: Path,
+    record: RunRecord,
+    *,
+    is_new: bool = False,
 ) -> None:
     """Log the artifacts and the model of a run.
 
@@ -170,15 +178,27 @@ def attach(
         What to log; nothing if there is no such folder. What is called `model` there
         is the run's model.
 
-    registered_name : str or None
-        Name under which the model is registered.
+    record : RunRecord
+        What was stored of the run; with the name under which its model is registered.
+
+    is_new : bool, default=False
+        Whether `deliver` has just created the run from this record, so that there is
+        nothing to ask for.
     """
     if not folder.is_dir() or _has_links(folder):
         return
     client = client_of(address)
+    origin = None
+    if is_new:
+        origin = Origin(
+            experiment_of(client, address),
+            accepted(record.tags, MAX_TAG_LENGTH),
+            accepted(record.params, MAX_PARAM_LENGTH),
+        )
     for item in sorted(folder.iterdir()):
         if item.name == MODEL:
-            log_model(client, run_id, item, registered_name=registered_name)
+            name = record.registered_model_name
+            log_model(client, run_id, item, registered_name=name, origin=origin)
         else:
             client.log_artifact(run_id, str(item))
 
@@ -271,11 +291,15 @@ def is_refusal(error: Exception) -> bool:
 
 
 def may_be_hiccup(error: Exception) -> bool:
-    """Tell a call that went wrong from a server that is not there."""
-    from mlflow.exceptions import MlflowException
+    """Tell a call that is worth another try at once, as its connection was closed.
 
-    # One that is not there does not answer the knock, which is no such error.
-    return isinstance(error, MlflowException) and "API request" in str(error)
+    A server that is not there does not answer the knock, which is another error.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import Timeout
+
+    is_of_call = isinstance(error, MlflowException) and "API request" in str(error)
+    return is_of_call and not isinstance(error.__cause__, Timeout)
 
 
 def _log(
@@ -363,7 +387,23 @@ def experiment_of(client: MlflowClient, address: Address) -> str:
     return _experiment_by_name(client, address["experiment_name"])
 
 
+# The id of an experiment, and when it was looked up, by the address of the store and
+# the name.
+_experiments: dict[tuple[str, str], tuple[str, float]] = {}
+
+
 def _experiment_by_name(client: MlflowClient, name: str) -> str:
+    key = client.tracking_uri, name
+    if key in _experiments:
+        experiment_id, looked_up_at = _experiments[key]
+        if time.monotonic() - looked_up_at < SECONDS_BETWEEN_LOOKS_AT_NAMES:
+            return experiment_id
+    experiment_id = _look_up_experiment(client, name)
+    _experiments[key] = experiment_id, time.monotonic()
+    return experiment_id
+
+
+def _look_up_experiment(client: MlflowClient, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)

@@ -337,6 +337,11 @@ class Contents:
     n_damaged: int = 0
     status_if_killed: Status = "KILLED"
 
+    @property
+    def may_be_stored(self) -> bool:
+        """Whether the run may be in MLflow by now, or about to be."""
+        return self.continues or self.was_tried
+
 
 class UnreadableEntryError(ValueError):
     """A file that is not, or not yet, what a journal contains."""

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,24 @@ def _without_hints() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a model takes over from its run.
+
+    Attributes
+    ----------
+    experiment_id : str
+        Experiment of the run.
+
+    tags, params : dict of str
+        Tags and parameters of the run.
+    """
+
+    experiment_id: str
+    tags: dict[str, str]
+    params: dict[str, str]
+
+
 def log_model(
     client: MlflowClient,
     run_id: str,
@@ -221,6 +240,7 @@ def log_model(
     *,
     name: str = "model",
     registered_name: str | None = None,
+    origin: Origin | None = None,
 ) -> str:
     """Make a folder that `save_model` wrote the model of a run.
 
@@ -244,6 +264,10 @@ def log_model(
     registered_name : str or None, default=None
         Registered model of which it becomes a version. None does not register it.
 
+    origin : Origin or None, default=None
+        What is in the run, if it is so new that it cannot have a model yet. None asks
+        the store for both.
+
     Returns
     -------
     model_id : str
@@ -256,16 +280,20 @@ def log_model(
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-    run = client.get_run(run_id)
-    model = _model_of(client, run, name) or client.create_logged_model(
-        run.info.experiment_id,
+    model, outputs = None, []
+    if origin is None:
+        run = client.get_run(run_id)
+        origin = Origin(run.info.experiment_id, run.data.tags, run.data.params)
+        model = _model_of(client, run, name)
+        outputs = run.outputs.model_outputs if run.outputs else []
+    model = model or client.create_logged_model(
+        origin.experiment_id,
         name,
         source_run_id=run_id,
-        tags={k: v for k, v in run.data.tags.items() if k.startswith(_ORIGIN_TAGS)},
-        params=run.data.params,
+        tags={k: v for k, v in origin.tags.items() if k.startswith(_ORIGIN_TAGS)},
+        params=origin.params,
     )
     if model.status != LoggedModelStatus.READY:
-        outputs = run.outputs.model_outputs if run.outputs else []
         if model.model_id not in [output.model_id for output in outputs]:
             client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         _sign(Path(folder), model)

@@ -4,7 +4,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,16 +14,17 @@ import uuid
 import warnings
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import alembic.command
 import mlflow
 import pytest
+import requests
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
+from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import (
     TrackingWarning,
@@ -58,12 +58,6 @@ def at_most(seconds):
     started = time.perf_counter()
     yield
     assert time.perf_counter() - started < seconds
-
-
-def free_port():
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def new_key():
@@ -302,40 +296,18 @@ class Server:
         self.store = folder / "server.db"
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self.process = None
+        self.is_up = False
+        self._stack = ExitStack()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-                *("--port", str(self.port), "--workers", "1"),
-                *("--backend-store-uri", f"sqlite:///{self.store}"),
-            ],
-            cwd=self.store.parent,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 90
-        while not self.is_up():
-            assert self.process.poll() is None, "the server has ended"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.2)
-
-    def is_up(self):
-        try:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-            with closing(connection):
-                connection.request("GET", "/health")
-                return connection.getresponse().status == 200
-        except OSError:
-            return False
+        store = f"sqlite:///{self.store}"
+        server = mlflow_server(store, self.store.parent, port=self.port)
+        self._stack.enter_context(server)
+        self.is_up = True
 
     def stop(self):
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+        self._stack.close()
+        self.is_up = False
 
 
 @pytest.fixture(scope="module")
@@ -416,7 +388,7 @@ def test_server_that_is_down_at_first_gets_everything_once(
 def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
     server, tracking_uri
 ):
-    if server.process is None:
+    if not server.is_up:
         server.start()
     tracking_uri(server.uri)
     experiment_id = mlflow.set_experiment("middle").experiment_id
@@ -443,6 +415,37 @@ def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
     assert whole.info.run_id == clf.run_id_
     history = mlflow.MlflowClient().get_metric_history(clf.run_id_, "objective")
     assert sorted(metric.step for metric in history) == list(range(81))
+
+
+def fail_once(monkeypatch, cause):
+    """Let the first call of MLflow take long and fail; list the calls."""
+    create, calls = mlflow.MlflowClient.create_run, []
+
+    def create_run(*args, **kwargs):
+        calls.append(kwargs)
+        if len(calls) == 1:
+            time.sleep(1.5)
+            message = "API request to http://x failed with exception ..."
+            raise mlflow.MlflowException(message) from cause
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_run)
+    return calls
+
+
+def test_call_that_fails_once_is_made_again_on_a_slow_machine_too(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=KeyError("X"))
+    assert fit().run_id_ is not None
+    assert len(calls) == 2
+    assert [run.status for run in runs.at_once()] == ["FINISHED"]
+
+
+def test_call_that_nobody_answers_is_not_made_again_at_once(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=requests.ReadTimeout())
+    with warned_once("could not be logged"):
+        fit()
+    assert len(calls) == 1
+    assert [run.status for run in runs()] == ["FINISHED"]
 
 
 # Stores that do not work
@@ -632,7 +635,7 @@ def test_credentials_are_told_nobody(uri, tracking_uri, journal, caplog, capfd):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.slow
 def test_credentials_are_not_printed_for_each_run(server, tracking_uri, capfd):
-    if server.process is None:
+    if not server.is_up:
         server.start()
     tracking_uri(server.uri.replace("//", "//someone:s3cret@"))
     assert fit().run_id_ is not None

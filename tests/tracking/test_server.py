@@ -1,17 +1,16 @@
 """A real MLflow server on loopback."""
 
-import socket
-import subprocess
-import sys
 import time
-from contextlib import closing
-from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import mlflow
 import pytest
+import requests
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
+import skperceptron
+from benchmarks._servers import mlflow_server
 from skperceptron import HillClimbPerceptron
 
 X, y = load_iris(return_X_y=True)
@@ -20,40 +19,8 @@ X, y = load_iris(return_X_y=True)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_for(port, process, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server has ended"
-        try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            with closing(connection):
-                connection.request("GET", "/health")
-                if connection.getresponse().status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError("the server does not answer")
+    with mlflow_server(f"sqlite:///{folder / 'server.db'}", folder) as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -73,6 +40,50 @@ def test_fit_is_a_run_of_the_server(tracked_by_server):
     assert run.info.status == "FINISHED"
     assert run.data.params["max_iter"] == "20"
     assert run.data.metrics["training_score"] == pytest.approx(clf.score(X, y))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """List what is asked of servers."""
+    request, found = requests.Session.request, []
+
+    def noted_request(session, method, url, **options):
+        found.append(f"{method} {urlsplit(url).path.rpartition('/mlflow/')[2]}")
+        return request(session, method, url, **options)
+
+    monkeypatch.setattr(requests.Session, "request", noted_request)
+    return found
+
+
+REQUESTS = ["runs/create", "runs/log-batch", "runs/log-inputs", "runs/update"]
+
+
+@pytest.mark.parametrize("has_name", [False, True], ids=["id", "name"])
+def test_run_takes_four_requests(tracked_by_server, asked, monkeypatch, has_name):
+    if has_name:
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
+        monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    clf = HillClimbPerceptron(max_iter=20)
+    with skperceptron.config_context(log_models="none"):
+        first = clf.fit(X, y).run_id_
+        asked.clear()
+        second = clf.fit(X, y).run_id_
+    assert asked == [f"POST {name}" for name in REQUESTS]
+    experiments = {mlflow.get_run(run).info.experiment_id for run in (first, second)}
+    assert len(experiments) == 1
+    assert (experiments == {tracked_by_server}) != has_name
+
+
+def test_model_of_a_new_run_is_logged_without_a_question(tracked_by_server, asked):
+    clf = HillClimbPerceptron(max_iter=20).fit(X, y)
+    assert not {"GET runs/get", "POST logged-models/search"} & set(asked)
+    run = mlflow.get_run(clf.run_id_)
+    (output,) = run.outputs.model_outputs
+    model = mlflow.get_logged_model(output.model_id)
+    assert model.experiment_id == tracked_by_server
+    assert model.source_run_id == clf.run_id_
+    assert model.params == run.data.params
+    assert model.tags["mlflow.user"] == run.data.tags["mlflow.user"]
 
 
 def test_fits_of_workers_are_runs_of_the_server(tracked_by_server):
