@@ -281,7 +281,13 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _encode(
         self, labels: NDArray, *, fresh: bool, incremental: bool
     ) -> NDArray[np.intp]:
-        kind = type_of_target(labels)
+        try:
+            kind = type_of_target(labels)
+        except TypeError as error:
+            raise TypeError(
+                "The labels in y must be all numbers or all strings, so that they can "
+                f"be sorted: {error}."
+            ) from error
         is_plain = kind in ("binary", "multiclass")
         if not is_plain:  # the check takes time
             check_classification_targets(labels)
@@ -326,32 +332,39 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _weigh(
         self, sample_weight: ArrayLike | None, X: Any, labels: NDArray, codes: NDArray
     ) -> Array | None:
-        weight: Array | None = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
-            )
-        if self.class_weight is None:
-            return weight
-        if codes.ndim == 2:
+        if self.class_weight is not None and codes.ndim == 2:
             raise ValueError(
                 "class_weight is not supported for multilabel targets; use "
                 "sample_weight."
             )
-        factor = self._class_factors(labels, weight)[codes].astype(X.dtype)
-        weight = factor if weight is None else factor * weight
-        if not 0 < weight.sum() < math.inf:
+        weight: Array | None = None
+        with np.errstate(over="ignore"):  # infinity is refused
+            if sample_weight is not None:
+                weight = _check_sample_weight(
+                    sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+                )
+            if self.class_weight is not None:
+                factor = self._class_factors(labels, weight)[codes].astype(X.dtype)
+                weight = factor if weight is None else factor * weight
+            total = 1.0 if weight is None else weight.sum()
+        if not 0 < total < math.inf:
             raise ValueError(
                 "The weights of the samples, class_weight times sample_weight, must "
-                f"add up to a positive number, got {weight.sum()}."
+                f"add up to a positive number, got {total} in {X.dtype}."
             )
         return weight
 
     def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
         if self.class_weight == "balanced":
-            return compute_class_weight(
-                "balanced", classes=self.classes_, y=labels, sample_weight=sample_weight
-            )
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factors = compute_class_weight(
+                    "balanced",
+                    classes=self.classes_,
+                    y=labels,
+                    sample_weight=sample_weight,
+                )
+            factors[np.isinf(factors)] = 0  # all samples of the class have weight 0
+            return factors
         known = self.classes_.tolist()
         if unknown := [label for label in self.class_weight if label not in known]:
             raise ValueError(
@@ -401,6 +414,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ------
         NotFittedError
             When the classifier is not fitted.
+
+        ValueError
+            For samples that cannot be used, or that make the network overflow.
         """
         return self._decode(self._outputs(X))
 
@@ -422,6 +438,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ------
         NotFittedError
             When the classifier is not fitted.
+
+        ValueError
+            For samples that cannot be used, or that make the network overflow.
         """
         z = self._outputs(X)
         return z.ravel() if z.shape[1] == 1 else z
@@ -454,6 +473,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ------
         NotFittedError
             When the classifier is not fitted.
+
+        ValueError
+            For samples that cannot be used, or that make the network overflow.
         """
         score = super().score(X, y, sample_weight=sample_weight)
         record_test_score(self, X, score)
@@ -476,7 +498,18 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         self, X: Any, activation: Callable[[Array], Array] | None = None
     ) -> Array:
         """Compute the sums of the output units, or what `activation` makes of them."""
-        return forward(X, *self._get_weights(), self._layers.activations, activation)
+
+        def finish(z: Array) -> Array:
+            if not np.isfinite(z).all():
+                raise ValueError(
+                    "The network overflows on these samples. They may contain large "
+                    "values and need to be preprocessed like the training data."
+                )
+            return z if activation is None else activation(z)
+
+        # Hidden units may overflow where their activation saturates.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return forward(X, *self._get_weights(), self._layers.activations, finish)
 
     def _decode(self, z: Array) -> NDArray:
         """Turn output sums into labels."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from sklearn.utils.parallel import Parallel, delayed
 
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
+from skperceptron.classifiers._hold_out import hold_out
 from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
@@ -248,11 +248,8 @@ class ClimbTrainer:
         est = self.estimator
         if not est.early_stopping:
             return data, None
-        training, validation = train_test_split(
-            np.arange(len(data.y)),
-            random_state=random_state,
-            test_size=est.validation_fraction,
-            stratify=data.y,
+        training, validation = hold_out(
+            data, est.validation_fraction, random_state, stratify=data.y
         )
         validate = make_objective(est, self.layers, data.take(validation))
         return data.take(training), validate

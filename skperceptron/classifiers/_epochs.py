@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
 
 from skperceptron.classifiers._blas_threads import threads_for
+from skperceptron.classifiers._hold_out import hold_out
 from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
@@ -149,10 +149,10 @@ class EpochTrainer:
         self.validation_rows = None
         if not est.early_stopping:
             return
-        self.training_rows, self.validation_rows = train_test_split(
-            self.training_rows,
-            random_state=self.rng,
-            test_size=est.validation_fraction,
+        self.training_rows, self.validation_rows = hold_out(
+            self.data,
+            est.validation_fraction,
+            self.rng,
             # As in MLPClassifier, only two-class splits are stratified.
             stratify=self.targets if self.targets.shape[1] == 1 else None,
         )

@@ -63,14 +63,16 @@ class BaseHillClimb(BaseNetworkClassifier):
         n_classes = len(self.classes_)
         n_outputs = 1 if n_classes == 2 else n_classes
         layers = self._network(data.X.shape[1], n_outputs, fresh=fresh)
-        per_call = iterations_per_report(self.max_iter)
+        n_iter = int(self.max_iter)  # which may also be a bool
+        if incremental:
+            n_iter = min(iterations_per_report(n_iter), n_iter)
         trainer = ClimbTrainer(
             self,
             layers,
             data,
             check_random_state(self.random_state),
             fresh=fresh,
-            n_iter=min(per_call, self.max_iter) if incremental else self.max_iter,
+            n_iter=n_iter,
             n_restarts=self.n_restarts if fresh and not incremental else 0,
         )
         if not incremental:

@@ -109,6 +109,9 @@ class BaseMLP(BaseNetworkClassifier):
         ------
         NotFittedError
             When the classifier is not fitted.
+
+        ValueError
+            For samples that cannot be used, or that make the network overflow.
         """
         check_is_fitted(self)
         proba = self._outputs(X, OUTPUT_ACTIVATIONS[self.out_activation_])
@@ -133,6 +136,9 @@ class BaseMLP(BaseNetworkClassifier):
         ------
         NotFittedError
             When the classifier is not fitted.
+
+        ValueError
+            For samples that cannot be used, or that make the network overflow.
         """
         proba = self.predict_proba(X)
         with np.errstate(divide="ignore"):  # a probability of 0 has the log -inf

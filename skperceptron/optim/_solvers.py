@@ -141,7 +141,7 @@ class SGD(Solver):
         """Adapt the learning rate after an epoch."""
         if self.schedule == "invscaling":
             self._numbers[0] = (
-                self.learning_rate_init / (n_samples_seen + 1) ** self.power_t
+                self.learning_rate_init * (n_samples_seen + 1.0) ** -self.power_t
             )
 
     def stalled(self) -> tuple[bool, str]:

@@ -283,6 +283,48 @@ def test_weights_that_cancel_out(cls):
         clf.partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
 
 
+@every_classifier
+def test_weights_whose_sum_overflows(cls):
+    with pytest.raises(ValueError, match="add up to a positive number, got inf in"):
+        cls().fit(X, y, sample_weight=np.full(len(X), 1e308))
+
+
+@every_classifier
+def test_weights_that_are_too_large_for_the_precision_of_the_samples(cls):
+    with pytest.raises(ValueError, match="infinity"):
+        cls().fit(X.astype(np.float32), y, sample_weight=np.full(len(X), 1e300))
+
+
+@every_classifier
+def test_early_stopping_needs_weight_in_both_parts(cls):
+    clf = cls(early_stopping=True, validation_fraction=0.5)
+    weight = np.arange(len(X)) == 7
+    with pytest.raises(ValueError, match=r"the (training|validation) part have weight"):
+        clf.fit(X, y, sample_weight=weight)
+
+
+@every_classifier
+def test_labels_of_several_types(cls):
+    with pytest.raises(TypeError, match="all numbers or all strings"):
+        cls().fit(X, np.where(y == 0, "setosa", y.astype(object)))
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        HillClimbPerceptron(init="normal", max_iter=9, random_state=0),
+        HillClimbMLP(activation="relu", init="normal", max_iter=9, random_state=0),
+        BackpropMLP(init="normal", tol=1e9, n_iter_no_change=1, random_state=0),
+    ],
+)
+@pytest.mark.parametrize("method", ["decision_function", "predict", "predict_proba"])
+def test_samples_on_which_the_network_overflows(clf, method):
+    clf.fit(X, y)
+    if hasattr(clf, method):
+        with pytest.raises(ValueError, match="overflows on these samples"):
+            getattr(clf, method)(np.full((2, 4), 1.7e308))
+
+
 @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
 def test_objective_that_is_undefined_on_the_validation_part(cls):
     def metric(y_true, y_pred):

@@ -134,6 +134,15 @@ def test_balanced_weights_undo_an_imbalance(cls, iris, untracked):
 
 
 @every_classifier
+def test_balanced_weights_leave_out_a_class_without_weight(cls, iris, untracked):
+    X, y = iris
+    weight = np.where(y == 1, 0.0, 1.0)
+    balanced = small(cls, class_weight="balanced").fit(X, y, sample_weight=weight)
+    others_alike = small(cls).fit(X, y, sample_weight=weight)
+    assert_array_equal(balanced.predict(X), others_alike.predict(X))
+
+
+@every_classifier
 def test_weights_change_what_is_learned(cls, untracked):
     X = np.random.default_rng(0).normal(size=(200, 2))
     y = (X[:, 0] + np.random.default_rng(1).normal(size=200) > 0).astype(int)

@@ -131,6 +131,18 @@ class TestClipping:
         for mine, expected in zip(ours, by_hand(move, weight=weight), strict=True):
             assert_allclose(mine, expected)
 
+    def test_norms_are_known_however_short_they_become(self):
+        params, _, norms = train(max_grad_norm=5e-324)
+        assert_array_equal(params, START)
+        assert_allclose(norms, by_hand(lambda params, gradient: None)[2])
+
+    def test_loss_is_infinite_where_the_norm_is(self):
+        # The squares of the gradient overflow, not the gradient.
+        steep = RegularizedLoss(LAYERS, "softmax", alpha=1e200)
+        params, value, _ = train(steep, max_grad_norm=0.5)
+        assert value == np.inf
+        assert_array_equal(params, START)
+
     def test_shorter_ones_are_not(self):
         assert_allclose(train(max_grad_norm=1e3)[0], train()[0])
 

@@ -92,6 +92,13 @@ def test_inverse_scaling_follows_the_samples_seen():
     assert solver.learning_rate == pytest.approx(0.1 / 100**0.5)
 
 
+def test_inverse_scaling_may_be_as_fast_as_it_likes():
+    options = {"learning_rate": "invscaling", "power_t": 1e3}
+    solver = SGD(START, **{**SGD_DEFAULTS, **options})
+    solver.end_epoch(n_samples_seen=99)
+    assert solver.learning_rate == 0  # 100**1000 is no float
+
+
 def test_adaptive_rate_is_divided_until_it_is_too_small():
     solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": "adaptive"})
     n_reductions = 0

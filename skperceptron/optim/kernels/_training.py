@@ -9,7 +9,11 @@ from numba import njit
 
 from skperceptron.optim.kernels._backpropagation import backpropagate
 from skperceptron.optim.kernels._borrow import borrowed
-from skperceptron.optim.kernels._compile import COMPILE, VECTORIZE_PRIVATE
+from skperceptron.optim.kernels._compile import (
+    COMPILE,
+    COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
+)
 from skperceptron.optim.kernels._updates import finish_gradient, update
 
 
@@ -93,18 +97,25 @@ def train_batches(
         value = backpropagate(
             network, is_softmax, is_squared, params, current, at, count, work, gradient
         )
-        penalty, share, shortening = alpha, 1 / total, 1.0
         if max_grad_norm < np.inf:
-            finish_gradient(network, penalty, share, params, gradient, squares)
-            shortening = max_grad_norm / max(
-                math.sqrt(squares[:-1].sum()), max_grad_norm
-            )
-            penalty, share = 0.0, shortening
-        update(network, solver, penalty, share, params, gradient, squares)
-        for layer in range(norms.size):
-            norms[layer] += math.sqrt(squares[layer]) / shortening * count
+            finish_gradient(network, alpha, 1 / total, params, gradient, squares)
+            _add_norms(squares, count, norms)
+            norm = math.sqrt(squares[:-1].sum())
+            if not norm < np.inf:  # too long for its length to be known
+                return np.inf
+            share = max_grad_norm / max(norm, max_grad_norm)
+            update(network, solver, 0.0, share, params, gradient, squares)
+        else:
+            update(network, solver, alpha, 1 / total, params, gradient, squares)
+            _add_norms(squares, count, norms)
         result += (value + 0.5 * alpha * squares[-1]) * count / total
     return result
+
+
+@njit(**COMPILE_PRIVATE)
+def _add_norms(squares, count, norms):
+    for layer in range(norms.size):
+        norms[layer] += math.sqrt(squares[layer]) * count
 
 
 @njit(**VECTORIZE_PRIVATE)

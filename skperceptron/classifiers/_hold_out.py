@@ -1,0 +1,59 @@
+"""The part of the training data that early stopping holds out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+if TYPE_CHECKING:
+    from skperceptron.classifiers._base import TrainingData
+
+
+def hold_out(
+    data: TrainingData,
+    fraction: float,
+    random_state: np.random.RandomState,
+    stratify: NDArray | None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Divide samples into those to train on and those to validate on.
+
+    Parameters
+    ----------
+    data : TrainingData
+        The samples.
+
+    fraction : float
+        Share that is held out.
+
+    random_state : RandomState
+        Source of the choice.
+
+    stratify : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
+        What both parts shall have like shares of.
+
+    Returns
+    -------
+    training, validation : ndarray of int
+        Rows of the two parts.
+
+    Raises
+    ------
+    ValueError
+        When there are too few samples, or one of the parts has no weight.
+    """
+    rows = np.arange(len(data.labels))
+    training, validation = train_test_split(
+        rows, random_state=random_state, test_size=fraction, stratify=stratify
+    )
+    weight = data.sample_weight
+    for name, part in ("training", training), ("validation", validation):
+        if weight is not None and not weight[part].any():
+            raise ValueError(
+                f"With early stopping, all samples of the {name} part have weight 0. "
+                "Give more samples a positive weight, change validation_fraction, or "
+                "leave out early_stopping."
+            )
+    return training, validation
