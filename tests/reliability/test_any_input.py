@@ -17,9 +17,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
+from tests.reliability.classifiers import ODD_VALUES
 from tests.reliability.comparisons import assert_same_weights
 from tests.reliability.properties import FITS_A_LOT, holds
-from tests.reliability.strategies import ODD_VALUES, courses, tasks
+from tests.reliability.tasks import courses, tasks
 
 DOCUMENTED_ERRORS = (ValueError, TypeError, InvalidParameterError, NotFittedError)
 pytestmark = FITS_A_LOT

@@ -12,20 +12,19 @@ from sklearn.base import clone
 
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 from skperceptron.network import ACTIVATIONS, DIFFERENTIABLE
+from tests.reliability.classifiers import classifiers, layers
 from tests.reliability.comparisons import assert_same_weights, weights_of
-from tests.reliability.properties import FITS_A_LOT, holds
-from tests.reliability.strategies import (
+from tests.reliability.data import (
     DENSE_FORMS,
     KINDS_OF_NAMES,
     NAMES,
     SEEDS,
     SPARSE_FORMS,
-    classifiers,
     codes,
-    layers,
     name_classes,
     numbers,
 )
+from tests.reliability.properties import FITS_A_LOT, holds
 
 pytestmark = FITS_A_LOT
 

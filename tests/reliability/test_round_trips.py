@@ -15,16 +15,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
 
 from skperceptron.tracking import _models
+from tests.reliability.classifiers import OBJECTIVES, classifiers
 from tests.reliability.comparisons import assert_same_params, assert_same_weights
+from tests.reliability.data import N_FEATURES, N_ROWS, good_labels, good_samples
 from tests.reliability.properties import FITS_A_LOT, holds
-from tests.reliability.strategies import (
-    N_FEATURES,
-    N_ROWS,
-    OBJECTIVES,
-    classifiers,
-    good_labels,
-    good_samples,
-)
 
 pytestmark = FITS_A_LOT
 
