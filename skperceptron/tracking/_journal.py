@@ -509,6 +509,7 @@ class Entry:
         try:
             yield _lock(file) and os.fstat(file).st_nlink > 0
         finally:
+            _unlock(file)
             os.close(file)
 
     def remove(self) -> None:
@@ -547,6 +548,14 @@ def _lock(file: int) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
+
+
+def _unlock(file: int) -> None:
+    # Not left to the closing of the file, which a child has open as well that was
+    # forked meanwhile.
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def header(

@@ -194,12 +194,15 @@ def alone(tracking_uri: str) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"skperceptron-{os.getuid()}-{name}.lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with open(os.open(path, flags, 0o600), "rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed
+        fcntl.flock(file, fcntl.LOCK_EX)
         held.add(tracking_uri)
         try:
             yield
         finally:
             held.discard(tracking_uri)
+            # Not left to the closing of the file, which a child has open as well that
+            # was forked meanwhile.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 # When each server last said that it is there.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import uuid
 from collections import Counter
-from contextlib import chdir, closing
+from contextlib import chdir, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,7 +158,11 @@ class Program:
     def run(self, code: str, *, status: int = 0, **env: str) -> str:
         """Run a script to its end and return what it has printed."""
         with self.start(code, **env) as process:
-            out, self.errors = process.communicate()
+            try:
+                out, self.errors = process.communicate()
+            finally:  # what it has started, too, if it hangs
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode == status, self.errors
         if status == 0:
             assert "Traceback" not in self.errors, self.errors
