@@ -27,6 +27,7 @@ from skperceptron.tracking._destination import (
     Destination,
     ParentRun,
 )
+from skperceptron.tracking._election import Election
 from skperceptron.tracking._journal import (
     Contents,
     Entry,
@@ -39,7 +40,7 @@ from skperceptron.tracking._known_runs import (
     note_end_below,
     remember_run,
 )
-from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works.
@@ -72,6 +73,10 @@ class StoreDownError(Exception):
 
 class BusyError(Exception):
     """Something has to come first, which another process may just be delivering."""
+
+
+class UndecidedError(BusyError):
+    """Several machines have just created a run, and it is open which is the one."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class Deliverer:
         self._n_stored = 0
         self._groups: dict[str, tuple[Entry, float]] = {}
         self._over: dict[str, int] = {}
+        self._election = Election()
         self._active_at = self._looked_at = time.monotonic()
         self._retry_at = 0.0
         self._retry_after = FIRST_RETRY
@@ -271,6 +277,31 @@ class Deliverer:
                         self._note_silence(pause)
                     return
 
+    def drain_decided(self, n_passes: int, *, patience: float) -> None:
+        """Drain, and wait until other machines agree which runs are the ones.
+
+        Parameters
+        ----------
+        n_passes : int
+            What `begin_to_drain` has told.
+
+        patience : float
+            Seconds to wait for the next run to be delivered, and for the others.
+        """
+        deadline = time.monotonic() + patience
+        self.drain(n_passes, patience=patience)
+        while self._is_undecided and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            self.drain(self.begin_to_drain(set()), patience=patience)
+
+    @property
+    def _is_undecided(self) -> bool:
+        with self._changed:
+            return any(
+                isinstance(failure.reason, UndecidedError)
+                for failure in self._failures.values()
+            )
+
     @contextmanager
     def hurried(self) -> Iterator[None]:
         """Let the thread not rest in the block: there are no fits to leave time to."""
@@ -317,7 +348,7 @@ class Deliverer:
         with self._changed:
             if self._outage is not None and self._outage_is_told:
                 return None
-        self.drain(self.begin_to_drain(set()), patience=SECONDS_TO_WAIT)
+        self.drain_decided(self.begin_to_drain(set()), patience=SECONDS_TO_WAIT)
         return next(iter(self.new_failures()), None)
 
     def new_failures(self) -> list[Exception]:
@@ -574,20 +605,28 @@ class Deliverer:
             record.take(_journal.end_of_the_dead(contents))
             contents.is_done = True
         self._keep_groups(contents)
-        run_id = contents.run_id or known_run(entry.key)
-        is_new = run_id is None and not contents.may_be_stored
+        run_id = known_run(entry.key)
+        if contents.is_agreed or not contents.has_rivals:
+            run_id = contents.run_id or run_id
+        is_new = run_id is None and not (contents.may_be_stored or contents.has_rivals)
         if run_id is not None and record.is_empty and not contents.is_done:
             remember_run(entry.key, run_id)  # another process may have created it
             return False
         self._active_at = time.monotonic()
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
-            # What a dead process has not ended, another one may have.
-            may_have_ended = was_killed and record.status == contents.status_if_killed
+            if run_id is None and contents.has_rivals:
+                run_id, is_over = self._elect(inbox, entry, contents)
+                if is_over and contents.is_done and entry.part == 0:
+                    remember_run(entry.key, run_id)
+                    for part in parts:
+                        part.remove()
+                    return False
+            # Nobody else may have ended it, and nothing comes between.
             ends = contents.is_done and record.end_time is not None
-            ends_at_once = ends and not (
-                may_have_ended or any(part.files.exists() for part in parts)
-            )
+            is_alone = not (was_killed or contents.has_rivals)
+            has_files = any(part.files.exists() for part in parts)
+            ends_at_once = ends and is_alone and not has_files
             run_id = self._store(inbox, entry, contents, run_id, ends=ends_at_once)
             remember_run(entry.key, run_id)
             if not contents.is_done:
@@ -604,9 +643,7 @@ class Deliverer:
                     is_new=is_new and part is entry,
                 )
             if ends and not ends_at_once:
-                _delivery.end_run(
-                    contents.destination, run_id, record, if_running=may_have_ended
-                )
+                self._end(inbox, contents, run_id, was_killed)
             if record.end_time is not None:
                 for parent in contents.parents[-1:]:
                     note_end_below(parent["key"], record.end_time)
@@ -619,6 +656,22 @@ class Deliverer:
                 "read. That is so if its process was killed while it wrote."
             )
         return True
+
+    def _end(
+        self, inbox: Inbox, contents: Contents, run_id: str, was_killed: bool
+    ) -> None:
+        record, is_foreign = contents.record, _is_foreign(contents, inbox)
+        # What a dead process has not ended, another one may have; and what is fitted
+        # for another machine, a third one.
+        unless: tuple[Status, ...] = ()
+        if is_foreign:
+            unless = ("FINISHED", "FAILED")
+        if was_killed and record.status == contents.status_if_killed:
+            unless = ("FINISHED", "FAILED", "KILLED")
+        _delivery.end_run(contents.destination, run_id, record, unless=unless)
+        if contents.has_rivals and not is_foreign and record.status != "FINISHED":
+            # Other machines have begun candidates that nobody else will end.
+            _delivery.end_below(contents.destination, run_id, record)
 
     def _later_parts(
         self, locks: ExitStack, inbox: Inbox, entry: Entry, contents: Contents
@@ -681,6 +734,40 @@ class Deliverer:
             found = _delivery.find_run(address, entry.key)
             return store(parent_run_id=parent_run_id, run_id=found, created=created)
 
+    def _elect(
+        self, inbox: Inbox, entry: Entry, contents: Contents
+    ) -> tuple[str, bool]:
+        """Agree with other machines on the run, and create it if nobody has.
+
+        Returns
+        -------
+        run_id : str
+        is_over : bool
+            Whether another machine has stored all of it.
+        """
+        address, record = contents.destination, contents.record
+        if _is_foreign(contents, inbox):
+            _store.require_store(address)
+        parent_run_id = self._parent(inbox, contents)
+
+        def create() -> str:
+            return _delivery.deliver(
+                RunRecord(record.name, record.start_time),
+                address,
+                key=entry.key,
+                parent_run_id=parent_run_id,
+                run_id=None,
+                created=lambda i: entry.append({"kind": "created", "run_id": i}),
+            )
+
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.alone(_store.tracking_uri_of(address)):
+            elected = self._election.elect(address, entry.key, contents.run_id, create)
+        if elected is None:
+            raise UndecidedError(f"another machine has just created {record.name}")
+        record.tags[_delivery.SETTLED_TAG] = "true"
+        return elected.run_id, elected.is_over
+
     def _parent(self, inbox: Inbox, contents: Contents) -> str | None:
         """Find the run above, and create it where that is still to be done."""
         above = contents.destination["parent_run_id"]
@@ -711,13 +798,17 @@ class Deliverer:
             key=parent.key,
             destination=child.destination,
             parents=above,
-            # So must one that works for another, which has begun this one and is gone.
-            continues=parent.is_managed or not is_own,
+            continues=not is_own,
+            origin=child.origin,
+            has_rivals=child.has_rivals,
         )
         # It lives and dies with the process that searches.
         head["writer"] = inbox.owner
+        events = [head]
+        if _is_foreign(child, inbox) and (parent.is_managed or not is_own):
+            events.append({"kind": "done"})  # the machine that searches will end it
         with suppress(FileExistsError):
-            entry.append(head, create=True)
+            entry.append(*events, create=True)
         # Another process may have begun it for this one; nobody ends it but the owner.
         if is_own and not parent.is_managed:
             self._groups[parent.key] = (entry, time.monotonic())
@@ -727,6 +818,11 @@ class Deliverer:
         self._deliver_alone(inbox, entry)
         if known_run(parent.key) is None:
             raise BusyError(f"another process has just delivered {entry.path.name}")
+
+
+def _is_foreign(contents: Contents, inbox: Inbox) -> bool:
+    """Tell whether a run is part of what another process does, or has done."""
+    return contents.origin not in ("", inbox.owner)
 
 
 def _ignore(run_id: str) -> None:
@@ -789,7 +885,7 @@ def finish() -> None:
             begun.append((deliverer, deliverer.begin_to_drain(set())))
     for deliverer, n_passes in begun:
         left = max(deadline - time.monotonic(), 0)
-        deliverer.drain(n_passes, patience=left)
+        deliverer.drain_decided(n_passes, patience=left)
     for deliverer in list(_deliverers.values()):
         with suppress(TrackingWarning):
             deliverer.tell_notices()

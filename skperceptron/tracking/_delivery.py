@@ -7,22 +7,29 @@ import os
 import posixpath
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skperceptron.tracking._models import Origin, log_model
-from skperceptron.tracking._record import MAX_PARAM_LENGTH, Dataset, RunRecord
+from skperceptron.tracking._record import (
+    MAX_PARAM_LENGTH,
+    Dataset,
+    RunRecord,
+    Status,
+)
 from skperceptron.tracking._store import Address, bounded, client_of
 from skperceptron.tracking._transaction import in_one_transaction
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import DatasetInput, Run
 
 # The tag that tells a run from every other fit of the world.
 KEY_TAG = "skperceptron.key"
+# On a run of which no other machine will create a second one.
+SETTLED_TAG = "skperceptron.settled"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
@@ -31,6 +38,8 @@ SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
 # Most values, and most parameters and tags of them, that MLflow takes in one call.
 VALUES_PER_CALL = 1000
 TEXTS_PER_CALL = 100
+# Of the candidates of a search that was given up.
+MOST_ENDED_BELOW = 1000
 MAX_NAME_LENGTH = 250
 MAX_TAG_LENGTH = 5000
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
@@ -131,7 +140,7 @@ def _store_record(
 
 @bounded()
 def end_run(
-    address: Address, run_id: str, record: RunRecord, *, if_running: bool = False
+    address: Address, run_id: str, record: RunRecord, *, unless: Collection[Status] = ()
 ) -> None:
     """Tell MLflow how a run has ended.
 
@@ -146,11 +155,11 @@ def end_run(
     record : RunRecord
         What tells how, and when.
 
-    if_running : bool, default=False
-        Whether to leave it alone if it has ended before.
+    unless : collection of str, default=()
+        Leave it alone if it has ended like that before.
     """
     client = client_of(address)
-    if if_running and client.get_run(run_id).info.end_time is not None:
+    if unless and client.get_run(run_id).info.status in unless:
         return
     client.set_terminated(run_id, record.status, end_time=record.end_time)
 
@@ -234,16 +243,41 @@ def find_run(address: Address, key: str) -> str | None:
     OSError, mlflow.exceptions.MlflowException
         When the store cannot be asked.
     """
+    found = runs_of_key(address, key)
+    return found[0].info.run_id if found else None
+
+
+@bounded()
+def runs_of_key(address: Address, key: str) -> list[Run]:
+    """Look for all runs of a key; for deleted ones only if there are no others."""
     from mlflow.entities import ViewType
 
     client = client_of(address)
-    found = client.search_runs(
+    found: list[Run] = client.search_runs(
         [experiment_of(client, address)],
         filter_string=f"tags.`{KEY_TAG}` = '{key}'",
         run_view_type=ViewType.ALL,
-        max_results=1,
     )
-    return found[0].info.run_id if found else None
+    return [run for run in found if run.info.lifecycle_stage == "active"] or found
+
+
+@bounded()
+def discard_run(address: Address, run_id: str) -> None:
+    """Delete a run that was created in vain."""
+    client_of(address).delete_run(run_id)
+
+
+@bounded()
+def end_below(address: Address, run_id: str, record: RunRecord) -> None:
+    """End what still runs right below a run, like the run itself."""
+    client = client_of(address)
+    running = client.search_runs(
+        [experiment_of(client, address)],
+        f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'",
+        max_results=MOST_ENDED_BELOW,
+    )
+    for run in running:
+        end_run(address, run.info.run_id, record)
 
 
 @bounded()

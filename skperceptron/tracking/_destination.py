@@ -22,12 +22,27 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
+
 from skperceptron._config import get_config
 from skperceptron.tracking import _journal
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
 
 _SQLITE = "sqlite:///"
 _SECRETS = ("pass", "token", "secret", "key", "pwd", "user")
+# Engines such as Ray's are derived from these.
+_OF_ONE_MACHINE = (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+)
 # What the thread saw that cloned an estimator last.
 _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
     weakref.WeakKeyDictionary()
@@ -94,8 +109,11 @@ class Destination:
     inbox : Inbox
         From where the process that looked delivers.
 
-    process_id, thread_id : int
+    thread_id : int
         Who looked.
+
+    is_spread : bool
+        Whether other machines may take part in what is fitted.
     """
 
     enabled: bool
@@ -106,8 +124,8 @@ class Destination:
     parent_run_id: str | None
     parents: tuple[ParentRun, ...]
     inbox: _journal.Inbox
-    process_id: int
     thread_id: int
+    is_spread: bool
 
     @classmethod
     def current(cls) -> Destination:
@@ -132,6 +150,7 @@ class Destination:
                 enabled=config["tracking"],
                 log_models=config["log_models"],
                 thread_id=threading.get_ident(),
+                is_spread=_is_work_spread(),
             )
         return cls(
             enabled=config["tracking"],
@@ -142,8 +161,8 @@ class Destination:
             parent_run_id=parent_run_id,
             parents=(),
             inbox=_journal.Inbox(_journal.default_folder(), _journal.this_process()),
-            process_id=os.getpid(),
             thread_id=threading.get_ident(),
+            is_spread=_is_work_spread(),
         )
 
     @property
@@ -158,7 +177,7 @@ class Destination:
         That is so in a worker process, and in a thread of joblib's for which the other
         thread waits. Any other thread sees for itself where its runs go.
         """
-        if self.process_id != os.getpid():
+        if not self.is_of_this_process:
             return True
         is_another = self.thread_id != threading.get_ident()
         return is_another and _waits_for_joblib(self.thread_id)
@@ -258,6 +277,12 @@ def _destination_of(estimator: Any) -> Destination:
     if remembered is not None and remembered.speaks_for_this_thread:
         return remembered
     return Destination.current()
+
+
+def _is_work_spread() -> bool:
+    """Tell whether joblib is told to use an engine that is none of its own."""
+    backend, _ = get_active_backend()
+    return type(backend) not in _OF_ONE_MACHINE
 
 
 def _waits_for_joblib(thread_id: int) -> bool:

@@ -306,11 +306,20 @@ class Contents:
     continues : bool
         Whether the run was begun in another file.
 
+    origin : str
+        The process for which it was fitted; empty if that is not known.
+
+    has_rivals : bool
+        Whether processes of other machines may create the run, too.
+
     was_tried : bool
         Whether somebody has begun to deliver it.
 
     run_id : str or None
         The run in MLflow, if it is known.
+
+    is_agreed : bool
+        Whether no rival will create another one.
 
     position : int
         Size of what was read.
@@ -330,8 +339,11 @@ class Contents:
     parents: list[dict[str, Any]] = field(default_factory=list)
     writer: str = ""
     continues: bool = False
+    origin: str = ""
+    has_rivals: bool = False
     was_tried: bool = False
     run_id: str | None = None
+    is_agreed: bool = False
     position: int = 0
     is_done: bool = False
     n_damaged: int = 0
@@ -566,6 +578,8 @@ def header(
     parents: list[dict[str, Any]],
     continues: bool = False,
     status_if_killed: Status = "KILLED",
+    origin: str = "",
+    has_rivals: bool = False,
 ) -> Event:
     """Make the first line of a file.
 
@@ -588,6 +602,11 @@ def header(
 
     status_if_killed : {"FINISHED", "FAILED", "KILLED"}, default="KILLED"
         How it ends if this process ends before it.
+    origin : str, default=""
+        The process for which it is fitted.
+
+    has_rivals : bool, default=False
+        Whether processes of other machines may create the run, too.
     """
     return {
         "kind": "run",
@@ -600,6 +619,8 @@ def header(
         "writer": this_process(),
         "continues": continues,
         "status_if_killed": status_if_killed,
+        "origin": origin,
+        "has_rivals": has_rivals,
     }
 
 
@@ -648,6 +669,9 @@ def _parse_header(line: bytes) -> Contents:
             writer=Path(str(head["writer"])).name,
             continues=bool(head["continues"]),
             status_if_killed=status_if_killed,
+            # Earlier versions have not written these.
+            origin=str(head.get("origin", "")),
+            has_rivals=bool(head.get("has_rivals", False)),
         )
     except UnreadableEntryError:
         raise
@@ -685,6 +709,7 @@ def _read_progress(contents: Contents, events: list[Event]) -> None:
             contents.was_tried = True
         elif event["kind"] in ("created", "delivered"):
             contents.run_id = event["run_id"]
+            contents.is_agreed |= event["kind"] == "delivered"
         elif event["kind"] in ("end", "done"):
             contents.is_done = True
 

@@ -278,6 +278,11 @@ class TrackedRun:
         """Whether it is this process that delivers it."""
         return self._inbox is None or self._inbox.owner == _journal.this_process()
 
+    @property
+    def _is_where_it_belongs(self) -> bool:
+        """Whether it is written for the process that looked where it goes."""
+        return self.inbox.owner == self.destination.inbox.owner
+
     def warn(self, error: Exception) -> None:
         """Tell the user that the store does not take the run."""
         store = self.destination.tracking_uri or "MLflow's default store"
@@ -329,6 +334,8 @@ class TrackedRun:
             parents=[asdict(parent) for parent in self.destination.parents],
             continues=self._is_shared or self._part > 0,
             status_if_killed=self._status_if_killed,
+            origin=self.destination.inbox.owner,
+            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
         )
 
 

@@ -125,6 +125,27 @@ def tracking_uri_of(address: Address) -> str:
     return own if without_credentials(own) == uri else with_credentials(uri)
 
 
+def require_store(address: Address) -> None:
+    """See to it that no store is made where nobody would look for it.
+
+    Parameters
+    ----------
+    address : dict
+        Of a run of a search on another machine.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the store is a file that this machine does not have.
+    """
+    path = _database_of(tracking_uri_of(address))
+    if path is not None and not path.exists():
+        raise FileNotFoundError(
+            f"{path} is not on this machine; a search on several machines needs a "
+            "tracking server that all of them reach"
+        )
+
+
 @lru_cache
 def _cached_client(tracking_uri: str) -> MlflowClient:
     # The first client of a database creates its tables; two processes must not try that

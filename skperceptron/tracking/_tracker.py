@@ -258,7 +258,11 @@ class MLflowTracker:
         )
         self._tasks[root, ids] = _Task(run)
         open_run(root, ids, run)
-        if _is_search(estimator):
+        if not _is_search(estimator):
+            return
+        if here.is_spread:
+            deliver_all(run)  # before other machines look for it
+        else:
             run.deliver(wait=False)  # shows that the search is on
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:

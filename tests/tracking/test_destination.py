@@ -1,4 +1,3 @@
-import os
 import pickle
 import threading
 from pathlib import Path
@@ -81,7 +80,7 @@ def test_environment_is_read_as_long_as_mlflow_is_not_imported(monkeypatch):
     destination = Destination.current()
     assert destination.tracking_uri == "http://127.0.0.1:5000"
     assert destination.experiment_id == "7"
-    assert destination.process_id == os.getpid()
+    assert destination.is_of_this_process
 
 
 @pytest.mark.parametrize(
