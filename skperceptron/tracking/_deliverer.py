@@ -58,6 +58,9 @@ LAST_RETRY = 60.0
 LAST_RETRY_OF_REFUSED = 600.0
 # The run of a search that says nothing of its end, and below which nothing happens.
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
+# Of a search on another machine, so many runs may wait here, where they would be lost
+# with this one.
+MOST_BEHIND = 10
 # A file that is this old and still empty will stay so.
 SECONDS_TO_WRITE = 60.0
 # So much is said at once of what happened to files.
@@ -226,6 +229,25 @@ class Deliverer:
         failure = self._failures.get(entry.path)
         is_busy = failure is not None and isinstance(failure.reason, BusyError)
         return None if is_busy else failure
+
+    def catch_up(self, inbox: Inbox) -> None:
+        """Wait while many runs are to be delivered, unless the store takes none.
+
+        Parameters
+        ----------
+        inbox : Inbox
+            Where they wait.
+        """
+        with self._changed:
+            has_caught_up = self._wait_until(
+                lambda: (
+                    self._outage is not None
+                    or len(inbox.entries()) - len(self._failures) <= MOST_BEHIND
+                ),
+                SECONDS_TO_WAIT,
+            )
+            if not has_caught_up:
+                self._note_silence(SECONDS_TO_WAIT)
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
         """Try everything once.

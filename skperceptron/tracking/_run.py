@@ -252,6 +252,8 @@ class TrackedRun:
             deliverer.watch(self.inbox)
             if not wait:
                 deliverer.wake(SECONDS_UNTIL_DELIVERY)
+                if not self._is_where_it_belongs:
+                    deliverer.catch_up(self.inbox)
                 return
             try:
                 deliverer.wait_for(entry)

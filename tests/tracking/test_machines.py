@@ -1,0 +1,145 @@
+"""What a worker on another machine delivers, as its journal has it."""
+
+from dataclasses import replace
+
+import pytest
+from sklearn.datasets import load_iris
+
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import (
+    TrackingWarning,
+    _deliverer,
+    _known_runs,
+    flush,
+    pending,
+)
+from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking._place import key_of
+from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._run import TrackedRun
+
+X, y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def from_afar(journal, runs):
+    """Where a client on another machine sends runs, as a worker here is told."""
+    here = Destination.current()
+    there = Inbox(journal.with_name("not here"), "client-1-deadbeef")
+    return replace(here, inbox=there, is_spread=True)
+
+
+@pytest.fixture
+def key(request):
+    return key_of(request.node.nodeid, (), str(now()))
+
+
+def fit_fold(destination, key, value=0.5, status="FINISHED", restart=True):
+    """Write down a fold as another attempt of the same task would."""
+    run = TrackedRun(RunRecord("fold 0"), destination, key)
+    run.record.add_metric("objective", value)
+    run.status = status
+    run.end()
+    run.deliver(wait=False)
+    if restart:
+        forget_what_was_delivered()
+    return run
+
+
+def forget_what_was_delivered():
+    """Know as much as a process that has just been started."""
+    assert flush() == 0
+    _known_runs._run_ids.clear()
+
+
+def test_folds_of_a_client_that_is_away_are_delivered_below_its_search(
+    from_afar, key, runs
+):
+    search = ParentRun(key_of(key, ()), "GridSearchCV", now(), is_managed=True)
+    fit_fold(from_afar.below(search), key, restart=False)
+    found = {run.name: run for run in runs()}
+    assert pending() == 0
+    assert found["fold 0"].parent == found["GridSearchCV"].run_id
+    # That one is the client's to end.
+    assert [found[name].status for name in ("GridSearchCV", "fold 0")] == [
+        "RUNNING",
+        "FINISHED",
+    ]
+
+
+def test_search_that_nobody_tracks_ends_when_its_worker_does(from_afar, key, runs):
+    search = ParentRun(key_of(key, ()), "GridSearchCV", now())
+    fit_fold(from_afar.below(search), key, restart=False)
+    flush()
+    _deliverer.deliverer_for(from_afar.tracking_uri).end_groups()
+    assert {run.status for run in runs()} == {"FINISHED"}
+
+
+def test_second_attempt_at_a_fold_changes_nothing(from_afar, key, runs):
+    for value in (0.5, 0.6):
+        fit_fold(from_afar, key, value)
+    [run] = runs()
+    assert run.metrics == {"objective": [(0, 0.5)]}
+
+
+def test_attempt_that_ends_counts_more_than_one_that_was_killed(from_afar, key, runs):
+    fit_fold(from_afar, key, 0.5, status="KILLED")
+    fit_fold(from_afar, key, 0.6)
+    [run] = runs()
+    assert run.status == "FINISHED"
+    assert (0, 0.6) in run.metrics["objective"]
+
+
+def test_search_that_is_given_up_ends_what_other_machines_have_begun(
+    from_afar, key, runs
+):
+    here = replace(from_afar, inbox=Destination.current().inbox)
+    search = TrackedRun(RunRecord("GridSearchCV"), here, key_of(key, ()))
+    search.deliver(wait=False)
+    flush()
+    parents = [
+        ParentRun(search.key, "GridSearchCV", now(), is_managed=True),
+        ParentRun(key_of(key, (1,)), "candidate 0", now(), is_managed=True),
+    ]
+    fit_fold(from_afar.below(*parents), key, restart=False)
+    flush()
+    search.status = "FAILED"
+    search.end()
+    search.deliver(wait=False)
+    found = {run.name: run.status for run in runs()}
+    assert found == {
+        "GridSearchCV": "FAILED",
+        "candidate 0": "FAILED",
+        "fold 0": "FINISHED",
+    }
+
+
+def test_store_in_a_file_that_this_machine_lacks_is_not_made(from_afar, key, tmp_path):
+    file = tmp_path / "of the client.db"
+    away = replace(from_afar, tracking_uri=f"sqlite:///{file}", experiment_id=None)
+    run = TrackedRun(RunRecord("fold 0"), away, key)
+    run.end()
+    run.deliver(wait=False)
+    with pytest.warns(TrackingWarning, match="needs a tracking server"):
+        assert flush() == 1
+    assert not file.exists()
+
+
+def test_few_runs_wait_on_a_machine_that_may_be_lost(from_afar, key, runs, monkeypatch):
+    monkeypatch.setattr(_deliverer, "REST", 10_000)  # as slow as if it never came
+    most = 0
+    for number in range(2 * _deliverer.MOST_BEHIND):
+        run = fit_fold(from_afar, key_of(key, (number,)), restart=False)
+        most = max(most, len(run.inbox.entries()))
+    assert 1 < most <= _deliverer.MOST_BEHIND
+    assert len(runs()) == 2 * _deliverer.MOST_BEHIND
+
+
+def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
+    clf = HillClimbPerceptron(max_iter=5)
+    # Its thread may have the same number as this one, and its process, too: in
+    # containers most have the same few.
+    clf._tracking_destination = from_afar.directed_to(None, "of the client")
+    clf.fit(X, y)
+    assert clf._run_ticket.address["experiment_name"] == "of the client"
