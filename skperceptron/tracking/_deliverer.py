@@ -358,8 +358,13 @@ class Deliverer:
         self._outage = TimeoutError(f"no answer within {max(seconds, 0):.3g} s")
         self._outage_is_told = False
 
-    def deliver_all(self) -> Exception | None:
+    def deliver_all(self, patience: float = SECONDS_TO_WAIT) -> Exception | None:
         """Deliver what waits, for as long as the store answers.
+
+        Parameters
+        ----------
+        patience : float, default=10
+            Seconds to wait for each answer.
 
         Returns
         -------
@@ -370,7 +375,7 @@ class Deliverer:
         with self._changed:
             if self._outage is not None and self._outage_is_told:
                 return None
-        self.drain_decided(self.begin_to_drain(set()), patience=SECONDS_TO_WAIT)
+        self.drain_decided(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
 
     def new_failures(self) -> list[Exception]:

@@ -36,7 +36,7 @@ def flush(timeout: float | None = None) -> int:
 
     That is what this process has not delivered yet, and what processes have left behind
     that ended before they could. Runs whose process was killed in the middle of the fit
-    end as KILLED.
+    end as KILLED, and those of trials of a study as FAILED.
 
     Parameters
     ----------

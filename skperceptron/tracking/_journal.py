@@ -89,6 +89,11 @@ def this_process() -> str:
     return _name_of_process(os.getpid())
 
 
+def is_of_this_host(process: str) -> bool:
+    """Tell whether a process runs, or has run, on the host of this one."""
+    return process.startswith(f"{socket.gethostname()}-")
+
+
 @dataclass(frozen=True)
 class Inbox:
     """The part of a journal that one process delivers from.

@@ -76,11 +76,13 @@ def _end_lost_trials(
 
 def _left_by_the_dead(study_key: str) -> set[Inbox]:
     """Find where workers of a study wrote, on this machine, that are gone."""
-    # Each has a file of the study's run, until the worker is done.
+    # Each has a file of the study's run, until the worker is done. A folder that hosts
+    # share may not show who lives on another one, whose trial must not be ended.
     return {
         inbox
         for inbox in _journal.inboxes(_journal.default_folder())
         if any(inbox.folder.glob(f"{study_key}.*.jsonl"))
+        and _journal.is_of_this_host(inbox.owner)
         and not _journal.is_alive(inbox.journal, inbox.owner)
     }
 

@@ -21,6 +21,7 @@ from sklearn.utils import _safe_indexing
 
 from skperceptron.tracking import _journal
 from skperceptron.tracking._deliverer import (
+    SECONDS_TO_WAIT,
     StoreDownError,
     before_finish,
     before_flush,
@@ -510,17 +511,21 @@ def runs_around(place: Place) -> Iterator[FitRun | None]:
             yield _open_runs[place.root, place.ids[:depth]]
 
 
-def deliver_all(run: TrackedRun) -> None:
+def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
     """Wait until a run and all that were written before are delivered.
 
     Parameters
     ----------
     run : TrackedRun
         The run.
+
+    patience : float, default=10
+        Seconds to wait for each answer of the store.
     """
     run.deliver(wait=False)
     if run.is_delivered_here:
-        failure = deliverer_for(run.destination.tracking_uri).deliver_all()
+        deliverer = deliverer_for(run.destination.tracking_uri)
+        failure = deliverer.deliver_all(patience)
         if failure is not None:
             run.warn(failure)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+# Many workers that begin at once are slow, and must not begin the run twice.
+_PATIENCE = 30.0
 # While somebody reports how a study stands, others may finish it; so often at most.
 _MOST_REPORTS = 10
 
@@ -48,7 +50,13 @@ def track_study(
     A trial's run holds its parameters, value and intermediate values. It ends as
     FINISHED, as KILLED when the trial was pruned, or as FAILED; the tag
     ``optuna_trial_state`` tells. The study's run holds the best value, the best
-    parameters as tags, and figures of the history and of the importances.
+    parameters as tags, and figures of the history and of the importances. Each process
+    that is done writes them, and ends the run.
+
+    A trial whose process was killed has failed. Where the study's storage has
+    heartbeats, Optuna finds that out. Where it has none, trials are told to have failed
+    when another process enters or leaves the block: those of this machine, and those
+    whose journal was delivered.
 
     Parameters
     ----------
@@ -138,7 +146,7 @@ def _begin(
         identity.announce(study)
         run.deliver(wait=False)
         return
-    deliver_all(run)
+    deliver_all(run, _PATIENCE)
     if identity.is_new:
         identity.announce(study)
     end_lost_trials(study, below, deliver=False)

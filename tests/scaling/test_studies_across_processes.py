@@ -5,6 +5,7 @@ workers on different machines know of each other only what the study and MLflow 
 """
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,12 +23,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from sklearn.datasets import load_iris
 
-from benchmarks._servers import find_postgresql, postgresql
+from benchmarks._servers import find_postgresql, mlflow_server, postgresql
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import _agreement, _study, flush, track_study
 
 X, y = load_iris(return_X_y=True)
 SECONDS_TO_START = 240
+SECONDS_TO_WORK = 600
 
 WORKER = """
 import sys
@@ -88,7 +90,7 @@ class Machine:
     store: str
     experiment: str
 
-    def start(self, *command, **options):
+    def start(self, *command, **variables):
         self.folder.mkdir(exist_ok=True)
         env = {
             **{k: v for k, v in os.environ.items() if k != "MLFLOW_EXPERIMENT_ID"},
@@ -96,6 +98,7 @@ class Machine:
             "MLFLOW_EXPERIMENT_NAME": self.experiment,
             "SKPERCEPTRON_JOURNAL": str(self.folder / "journal"),
             "TMPDIR": str(self.folder),
+            **variables,
         }
         return subprocess.Popen(
             [sys.executable, *command], env=env, stderr=subprocess.PIPE, text=True
@@ -126,11 +129,15 @@ def wait_until(is_so, process=None):
 
 
 def finish(*processes):
-    """Wait for processes that must have nothing to complain of."""
-    for process in processes:
-        _, errors = process.communicate(timeout=3 * SECONDS_TO_START)
-        assert process.returncode == 0, errors
-        assert "TrackingWarning" not in errors
+    """Wait for processes, which must end by themselves."""
+    try:
+        ends = [process.communicate(timeout=SECONDS_TO_WORK) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    errors = "".join(errors for _, errors in ends)
+    assert [process.returncode for process in processes] == [0] * len(ends), errors
 
 
 def kill_in_the_middle_of_a_trial(machine, address, study, mark):
@@ -160,7 +167,7 @@ def fits_below(runs, above):
 STATUS_OF = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
 
 
-def assert_runs_are_those_of(study, runs):
+def assert_runs_are_those_of(study, runs, n_fits_per_trial=1):
     """Compare MLflow with Optuna: no run is lost, none is there twice."""
     (above,) = [run for run in runs if "optuna_study_name" in run.data.tags]
     trials = {int(run.data.tags["optuna_trial_number"]): run for run in trials_of(runs)}
@@ -175,12 +182,14 @@ def assert_runs_are_those_of(study, runs):
         fits = fits_below(runs, run)
         n_fits += len(fits)
         if trial.state == TrialState.COMPLETE:
-            assert [fit.info.status for fit in fits] == ["FINISHED"]
+            statuses = [fit.info.status for fit in fits]
+            assert statuses == ["FINISHED"] * n_fits_per_trial
             assert run.data.metrics["value"] == trial.value
     assert len(runs) == 1 + len(trials) + n_fits
     assert above.info.status == "FINISHED"
     assert above.data.metrics["best_value"] == study.best_value
-    assert float(above.data.tags["best_step_size"]) == study.best_params["step_size"]
+    for name, value in study.best_params.items():
+        assert above.data.tags[f"best_{name}"] == str(value)
     for state in TrialState:
         n_trials = len(study.get_trials(states=[state]))
         assert above.data.metrics[f"n_trials_{state.name.lower()}"] == n_trials
@@ -277,8 +286,8 @@ def test_result_is_reported_again_if_another_process_was_faster(
     study, _, here = in_journal
     others = iter([0.5, 1.0])
 
-    def deliver_slowly(run, deliver=_study.deliver_all):
-        deliver(run)
+    def deliver_slowly(*arguments, deliver=_study.deliver_all):
+        deliver(*arguments)
         if (value := next(others, None)) is not None:
             params = {"step_size": value}
             distributions = {"step_size": optuna.distributions.FloatDistribution(0, 1)}
@@ -351,11 +360,20 @@ def databases():
 
 
 @pytest.fixture
-def in_database(databases, tmp_path):
+def storage(databases):
+    """Optuna's storage in a database."""
+    storage = RDBStorage(databases[0])
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+@pytest.fixture
+def in_database(databases, storage, tmp_path):
     """A study in a database, and four machines."""
     address, store = databases
     study = optuna.create_study(
-        storage=RDBStorage(address), study_name=uuid.uuid4().hex, direction="maximize"
+        storage=storage, study_name=uuid.uuid4().hex, direction="maximize"
     )
     experiment = uuid.uuid4().hex
     return (
@@ -424,3 +442,28 @@ def test_without_heartbeats_a_delivered_journal_tells_who_was_killed(
     finish(other.start_worker(address, "shared", 0))
     assert numbers_of(study, TrialState.FAIL) == [0]
     assert_runs_are_those_of(study, first.runs())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_recipe_of_the_documentation(databases, storage, tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "scaling.md"
+    fence = re.compile(r"^```text\n(# worker\.py\n.*?)^```$", re.MULTILINE | re.DOTALL)
+    (text,) = fence.findall(page.read_text())
+    script = tmp_path / "worker.py"
+    script.write_text(text)
+    address, backend = databases
+    folder = tmp_path / "server"
+    folder.mkdir()
+
+    def work(machine, n_trials):
+        return machine.start(str(script), str(n_trials), OPTUNA_STORAGE=address)
+
+    with mlflow_server(backend, folder) as store:
+        first, other = (Machine(tmp_path / str(i), store, "digits") for i in range(2))
+        finish(work(first, 0))
+        finish(work(first, 1), work(other, 1))
+        finish(work(first, 0))
+        study = optuna.load_study(study_name="digits", storage=storage)
+        assert numbers_of(study, TrialState.COMPLETE) == [0, 1]
+        assert_runs_are_those_of(study, first.runs(), n_fits_per_trial=3)

@@ -224,6 +224,27 @@ def test_file_of_version_1_is_delivered(inbox, runs):
     assert not inbox.folder.exists()
 
 
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_run_of_a_killed_process_ends_as_its_file_says(status, inbox, runs):
+    address = Destination.current().address()
+    head = header(
+        RunRecord("trial 0"),
+        key=KEY,
+        destination=address,
+        parents=[],
+        status_if_killed=status,
+    )
+    Entry.of(inbox, KEY).append({**head, "writer": inbox.owner}, create=True)
+    assert [run.status for run in runs()] == [status]
+
+
+def test_file_with_an_unknown_status_cannot_be_read(entry):
+    text = entry.path.read_text()
+    entry.path.write_text(text.replace('"KILLED"', '"LOST"'))
+    with pytest.raises(UnreadableEntryError, match="'LOST' is no status"):
+        entry.read()
+
+
 def test_file_of_a_later_version_is_left_alone_and_reported_once(inbox, journal):
     path = Entry.of(inbox, KEY).path
     text = json.dumps({"format": 2, "something": "else"}) + "\nwhatever"
