@@ -226,15 +226,15 @@ def test_file_of_version_1_is_delivered(inbox, runs):
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
 def test_run_of_a_killed_process_ends_as_its_file_says(status, inbox, runs):
-    address = Destination.current().address()
+    key, address = uuid.uuid4().hex, Destination.current().address()
     head = header(
         RunRecord("trial 0"),
-        key=KEY,
+        key=key,
         destination=address,
         parents=[],
         status_if_killed=status,
     )
-    Entry.of(inbox, KEY).append({**head, "writer": inbox.owner}, create=True)
+    Entry.of(inbox, key).append({**head, "writer": inbox.owner}, create=True)
     assert [run.status for run in runs()] == [status]
 
 
