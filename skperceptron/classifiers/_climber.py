@@ -156,11 +156,11 @@ class ClimbTrainer:
         with self.threads:
             for streams, start in starts:
                 self.attempts.append(self._attempt(start, streams, training, validate))
+            self._step = self._iterations_per_step()
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
         self._n_accepted = 0 if fresh else estimator.n_accepted_
         if not fresh:
             self.attempts[0].curve = estimator.objective_curve_
-        self._step = self._iterations_per_step()
         self._update()
 
     def start_curves(self) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -198,9 +199,21 @@ def _make_database(path: Path) -> None:
         new.unlink(missing_ok=True)
 
 
+def _leave_connections() -> None:
+    """In a forked child: connections to databases are the parent's.
+
+    MLflow keeps them for each address, and its new clients would use them, too.
+    """
+    _cached_client.cache_clear()
+    for kind in ("tracking", "model_registry"):
+        module = sys.modules.get(f"mlflow.store.{kind}.sqlalchemy_store")
+        store = getattr(module, "SqlAlchemyStore", None)
+        for engine in getattr(store, "_engine_map", {}).values():
+            engine.dispose(close=False)
+
+
 if hasattr(os, "register_at_fork"):
-    # Connections to a database do not survive a fork.
-    os.register_at_fork(after_in_child=_cached_client.cache_clear)
+    os.register_at_fork(after_in_child=_leave_connections)
 
 
 @contextmanager

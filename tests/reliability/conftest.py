@@ -18,7 +18,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
+import skperceptron
 from skperceptron.tracking import flush
+from skperceptron.tracking._deliverer import Deliverer
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 ROOT = Path(__file__).parents[2]
@@ -31,8 +33,10 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, flush, pending
+from skperceptron.tracking import MLflowTracker, _deliverer, flush, pending
 
+if os.environ.get("PATIENT"):
+    _deliverer.Deliverer.wait_for.__defaults__ = (300.0,)
 X, y = load_iris(return_X_y=True)
 
 
@@ -131,6 +135,8 @@ class Program:
             **os.environ,
             "MLFLOW_TRACKING_URI": uri or f"sqlite:///{self.store}",
             "SKPERCEPTRON_JOURNAL": str(self.journal),
+            # On a busy machine a store may take longer than a fit waits for it.
+            "PATIENT": "1",
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
         }
         for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
@@ -194,6 +200,7 @@ def program(tmp_path, new_store):
 def runs(tmp_path, monkeypatch):
     """An experiment of the test's own; call it to read its runs."""
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setattr(Deliverer.wait_for, "__defaults__", (300.0,))  # as in programs
     artifacts = (tmp_path / "artifacts").as_uri()
     experiment_id = mlflow.create_experiment(uuid.uuid4().hex, artifacts)
     mlflow.set_experiment(experiment_id=experiment_id)
@@ -204,3 +211,12 @@ def runs(tmp_path, monkeypatch):
 
     yield read
     mlflow.set_experiment("Default")
+
+
+@pytest.fixture
+def untracked_everywhere():
+    """Switch tracking off in all threads, not only in that of the test."""
+    before = skperceptron.get_config()["tracking"]
+    skperceptron.set_config(tracking=False)
+    yield
+    skperceptron.set_config(tracking=before)

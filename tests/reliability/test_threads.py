@@ -72,15 +72,6 @@ def test_fits_at_once_find_what_they_find_one_after_another(name):
             assert_array_equal(a, b)
 
 
-@pytest.fixture
-def untracked_everywhere():
-    """Switch tracking off in all threads, not only in that of the test."""
-    before = skperceptron.get_config()["tracking"]
-    skperceptron.set_config(tracking=False)
-    yield
-    skperceptron.set_config(tracking=before)
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("untracked_everywhere")
 @pytest.mark.parametrize("name", ["perceptron", "every weight", "adam"])
