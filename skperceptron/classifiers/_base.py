@@ -418,7 +418,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ValueError
             For samples that cannot be used, or that make the network overflow.
         """
-        return self._decode(self._outputs(X))
+        return self._outputs(X, self._decode)
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Compute the sums of the output units.
@@ -482,8 +482,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         return score
 
     def _outputs(
-        self, X: ArrayLike, activation: Callable[[Array], Array] | None = None
-    ) -> Array:
+        self, X: ArrayLike, output: Callable[[Array], NDArray] | None = None
+    ) -> NDArray:
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -492,20 +492,20 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             dtype=(np.float64, np.float32),
             reset=False,
         )
-        return self._forward(X, activation)
+        return self._forward(X, output)
 
     def _forward(
-        self, X: Any, activation: Callable[[Array], Array] | None = None
-    ) -> Array:
-        """Compute the sums of the output units, or what `activation` makes of them."""
+        self, X: Any, output: Callable[[Array], NDArray] | None = None
+    ) -> NDArray:
+        """Compute the sums of the output units, or what `output` makes of them."""
 
-        def finish(z: Array) -> Array:
+        def finish(z: Array) -> NDArray:
             if not np.isfinite(z).all():
                 raise ValueError(
                     "The network overflows on these samples. They may contain large "
                     "values and need to be preprocessed like the training data."
                 )
-            return z if activation is None else activation(z)
+            return z if output is None else output(z)
 
         # Hidden units may overflow where their activation saturates.
         with np.errstate(over="ignore", invalid="ignore"):

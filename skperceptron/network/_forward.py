@@ -21,9 +21,12 @@ def forward(
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
     activations: Sequence[str],
-    output: Callable[[Array], Array] | None = None,
-) -> Array:
+    output: Callable[[Array], NDArray] | None = None,
+) -> NDArray:
     """Compute the sums of the output units, or what becomes of them.
+
+    It goes from one chunk of samples to the next: beside the result there are never
+    the values of more than one.
 
     Parameters
     ----------
@@ -40,24 +43,26 @@ def forward(
         Activation of every hidden layer.
 
     output : callable or None, default=None
-        Output activation; None leaves the sums as they are.
+        Makes something else of the sums of some samples, as an output activation does;
+        None leaves them as they are.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_outputs)
+    ndarray of shape (n_samples, n_outputs), or (n_samples, ...) as `output` has it
     """
     widest = max(coef.shape[1] for coef in coefs)
     size = max(_CHUNK_BYTES // (widest * coefs[0].itemsize), 1)
-    result = np.empty(
-        (X.shape[0], coefs[-1].shape[1]), np.result_type(X.dtype, coefs[0].dtype)
-    )
+    result: NDArray = np.empty((0, coefs[-1].shape[1]))
     for start in range(0, X.shape[0], size):
         rows = slice(start, start + size)
         a = X[rows]
         for coef, intercept, name in zip(coefs, intercepts, activations, strict=False):
             a = ACTIVATIONS[name].function(_sums(a, coef, intercept))
         z = _sums(a, coefs[-1], intercepts[-1])
-        result[rows] = z if output is None else output(z)
+        part = z if output is None else output(z)
+        if start == 0:
+            result = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
+        result[rows] = part
     return result
 
 

@@ -14,6 +14,7 @@ from skperceptron.optim._lean_unit_climb import (
 from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._screened_climb import ScreenedClimb
 from skperceptron.optim._solvers import SGD, Adam, RMSProp, Solver, make_solver
+from skperceptron.optim._streaming_climb import StreamingClimb
 from skperceptron.optim._threshold_climb import ThresholdClimb
 from skperceptron.optim._unit_climb import UnitClimb
 
@@ -36,6 +37,7 @@ __all__ = [
     "RegularizedLoss",
     "ScreenedClimb",
     "Solver",
+    "StreamingClimb",
     "Streams",
     "ThresholdClimb",
     "UnitClimb",

@@ -147,7 +147,9 @@ def candidates_within(n_bytes: int, data_bytes: int, bytes_each: int) -> int:
         Size of the data.
 
     bytes_each : int
-        What one candidate takes.
+        What one candidate takes. Four of them are never a burden, unless they are
+        large.
     """
-    fitting = max(n_bytes, min(data_bytes // 4, 2**28)) // max(bytes_each, 1)
-    return int(np.clip(fitting, 4, 256))
+    bearable = min(max(data_bytes // 4, 4 * bytes_each), 2**28)
+    fitting = max(n_bytes, bearable) // max(bytes_each, 1)
+    return int(np.clip(fitting, 1, 256))

@@ -70,6 +70,7 @@ class ThresholdClimb(BlockClimb):
         self._groups = np.array(mutation.groups)
         self._largest_norm = np.sqrt(_squared_row_norms(X).max()) + 1
         self._memory: Array | None = None
+        self._sums = np.empty((layers.units[-1], len(y)), params.dtype)
         self.evaluate()
 
     @property
@@ -83,7 +84,11 @@ class ThresholdClimb(BlockClimb):
 
         (coef,), (intercept,) = self.layers.unpack(self.params)
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sums = np.ascontiguousarray((self._X @ coef + intercept).T)
+            if issparse(self._X):
+                self._sums = np.ascontiguousarray((self._X @ coef).T)
+            else:
+                self._sums = np.matmul(coef.T, self._X.T, out=self._sums)
+            self._sums += intercept[:, np.newaxis]
         dtype = self._sums.dtype
         self._limits = np.array([np.abs(self._sums).max(), np.finfo(dtype).max / 4])
         self._raw_value = -np.inf

@@ -17,13 +17,16 @@ from skperceptron.optim import (
     HillClimb,
     LeanUnitClimb,
     Mutation,
+    StreamingClimb,
     Streams,
     UnitClimb,
 )
 
 N = 200
 BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}
-MUTATIONS = [*BY_UNIT, "all", 0.4]
+STREAMING = ["streaming unit", "streaming all", "streaming share"]
+CLIMBS = {**BY_UNIT, **dict.fromkeys(STREAMING, StreamingClimb)}
+MUTATIONS = [*BY_UNIT, "all", 0.4, *STREAMING]
 
 
 def make_problem(units, activations, dtype=np.float64, n_samples=N):
@@ -70,14 +73,14 @@ def both_climbs(
             Streams.from_seed(1),
             start.size,
             start.dtype,
-            groups=layers.unit_groups() if mutation in BY_UNIT else None,
-            share=None if isinstance(mutation, str) else mutation,
+            groups=layers.unit_groups() if str(mutation).endswith("unit") else None,
+            share=0.4 if mutation in (0.4, "streaming share") else None,
         )
         for _ in range(2)
     )
     steps = {"step_size": step_size, "adapt": adapt}
     literal = HillClimb(start, first, evaluate, **steps)
-    compiled = BY_UNIT.get(mutation, ForwardClimb)(
+    compiled = CLIMBS.get(mutation, ForwardClimb)(
         start,
         second,
         layers,
@@ -157,7 +160,7 @@ def test_same_climb_with_more_samples_than_fit_in_a_tile(mutation, n_samples):
     assert_same(*both_climbs(problem, "log_loss", mutation))
 
 
-@pytest.mark.parametrize("mutation", BY_UNIT)
+@pytest.mark.parametrize("mutation", [*BY_UNIT, *STREAMING])
 @pytest.mark.parametrize(
     "layout", [np.asfortranarray, lambda X: X.repeat(2, 1)[:, ::2]]
 )
@@ -169,7 +172,7 @@ def test_same_climb_whatever_the_layout_of_the_data(mutation, layout):
 @pytest.mark.parametrize("units", [(5, 3), (5, 1)])
 @pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("mutation", ["all", 0.4])
+@pytest.mark.parametrize("mutation", ["all", 0.4, *STREAMING])
 def test_same_climb_with_more_samples_than_fit_in_two_blocks(
     units, objective, weighted, mutation
 ):
@@ -197,7 +200,7 @@ def test_same_accuracy_whatever_the_scale_of_the_data(mutation, scale, activatio
     assert_allclose(compiled.params, literal.params)
 
 
-@pytest.mark.parametrize("mutation", BY_UNIT)
+@pytest.mark.parametrize("mutation", [*BY_UNIT, "streaming unit"])
 def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
     problem = make_problem((6, 3), ["tanh"])
     literal, compiled = both_climbs(
@@ -208,7 +211,7 @@ def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
     assert compiled.value == pytest.approx(literal.objective(compiled.params))
 
 
-@pytest.mark.parametrize("mutation", BY_UNIT)
+@pytest.mark.parametrize("mutation", [*BY_UNIT, *STREAMING])
 def test_start_is_never_written_to(mutation):
     problem = make_problem((6, 3), ["tanh"])
     before = problem[-1].copy()
@@ -243,11 +246,14 @@ def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
 
 @pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
 @pytest.mark.parametrize("sample", [0, -1])
-def test_candidates_that_overflow_for_one_sample_are_rejected(objective, sample):
+@pytest.mark.parametrize("mutation", ["all", *STREAMING])
+def test_candidates_that_overflow_for_one_sample_are_rejected(
+    objective, sample, mutation
+):
     # More samples than fit in two blocks, and units whose outputs are always finite.
     X, y, layers, start = make_problem((6, 3), ["step"], n_samples=2500)
     X[sample, 0] = 1e308
-    _, compiled = both_climbs((X, y, layers, start), objective, "all", step_size=1.0)
+    _, compiled = both_climbs((X, y, layers, start), objective, mutation, step_size=1.0)
     compiled.run(300)
     assert compiled.n_accepted > 0
     (first, _), (bias, _) = layers.unpack(compiled.params)

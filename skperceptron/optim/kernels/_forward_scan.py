@@ -156,7 +156,7 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
     """
     data, class_start, largest = blocks
     class_start_of_all, weight, use_accuracy = targets
-    is_bounded = _bound_sums(network, params, largest) < 1e-3 * np.finfo(data.dtype).max
+    is_bounded = bound_sums(network, params, largest) < 1e-3 * np.finfo(data.dtype).max
     size = data.shape[2]
     value, n_left = 0.0, class_start_of_all[-1]
     for block in range(data.shape[0]):
@@ -167,7 +167,7 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
         n_left -= class_start[block, -1]
         # Not compared with what is left of `enough`: that would round otherwise than
         # the sum does, and a tie would not be one.
-        if value + _most_of(n_left, weight.size > 0, use_accuracy) < enough:
+        if value + most_of(n_left, weight.size > 0, use_accuracy) < enough:
             break
         if not is_bounded and not all_finite(sums.reshape(1, -1), 0):
             return np.nan
@@ -175,7 +175,7 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
 
 
 @njit(**COMPILE_PRIVATE)
-def _most_of(n_samples, is_weighted, use_accuracy):
+def most_of(n_samples, is_weighted, use_accuracy):
     """Bound what so many samples may add to the objective."""
     if not use_accuracy or n_samples == 0:
         return 0.0
@@ -184,7 +184,7 @@ def _most_of(n_samples, is_weighted, use_accuracy):
 
 
 @njit(**COMPILE_PRIVATE)
-def _bound_sums(network, params, size):
+def bound_sums(network, params, size):
     """Bound the sums of all units; `size` bounds the inputs and is at least 1."""
     weight = _add_sizes(params)
     largest = 0.0
