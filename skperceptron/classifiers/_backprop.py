@@ -20,6 +20,7 @@ from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._callbacks import run_step, run_steps
 from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
 from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import DIFFERENTIABLE, initialize
 from skperceptron.optim import (
     ROWS_TOGETHER,
@@ -366,6 +367,7 @@ class BackpropMLP(BaseMLP):
         y = self._targets(data.y)
         layers = self._check_layers(data.X.shape[1], y.shape[1], fresh=fresh)
         self._check_dropout(len(layers.activations))
+        check_memory(layers.n_params, data.X.dtype.itemsize)
         rng = check_random_state(self.random_state)
         has_scores = getattr(self, "validation_scores_", None) is not None
         if fresh or has_scores != self.early_stopping:

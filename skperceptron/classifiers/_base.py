@@ -23,13 +23,15 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron.classifiers._callbacks import has_begun, open_fit
+from skperceptron.classifiers._validation import (
+    check_labels,
+    check_range_of_numbers,
+    is_finite,
+    validate,
+)
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE
 from skperceptron.tracking._destination import remember_destination
@@ -249,19 +251,12 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         incremental: bool,
     ) -> TrainingData:
         multilabel = self.__sklearn_tags__().classifier_tags.multi_label
-        X_checked, labels = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            multi_output=multilabel,
-            reset=fresh,
-        )
+        X_checked, labels = validate(self, X, y, multi_output=multilabel, reset=fresh)
         if issparse(labels):
             labels = labels.toarray()
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = column_or_1d(labels, warn=True)
+        check_labels(labels)
         codes = self._encode(labels, fresh=fresh, incremental=incremental)
         return TrainingData(
             X=X_checked,
@@ -372,7 +367,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 f"are {known}."
             )
         for label, weight in self.class_weight.items():
-            if not (isinstance(weight, Real) and 0 <= float(weight) < math.inf):
+            if not (is_finite(weight) and weight >= 0):
                 raise ValueError(
                     f"class_weight[{label!r}] must be a finite number that is at least "
                     f"0, got {weight!r}."
@@ -475,9 +470,15 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             When the classifier is not fitted.
 
         ValueError
-            For samples that cannot be used, or that make the network overflow.
+            For samples, labels or weights that cannot be used.
         """
-        score = super().score(X, y, sample_weight=sample_weight)
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sum of the weights
+            score = super().score(X, y, sample_weight=sample_weight)
+        if not math.isfinite(score):
+            raise ValueError(
+                "The accuracy is not defined for these weights: sample_weight must add "
+                "up to a positive and finite number."
+            )
         record_test_score(self, X, score)
         return score
 
@@ -485,14 +486,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         self, X: ArrayLike, output: Callable[[Array], NDArray] | None = None
     ) -> NDArray:
         check_is_fitted(self)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            reset=False,
-        )
-        return self._forward(X, output)
+        return self._forward(validate(self, X, reset=False), output)
 
     def _forward(
         self, X: Any, output: Callable[[Array], NDArray] | None = None
@@ -532,6 +526,10 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
 
     def _html_repr(self) -> str:
         return super()._html_repr() + run_as_html(self)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_range_of_numbers(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_layers")

@@ -172,7 +172,7 @@ class EpochTrainer:
                 "to be clipped",
                 stacklevel=2,
             )
-        return min(batch_size, n_samples)
+        return min(int(batch_size), n_samples)  # an int8, say, could not count far
 
     def _make_dropout(self) -> Dropout | None:
         est, hidden = self.estimator, self.loss.layers.units[1:-1]

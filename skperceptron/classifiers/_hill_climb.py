@@ -23,6 +23,7 @@ from skperceptron.classifiers._objectives import (
     make_objective,
     objective_weight,
 )
+from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import ACTIVATIONS, Layers
 from skperceptron.optim import (
     MOST_BYTES_KEPT,
@@ -70,6 +71,8 @@ class BaseHillClimb(BaseNetworkClassifier):
         n_iter = int(self.max_iter)  # which may also be a bool
         if incremental:
             n_iter = min(iterations_per_report(n_iter), n_iter)
+        n_restarts = int(self.n_restarts) if fresh and not incremental else 0
+        check_memory(layers.n_params, data.X.dtype.itemsize, 1 + n_restarts)
         trainer = ClimbTrainer(
             self,
             layers,
@@ -77,7 +80,7 @@ class BaseHillClimb(BaseNetworkClassifier):
             check_random_state(self.random_state),
             fresh=fresh,
             n_iter=n_iter,
-            n_restarts=self.n_restarts if fresh and not incremental else 0,
+            n_restarts=n_restarts,
         )
         if not incremental:
             trainer.start_curves()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer
 from sklearn.metrics._scorer import _BaseScorer
 
+from skperceptron.classifiers._validation import fits_float, is_finite
 from skperceptron.network import Layers, forward, log_likelihood
 
 if TYPE_CHECKING:
@@ -100,10 +101,21 @@ def check_first_value(value: Any, objective: Any) -> None:
             "The network overflows already with its start weights. The input data may "
             "contain large values and need to be preprocessed."
         )
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(
-            f"objective={objective!r} must return one finite number, got {value!r}."
-        )
+    if not is_finite(value):
+        raise _useless(value, objective)
+
+
+def _checked(value: Any, objective: Any) -> float:
+    """Refuse what cannot be compared. NaN can: it is never better."""
+    if not (isinstance(value, Real) and fits_float(value)):
+        raise _useless(value, objective)
+    return value  # type: ignore[return-value]
+
+
+def _useless(value: Any, objective: Any) -> ValueError:
+    return ValueError(
+        f"objective={objective!r} must return one finite number, got {value!r}."
+    )
 
 
 def _accuracy(
@@ -123,7 +135,8 @@ def _metric_objective(
 
     def from_sums(z: Array) -> float:
         with _naming(metric):
-            return metric(labels, estimator._decode(z), **options)
+            value = metric(labels, estimator._decode(z), **options)
+        return _checked(value, metric)
 
     return from_sums
 
@@ -148,7 +161,8 @@ def _scorer_objective(
             return -math.inf
         view._set_weights(layers, params)
         with _naming(estimator.objective):
-            return scorer(view, X, labels, **options)
+            value = scorer(view, X, labels, **options)
+        return _checked(value, estimator.objective)
 
     return evaluate
 

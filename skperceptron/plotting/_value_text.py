@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -11,8 +12,13 @@ _MOST_CHARACTERS = 24
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value has a place among numbers: a bool or NaN has none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+    """Tell whether a value has a place on an axis: a bool or NaN has none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:  # an integer that no float can be
+        return False
 
 
 def value_text(value: Any) -> str:

@@ -1,0 +1,154 @@
+"""Checks beyond scikit-learn's own: of what would bring down the process.
+
+scipy and compiled code follow the indices of a sparse matrix wherever they lead, and
+the memory for a network is taken before anybody asks whether there is as much.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+# Copies of the parameters that training needs at the least: the present ones, the next
+# ones, and what leads from these to those.
+_COPIES = 3
+# Bytes that a climb needs beside its parameters.
+_BYTES_PER_CLIMB = 4096
+
+
+def validate(estimator: Any, *data: Any, **options: Any) -> Any:
+    """Check samples, and labels if there are any, as `validate_data` does.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose data they are.
+
+    *data : array-like
+        The samples, and perhaps the labels.
+
+    **options
+        Options of `sklearn.utils.validation.validate_data`.
+
+    Returns
+    -------
+    ndarray or CSR matrix of float32 or float64, or a tuple of it and the labels
+        What is checked.
+
+    Raises
+    ------
+    ValueError
+        Where they cannot be used: also for numbers that no float can be, and indices of
+        sparse matrices that lead out of them.
+    """
+    for part in data:
+        _check_indices(part)
+    try:
+        checked = validate_data(
+            estimator,
+            *data,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            **options,
+        )
+    except OverflowError as error:
+        raise ValueError(
+            f"The data must be numbers that are within the range of float64: {error}."
+        ) from error
+    for part in checked if isinstance(checked, tuple) else (checked,):
+        _check_indices(part)  # those of formats that were only now made one of these
+    return checked
+
+
+def _check_indices(matrix: Any) -> None:
+    """Refuse a sparse matrix with indices beyond its shape."""
+    if not issparse(matrix):
+        return
+    if matrix.format == "coo":
+        for index, size in zip(matrix.coords, matrix.shape, strict=True):
+            if len(index) and not 0 <= index.min() <= index.max() < size:
+                raise ValueError(
+                    "A sparse matrix has indices beyond its shape "
+                    f"{matrix.shape}: they must be at least 0 and below {size}, got "
+                    f"{index.min()} to {index.max()}."
+                )
+    elif matrix.format in ("csr", "csc", "bsr"):
+        try:
+            # Of a copy, because the check also tidies up; it shares all arrays.
+            copy.copy(matrix).check_format(full_check=True)
+        except (ValueError, IndexError) as error:
+            raise ValueError(
+                f"A sparse matrix of shape {matrix.shape} is damaged: {error}."
+            ) from error
+
+
+def check_labels(labels: np.ndarray) -> None:
+    """Refuse labels some of which are missing, where scikit-learn does not."""
+    if labels.dtype.kind in "mM" and np.isnat(labels).any():
+        raise ValueError(
+            "y must have a label for each sample, but some are NaT. Leave these out."
+        )
+
+
+def check_range_of_numbers(estimator: Any) -> None:
+    """Refuse integers among the parameters that are beyond what a float can be."""
+    for name, value in estimator.get_params(deep=False).items():
+        if isinstance(value, Real) and not fits_float(value):
+            raise ValueError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be within "
+                "the range of float64; its value is an integer of more than 300 digits."
+            )
+
+
+def fits_float(value: Real) -> bool:
+    """Tell whether a number is within the range of float64, infinity included."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def is_finite(value: Any) -> bool:
+    """Tell whether a value is a finite number that a float can be."""
+    return isinstance(value, Real) and fits_float(value) and math.isfinite(value)
+
+
+def check_memory(n_params: int, itemsize: int, n_climbs: int = 1) -> None:
+    """Refuse a network, or a number of them, larger than the memory of the machine.
+
+    Parameters
+    ----------
+    n_params : int
+        Parameters of the network.
+
+    itemsize : int
+        Bytes of each.
+
+    n_climbs : int, default=1
+        How many such networks are trained side by side.
+
+    Raises
+    ------
+    ValueError
+        When it can never be trained here.
+    """
+    if not hasattr(os, "sysconf"):  # on Windows
+        return
+    needed = n_climbs * (_COPIES * n_params * itemsize + _BYTES_PER_CLIMB)
+    present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > present:
+        times = "" if n_climbs == 1 else f"{n_climbs} times "
+        raise ValueError(
+            f"Training {times}a network of {n_params} parameters takes at least "
+            f"{needed >> 30} GiB of memory, and this machine has {present >> 30} GiB. "
+            "Choose smaller values of hidden_layer_sizes or n_restarts, or fewer "
+            "features."
+        )
