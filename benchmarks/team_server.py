@@ -37,7 +37,7 @@ N_ROUNDS = 4
 N_WORKERS = 2
 AIM = 0.9
 # Seconds in which every process must have got ready, or have logged what it was to log.
-PATIENCE = 900
+PATIENCE = 3600
 KEY_TAG = "skperceptron.key"
 Log = Callable[[], object]
 
