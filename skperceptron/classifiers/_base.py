@@ -496,8 +496,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         def finish(z: Array) -> NDArray:
             if not np.isfinite(z).all():
                 raise ValueError(
-                    "The network overflows on these samples. They may contain large "
-                    "values and need to be preprocessed like the training data."
+                    "The network overflows on these samples: they contain large values "
+                    "and need to be preprocessed like the training data, or its "
+                    "weights have become large and need smaller steps of training."
                 )
             return z if output is None else output(z)
 
