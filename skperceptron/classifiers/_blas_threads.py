@@ -29,19 +29,20 @@ class OneThread:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._n_inside = 0
-        self._limit: Any = None
+        self._found: list[int] = []
 
     def __enter__(self) -> None:
         with self.lock:
             if self._n_inside == 0:
-                self._limit = _blas().limit(limits=1)
+                self._found = [library.get_num_threads() for library in _libraries()]
+                _set_threads([1] * len(self._found))
             self._n_inside += 1
 
     def __exit__(self, *exception: object) -> None:
         with self.lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                self._limit.restore_original_limits()
+                _set_threads(self._found)
 
 
 ONE_THREAD = OneThread()
@@ -56,10 +57,20 @@ if hasattr(os, "register_at_fork"):
 
 
 @lru_cache
-def _blas() -> ThreadpoolController:
-    # Looking for the libraries takes as long as a small fit. NumPy and SciPy have
-    # loaded theirs by now, and compiled code uses SciPy's.
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> list[Any]:
+    # Looking for them takes as long as a small fit. NumPy and SciPy have loaded theirs
+    # by now, and compiled code uses SciPy's.
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    # One that is built with OpenMP has a number for each thread, and keeps it.
+    return [lib for lib in found if getattr(lib, "threading_layer", "") != "openmp"]
+
+
+def _set_threads(numbers: list[int]) -> None:
+    for library, number in zip(_libraries(), numbers, strict=True):
+        # From version 3.8 on, threadpoolctl lets one thread change the number of
+        # OpenBLAS and ignores the others. Who leaves last may be any of them.
+        change = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        change(number)
 
 
 def threads_for(n_samples: int, layers: Layers) -> AbstractContextManager[None]:
