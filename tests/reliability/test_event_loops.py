@@ -1,0 +1,148 @@
+"""Fits under an event loop that runs already, as in notebooks and web services."""
+
+import asyncio
+import contextvars
+import threading
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+
+import skperceptron
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, flush
+
+X, y = load_iris(return_X_y=True)
+
+
+def fit(**params):
+    return HillClimbPerceptron(**{"max_iter": 20, **params}).fit(X, y)
+
+
+def keys_of(clfs):
+    return sorted(clf._run_ticket.key for clf in clfs)
+
+
+def test_fit_in_a_coroutine_is_delivered_when_it_returns(runs):
+    async def main():
+        clf = fit()
+        assert clf.run_id_ is not None
+        assert flush() == 0
+        return clf
+
+    clf = asyncio.run(main())
+    assert runs().keys == keys_of([clf])
+
+
+def test_fits_beside_the_loop_are_one_run_each(runs):
+    async def main():
+        beside = [asyncio.to_thread(fit, random_state=i) for i in range(6)]
+        return [fit(), *await asyncio.gather(*beside), fit()]
+
+    clfs = asyncio.run(main())
+    logged = runs()
+    assert logged.are_finished_once
+    assert sorted(logged.keys) == keys_of(clfs)
+
+
+def test_loop_goes_on_beside_a_fit(runs):
+    may_go = threading.Event()
+
+    def metric(y_true, y_pred):
+        assert may_go.wait(60)  # the sign that only the loop gives
+        return np.mean(y_true == y_pred)
+
+    async def main():
+        fitting = asyncio.create_task(asyncio.to_thread(fit, objective=metric))
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+        assert not fitting.done()
+        may_go.set()
+        return await fitting
+
+    clf = asyncio.run(main())
+    assert runs().keys == keys_of([clf])
+
+
+def test_context_of_a_task_is_that_of_the_fits_it_starts(runs):
+    async def task(tracking):
+        with skperceptron.config_context(tracking=tracking):
+            await asyncio.sleep(0)  # the other tasks enter theirs
+            before = fit()
+            beside = await asyncio.to_thread(fit)
+            assert skperceptron.get_config()["tracking"] is tracking
+            return [before, beside]
+
+    async def main():
+        return await asyncio.gather(task(True), task(False), task(True))
+
+    first, untracked, third = asyncio.run(main())
+    assert [clf.run_id_ for clf in untracked] == [None, None]
+    assert sorted(runs().keys) == keys_of(first + third)
+
+
+def test_fit_whose_task_is_cancelled_is_a_run_all_the_same(runs):
+    is_inside, may_go = threading.Event(), threading.Event()
+    clf = HillClimbPerceptron(max_iter=3)
+
+    def metric(y_true, y_pred):
+        is_inside.set()
+        assert may_go.wait(60)
+        return np.mean(y_true == y_pred)
+
+    async def main():
+        clf.objective = metric
+        task = asyncio.create_task(asyncio.to_thread(clf.fit, X, y))
+        while not is_inside.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        may_go.set()  # a thread cannot be cancelled
+
+    asyncio.run(main())  # which waits for its threads
+    logged = runs()
+    assert logged.are_finished_once
+    assert logged.keys == keys_of([clf])
+
+
+def test_searches_of_several_tasks_are_complete(runs):
+    def search(tracked):
+        found = GridSearchCV(HillClimbPerceptron(max_iter=5), {"tol": [0, 1]}, cv=2)
+        return found.set_callbacks(*tracked).fit(X, y)
+
+    async def main():
+        tracked = [MLflowTracker(log_models="none")]
+        await asyncio.gather(
+            asyncio.to_thread(search, tracked), asyncio.to_thread(search, [])
+        )
+
+    asyncio.run(main())
+    logged = runs()
+    assert logged.are_finished_once
+    assert len(logged.keys) == (1 + 2 + 4 + 1) + (1 + 4 + 1)
+
+
+def test_fit_in_a_cell_shows_its_run_though_the_loop_of_the_kernel_runs(runs):
+    # A kernel runs each cell as a coroutine of its loop, in a context of its own.
+    cells = [
+        "from skperceptron import HillClimbPerceptron",
+        "clf = HillClimbPerceptron(max_iter=20).fit(X, y)",
+        "shown = clf._repr_html_()",
+    ]
+    namespace = {"X": X, "y": y}
+
+    async def kernel():
+        loop = asyncio.get_running_loop()
+        for cell in cells:
+
+            async def execute(cell=cell):
+                exec(cell, namespace)
+
+            context = contextvars.copy_context()
+            await loop.create_task(execute(), context=context)
+
+    asyncio.run(kernel())
+    assert runs().keys == keys_of([namespace["clf"]])
+    assert namespace["clf"].run_id_ in namespace["shown"]
