@@ -48,6 +48,15 @@ def test_textbook_values(name, expected):
     assert_allclose(ACTIVATIONS[name].function(np.array([-2.0, 0, 3])), expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "slope"), [("relu", 0), ("leaky_relu", 0.01), ("elu", 1)]
+)
+def test_slope_at_a_kink_is_that_of_the_left_side(name, slope):
+    z = np.zeros(1)
+    act = ACTIVATIONS[name]
+    assert_allclose(act.derivative(z, act.function(z)), slope)
+
+
 def test_flat_activations_have_no_derivative():
     assert set(ACTIVATIONS) - set(DIFFERENTIABLE) == {"step", "sign"}
 

@@ -1,5 +1,5 @@
 import numpy as np
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skperceptron.network import Layers
 
@@ -40,3 +40,10 @@ def test_output_unit_owns_what_enters_it():
 def test_groups_cover_every_parameter():
     covered = np.concatenate(LAYERS.unit_groups())
     assert_array_equal(np.unique(covered), np.arange(LAYERS.n_params))
+
+
+def test_norms_take_weights_and_biases_of_a_layer_together():
+    params = np.random.default_rng(0).normal(size=LAYERS.n_params)
+    pairs = zip(*LAYERS.unpack(params), strict=True)
+    expected = [np.linalg.norm(np.append(coef, intercept)) for coef, intercept in pairs]
+    assert_allclose(LAYERS.norms(params), expected)

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import mean_squared_error
+from sklearn.neural_network import _base as mlp_classifier
 
-from skperceptron.network import binary_log_loss, log_likelihood, log_loss
+from skperceptron.network import (
+    binary_log_loss,
+    log_likelihood,
+    log_loss,
+    squared_error,
+)
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(3, size=20)
@@ -27,8 +34,23 @@ def test_binary_losses_agree_with_scikit_learn(weight):
     assert log_likelihood(z, y, weight) == pytest.approx(-expected)
 
 
-def test_clipped_loss_of_a_certain_error_is_finite():
-    assert np.isfinite(log_loss(np.array([[True, False]]), np.array([[0.0, 1.0]])))
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_squared_error_is_half_that_of_scikit_learn_summed_over_the_outputs(weight):
+    y, proba = LABELS[:, np.newaxis] == np.arange(3), softmax(SUMS, axis=1)
+    errors = mean_squared_error(
+        y, proba, sample_weight=weight, multioutput="raw_values"
+    )
+    assert squared_error(y, proba, weight) == pytest.approx(errors.sum() / 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["log_loss", "binary_log_loss"])
+@pytest.mark.parametrize("y", [[[1, 0]], [[0, 1]]], ids=["error", "success"])
+def test_certain_outputs_are_clipped_as_in_mlp_classifier(name, dtype, y):
+    ours = {"log_loss": log_loss, "binary_log_loss": binary_log_loss}[name]
+    proba = np.array([[0, 1]], dtype)
+    expected = getattr(mlp_classifier, name)(np.array(y), proba)
+    assert ours(np.array(y), proba) == pytest.approx(expected, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])

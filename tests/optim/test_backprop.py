@@ -99,7 +99,10 @@ def test_adamw_shrinks_weights_but_not_biases():
     options = {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-30}
     solver = Adam(START, learning_rate_init=0.05, weight_decay=0.3, **options)
     loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
-    assert_allclose(train(loss, solver)[0], by_hand(move, loss=loss)[0])
+    for mine, expected in zip(
+        train(loss, solver), by_hand(move, loss=loss), strict=True
+    ):
+        assert_allclose(mine, expected)
 
 
 def test_rmsprop():
@@ -110,7 +113,8 @@ def test_rmsprop():
         params -= 0.05 * gradient / (np.sqrt(state["v"]) + 1e-8)
 
     solver = RMSProp(START, learning_rate_init=0.05, beta_2=0.9, epsilon=1e-8)
-    assert_allclose(train(solver=solver)[0], by_hand(move)[0])
+    for mine, expected in zip(train(solver=solver), by_hand(move), strict=True):
+        assert_allclose(mine, expected)
 
 
 def test_a_batch_without_weight_changes_nothing():
@@ -202,6 +206,32 @@ class TestDropout:
         assert_allclose(mine[1][keep], 2 * yours[1])
         assert_allclose(mine[2], yours[2])
         assert not np.delete(mine[0], keep, axis=1).any()
+
+    @pytest.mark.parametrize("form", [np.array, csr_array])
+    def test_an_epoch_leaves_out_what_is_drawn(self, form):
+        drawn = self.dropout([0.5, 0.2], 0.3)
+        thin, masks = drawn.thin_out(form(X)), drawn.masks(50, np.float64)
+        loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
+        gradient = np.empty_like(START)
+        _backpropagation.backpropagate(
+            loss.compiled[0],
+            True,
+            False,
+            START,
+            _gradient.as_samples(thin, Y, None, np.float64, masks),
+            0,
+            50,
+            loss.workspace(50, np.float64, dropout=True),
+            gradient,
+        )
+        params, _, _ = train(
+            loss,
+            X=form(X),
+            dropout=self.dropout([0.5, 0.2], 0.3),
+            batch_size=50,
+            n_epochs=1,
+        )
+        assert_allclose(params, START - 0.1 * gradient / 50)
 
     def test_rate_0_is_no_dropout(self):
         assert_array_equal(train(dropout=self.dropout([0, 0]))[0], train()[0])

@@ -57,6 +57,20 @@ def test_layers_may_have_different_activations():
     )
 
 
+@pytest.mark.parametrize("units", [(1, 4, 3), (5, 1, 3), (5, 1, 1), (1, 1), (1, 3)])
+def test_layers_may_have_a_single_unit(units):
+    layers = Layers(units, ("tanh",) * (len(units) - 2))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, units[0]))
+    y = rng.random((12, units[-1])) < 0.5
+    params = initialize(layers, "auto", rng, np.float64)
+    loss = RegularizedLoss(layers, "logistic", alpha=0.1)
+    _, gradient = loss.value_and_gradient(params, X, y)
+    assert_allclose(
+        gradient, numeric_gradient(loss, params, X, y), rtol=1e-6, atol=1e-9
+    )
+
+
 def test_penalty_grows_with_the_weights_but_not_with_the_biases():
     loss, params, X, y = problem(["tanh"], "softmax", alpha=2.0)
     plain = RegularizedLoss(loss.layers, loss.out_activation, alpha=0.0)

@@ -141,3 +141,15 @@ def test_noise_has_the_type_of_the_parameters():
     climb = climb_from(start, lambda w: 0.0)
     climb.run(3)
     assert climb.params.dtype == np.float32
+
+
+def test_streams_are_a_generator_and_its_children():
+    noise = np.random.default_rng(7)
+    choice, *children = noise.spawn(3)
+    streams = Streams.from_seed(7)
+    assert streams.noise.random() == noise.random()
+    assert streams.choice.random() == choice.random()
+    for own, child in zip(streams.spawn(2), children, strict=True):
+        grandchild, _ = child.spawn(2)
+        assert own.noise.random() == child.random()
+        assert own.choice.random() == grandchild.random()

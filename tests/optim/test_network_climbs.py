@@ -200,6 +200,33 @@ def test_same_accuracy_whatever_the_scale_of_the_data(mutation, scale, activatio
     assert_allclose(compiled.params, literal.params)
 
 
+@pytest.mark.parametrize(("n_outputs", "seed"), [(1, 10), (3, 5)])
+def test_equal_sums_count_as_in_float64(n_outputs, seed):
+    # Of whole numbers many sums are equal, or 0: float32 leaves open what decides.
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-9, 10, size=(900, 3)).astype(float)
+    layers = Layers((3, 4, n_outputs), ("relu",))
+    start = rng.integers(-3, 4, size=layers.n_params).astype(float)
+    z = forward(X, *layers.unpack(start), layers.activations)
+    is_open = z == 0 if n_outputs == 1 else z == np.roll(z, 1, axis=1)
+    # With more than a 16th of the samples, all would be computed in float64.
+    assert 10 < is_open.any(axis=1).sum() < 900 / 16
+    problem = X, decide(z), layers, start
+    literal, compiled = both_climbs(problem, "accuracy", "all", step_size=1e-9)
+    assert_array_equal(compiled.run(100), literal.run(100))
+    assert compiled.n_accepted == literal.n_accepted
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+def test_start_that_overflows_is_worth_minus_infinity(mutation, objective):
+    X, y, layers, start = make_problem((4, 3), ["tanh"])
+    X[-1] = 1e308  # of its outputs, nobody could tell
+    with np.errstate(all="ignore"):
+        _, compiled = both_climbs((X, y, layers, 10 * start), objective, mutation)
+    assert compiled.value == -np.inf
+
+
 @pytest.mark.parametrize("mutation", [*BY_UNIT, "streaming unit"])
 def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
     problem = make_problem((6, 3), ["tanh"])

@@ -54,14 +54,15 @@ def test_sgd_with_nesterovs_momentum():
     assert_allclose(moved_by(SGD, **{**SGD_DEFAULTS, "nesterovs_momentum": True}), w)
 
 
-def test_adam():
+@pytest.mark.parametrize("beta_1", [0.9, 0.3])
+def test_adam(beta_1):
     w, m, v = START.copy(), np.zeros(3), np.zeros(3)
     for t, g in enumerate(GRADIENTS, start=1):
-        m = 0.9 * m + 0.1 * g
+        m = beta_1 * m + (1 - beta_1) * g
         v = 0.999 * v + 0.001 * g**2
-        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - beta_1**t)
         w = w - rate * m / (np.sqrt(v) + 1e-8)
-    options = {"learning_rate_init": 0.1, "beta_1": 0.9, "beta_2": 0.999}
+    options = {"learning_rate_init": 0.1, "beta_1": beta_1, "beta_2": 0.999}
     assert_allclose(moved_by(Adam, **options, epsilon=1e-8), w)
 
 
@@ -112,6 +113,15 @@ def test_adaptive_rate_is_divided_until_it_is_too_small():
 def test_other_schedules_stop_at_once(schedule):
     solver = SGD(START, **{**SGD_DEFAULTS, "learning_rate": schedule})
     assert solver.stalled() == (True, "Stopping.")
+
+
+def test_solvers_remember_only_the_moments_that_they_use():
+    for solver, sizes in (
+        (SGD(START, **SGD_DEFAULTS), [3, 0]),
+        (Adam(START, learning_rate_init=0.1), [3, 3]),
+        (RMSProp(START, learning_rate_init=0.1), [0, 3]),
+    ):
+        assert [moment.size for moment in solver.moments] == sizes
 
 
 def test_float32_is_not_promoted():

@@ -154,13 +154,14 @@ def test_same_climb_whatever_the_scale_of_the_data(climb, scale):
 
 
 @pytest.mark.parametrize("climb", [HyperplaneClimb, ScreenedClimb])
-def test_samples_on_the_hyperplane_count_as_class_1(climb):
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+def test_samples_on_the_hyperplane_count_as_class_1(climb, scale):
     # Whole numbers: many sums are exactly 0, where float32 would do as well as float64.
     X = np.random.default_rng(0).integers(-2, 3, size=(400, 3)).astype(float)
     y = (X.sum(axis=1) >= 0).astype(int)
     layers = Layers((3, 1))
     literal, compiled = both_climbs(
-        (X, y, layers, np.array([1.0, 1, 1, 0])), climb, step_size=1e-9
+        (X, y, layers, scale * np.array([1.0, 1, 1, 0])), climb, step_size=1e-9 * scale
     )
     assert compiled.value == literal.value == 1
     assert_array_equal(compiled.run(300), literal.run(300))
@@ -182,6 +183,23 @@ def test_many_kept_candidates_do_not_add_up_rounding_errors(climb):
     assert_array_equal(compiled.run(5000), literal.run(5000))
     assert compiled.n_accepted > 1000
     assert compiled.value == accuracy_on(X, y, None, layers)(compiled.params)
+
+
+def test_sums_are_computed_anew_as_often_as_many_candidates_are_kept(monkeypatch):
+    refreshed = []
+    refresh = ThresholdClimb._refresh
+
+    def count(climb):
+        refreshed.append(climb.n_accepted)
+        refresh(climb)
+
+    monkeypatch.setattr(ThresholdClimb, "_refresh", count)
+    _, compiled = both_climbs(make_problem(1), step_size=1e-3, n_iter=5000)
+    compiled.run(5000)
+    # Candidates are drawn 256 at a time: then so many at most were kept meanwhile.
+    n_kept = np.diff([*refreshed, compiled.n_accepted])
+    assert n_kept.max() <= 64 + 256
+    assert n_kept[1:-1].min() > 64
 
 
 def test_rewinding_gives_back_what_was_prepared_in_vain():

@@ -1,0 +1,253 @@
+"""Mutation testing: change the code and see whether the tests notice.
+
+    .venv/bin/python .ci/mutants.py [MODULE ...]
+
+`tests/reliability/mutants.toml` names modules and the tests that concern each. In a
+copy of the repository, some places of every module are changed at random, one at a
+time, and its tests are run: at least one should fail. Which places, and how, depends on
+the seed and the module only. Mutants that nobody could tell from the original are
+listed there, too, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import multiprocessing
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+# Imported before the tests are started in a fork, which need not do it again.
+import numba
+import pytest
+import sklearn.model_selection  # noqa: F401
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_code, use_mutation
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec
+
+REPOSITORY = Path(__file__).parents[1]
+SETTINGS = tomllib.loads((REPOSITORY / "tests/reliability/mutants.toml").read_text())
+PACKAGE = Path("skperceptron")
+KERNELS = PACKAGE / "optim" / "kernels"
+LEAST_KILLED = 0.85
+OUTPUT = "../output"  # of the tests
+# Operations on bits are errors for floats, which any test finds, and whether small
+# numbers are one object says nothing.
+POINTLESS = re.compile("BinaryOperator.*_(.Shift|Bit.*)$|Comparison.*_Is(Not)?$")
+REASONS = {
+    (entry["module"], entry["was"], entry["becomes"]): entry["why"]
+    for entry in SETTINGS["equivalent"]
+}
+
+
+class Mutant(NamedTuple):
+    """What became of a mutant: the line before and after it, as far as it has one."""
+
+    was: str
+    becomes: str
+    killed: bool
+    why: str | None
+
+    def __str__(self) -> str:
+        survived = "equivalent" if self.why else "SURVIVED"
+        fate = "killed" if self.killed else survived
+        return f"{fate:10} {self.was}  ->  {self.becomes}"
+
+
+class Caches:
+    """Compiled code that a mutant does not concern need not be compiled again.
+
+    numba looks for what it has compiled in the file of a function itself, not in files
+    from which that calls: what is compiled from these has to go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.kept, self.scratch = folder / "kept", folder / "scratch"
+        self.kept.mkdir()
+
+    def prepare(self, module: Path | None) -> None:
+        """Let the next tests compile what depends on a module, and nothing else."""
+        if module is None:
+            os.environ["NUMBA_CACHE_DIR"] = str(self.kept)
+            return
+        os.environ["NUMBA_CACHE_DIR"] = str(self.scratch)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        shutil.copytree(self.kept, self.scratch, copy_function=os.link)
+        if module.parent == KERNELS:
+            for name in dependents(module.stem):
+                for path in self.scratch.glob(f"*/{name}.*"):
+                    path.unlink()
+
+
+def dependents(name: str) -> set[str]:
+    """Find the kernels that import one, also through others, and itself."""
+    found = {name}
+    texts = {path.stem: path.read_text() for path in KERNELS.glob("_*.py")}
+    while True:
+        importing = re.compile(rf"kernels\.({'|'.join(found)}) import")
+        more = {name for name, text in texts.items() if importing.search(text)} - found
+        if not more:
+            return found
+        found |= more
+
+
+def annotations(tree: ast.AST) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Find the places that are never evaluated."""
+    nodes = [
+        part
+        for node in ast.walk(tree)
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if part is not None
+    ]
+    return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in nodes]
+
+
+def is_python(mutation: MutationSpec) -> bool:
+    """Tell whether a mutant can be read at all."""
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    source = mutation.module_path.read_text()
+    try:
+        ast.parse(mutate_code(source, operator, mutation.occurrence))
+    except SyntaxError:
+        return False
+    return True
+
+
+def mutations_of(module: Path) -> list[list[MutationSpec]]:
+    """List what can be changed: for each place, all that it can become."""
+    spans = annotations(ast.parse(module.read_text()))
+    places = defaultdict(list)
+    with use_db(":memory:", WorkDB.Mode.create) as database:
+        init([module], database, {})
+        for item in database.work_items:
+            (mutation,) = item.mutations
+            start, end = tuple(mutation.start_pos), tuple(mutation.end_pos)
+            is_evaluated = not any(low <= start and end <= high for low, high in spans)
+            if is_evaluated and not POINTLESS.search(mutation.operator_name):
+                places[start, end].append(mutation)
+    return list(places.values())
+
+
+def run_tests(name: str, timeout: float | None = None) -> bool:
+    """Run the tests of a module in a process of their own; tell whether they pass."""
+    process = multiprocessing.get_context("fork").Process(
+        target=_run_tests, args=(shlex.split(SETTINGS["tests"][name]),)
+    )
+    process.start()
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def _run_tests(arguments: list[str]) -> None:
+    numba.core.config.reload_config()  # there is another cache
+    output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
+
+
+def test_mutant(mutation: MutationSpec, name: str, timeout: float) -> Mutant:
+    """Run the tests of a module with one mutation, and put the file back."""
+    path = mutation.module_path
+    times = path.stat()
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    with use_mutation(path, operator, mutation.occurrence) as (original, mutated):
+        killed = not run_tests(name, timeout)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    before, after = original.splitlines(), mutated.splitlines()
+    changed = list(difflib.unified_diff(before, after, n=0, lineterm=""))[3:]
+    was, becomes = (
+        " ".join(line[1:].strip() for line in changed if line[0] == sign)
+        for sign in "-+"
+    )
+    why = REASONS.get((name, was, becomes))
+    return Mutant(was, becomes, killed, why)
+
+
+def test_module(name: str, caches: Caches) -> tuple[int, list[Mutant]]:
+    """Test a module, first as it is; also count the places that could be changed."""
+    module = PACKAGE / f"{name}.py"
+    caches.prepare(None)
+    begin = time.monotonic()
+    if not run_tests(name):
+        raise RuntimeError(f"Without any change:\n{Path(OUTPUT).read_text()}")
+    timeout = SETTINGS["patience"] + 5 * (time.monotonic() - begin)
+    places = mutations_of(module)
+    rng = random.Random(f"{SETTINGS['seed']} {name}")
+    mutants = []
+    for mutations in rng.sample(places, min(SETTINGS["per_module"], len(places))):
+        mutation = rng.choice(mutations)
+        if not is_python(mutation):
+            continue
+        caches.prepare(module)
+        mutants.append(test_mutant(mutation, name, timeout))
+        print(f"{name}: {mutants[-1]}", flush=True)
+    return len(places), mutants
+
+
+def report(results: dict[str, tuple[int, list[Mutant]]]) -> bool:
+    """Print a table; tell whether enough was killed, and all else is explained."""
+    print("\n| module | places | mutants | killed | equivalent | unexplained |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    rows = {
+        name: [
+            n_places,
+            len(mutants),
+            sum(m.killed for m in mutants),
+            sum(not m.killed and m.why is not None for m in mutants),
+            sum(not m.killed and m.why is None for m in mutants),
+        ]
+        for name, (n_places, mutants) in results.items()
+    }
+    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
+    for name, numbers in rows.items():
+        print(f"| {name} | {' | '.join(map(str, numbers))} |")
+    _, n_mutants, n_killed, _, n_unexplained = rows["all"]
+    print(f"\n{n_killed / n_mutants:.1%} killed")
+    return n_killed >= LEAST_KILLED * n_mutants and not n_unexplained
+
+
+def copy_repository(target: Path) -> None:
+    """Copy what git knows of, in its present state."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True
+    )
+    for name in listed.stdout.decode().rstrip("\0").split("\0"):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, target / name)
+
+
+def main() -> int:
+    """Test the modules that are named, or all."""
+    names = sys.argv[1:] or list(SETTINGS["tests"])
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        copy_repository(clone)
+        os.chdir(clone)
+        sys.path.insert(0, str(clone))
+        os.environ["PYTHONPATH"] = str(clone)  # for processes that tests start
+        sys.dont_write_bytecode = True  # a change may be too fast to be noticed
+        caches = Caches(Path(folder))
+        results = {name: test_module(name, caches) for name in names}
+        os.chdir(REPOSITORY)
+    return 0 if report(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
