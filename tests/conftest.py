@@ -18,6 +18,7 @@ STORE = Path(tempfile.mkdtemp(prefix="skperceptron-tests-"))
 # Set before anything imports MLflow, so that worker processes inherit it.
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STORE / 'mlflow.db'}"
 os.environ["SKPERCEPTRON_JOURNAL"] = str(STORE / "journal")
+os.environ["XDG_STATE_HOME"] = str(STORE / "state")
 # Without it scikit-learn skips its check of array API input.
 os.environ["SCIPY_ARRAY_API"] = "1"
 for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "SKPERCEPTRON_TRACKING"):

@@ -40,6 +40,11 @@ from skperceptron.tracking._known_runs import (
     note_end_below,
     remember_run,
 )
+from skperceptron.tracking._named_stores import (
+    UnnamedStoreError,
+    check_is_named,
+    note_store,
+)
 from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._tolerance import TrackingWarning
 
@@ -143,6 +148,7 @@ class Deliverer:
         self._visits: set[Inbox] = set()
         self._failures: dict[Path, Failure] = {}
         self._told: set[Path] = set()
+        self._at_work: set[Path] = set()
         self._not_ours: set[Path] = set()
         self._notices: deque[str] = deque(maxlen=_MOST_NOTICES)
         self._n_stored = 0
@@ -549,15 +555,23 @@ class Deliverer:
 
     def _is_ours(self, entry: Entry) -> bool:
         # Not locked for that, which would turn the deliverer away whose it is.
-        if entry.read_head().destination["tracking_uri"] == self.tracking_uri:
-            return True
-        self._not_ours.add(entry.path)
-        return False
+        destination = entry.read_head().destination
+        if destination["tracking_uri"] != self.tracking_uri:
+            self._not_ours.add(entry.path)
+            return False
+        check_is_named(destination)
+        return True
 
     def _deliver_alone(self, inbox: Inbox, entry: Entry) -> bool:
+        if entry.path in self._at_work:
+            raise UnreadableEntryError("a run that it is above is said to be above it")
         with entry.locked() as is_mine:
             if is_mine:
-                return self._deliver(inbox, entry, entry.read())
+                self._at_work.add(entry.path)
+                try:
+                    return self._deliver(inbox, entry, entry.read())
+                finally:
+                    self._at_work.discard(entry.path)
         if entry.path.exists():
             raise BusyError(f"another process is delivering {entry.path.name}")
         return False
@@ -579,9 +593,13 @@ class Deliverer:
             retry_after = 0.0
             if isinstance(reason, BusyError):
                 retry_after = SECONDS_BETWEEN_IDLE_LOOKS
-            elif _delivery.is_refusal(reason) or (
-                # The store has taken other runs since this one failed before.
-                before is not None and before.n_stored < self._n_stored
+            elif (
+                _delivery.is_refusal(reason)
+                or isinstance(reason, UnnamedStoreError)
+                or (
+                    # The store has taken other runs since this one failed before.
+                    before is not None and before.n_stored < self._n_stored
+                )
             ):
                 retry_after = min(
                     FIRST_RETRY * 2.0 ** min(n_times - 1, 10), LAST_RETRY_OF_REFUSED
@@ -662,13 +680,17 @@ class Deliverer:
                 return True
             # What it was killed at may be half a model; its later parts are whole.
             for part in parts[1:] if was_killed else parts:
-                _delivery.attach(
+                left_out = _delivery.attach(
                     contents.destination,
                     run_id,
                     part.files,
                     record,
                     is_new=is_new and part is entry,
                 )
+                self._notices += [
+                    f"The run {run_id} of {record.name} is logged without {reason}."
+                    for reason in left_out
+                ]
             if ends and not ends_at_once:
                 self._end(inbox, contents, run_id, was_killed)
             if record.end_time is not None:
@@ -878,6 +900,7 @@ def all_deliverers() -> dict[str | None, Deliverer]:
 def expect_entries(destination: Destination) -> None:
     """Get ready for what other processes may write for this one to deliver."""
     with suppress(OSError):  # they will find that out, too, and help themselves
+        note_store(destination.address())
         destination.inbox.open()
         deliverer = deliverer_for(destination.tracking_uri)
         deliverer.watch(destination.inbox)

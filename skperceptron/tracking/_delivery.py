@@ -6,13 +6,14 @@ import json
 import os
 import posixpath
 import re
+import stat
 import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skperceptron.tracking._models import Origin, log_model
+from skperceptron.tracking._models import Origin, log_model, why_not_ours
 from skperceptron.tracking._record import (
     MAX_PARAM_LENGTH,
     Dataset,
@@ -172,7 +173,7 @@ def attach(
     record: RunRecord,
     *,
     is_new: bool = False,
-) -> None:
+) -> list[str]:
     """Log the artifacts and the model of a run.
 
     Parameters
@@ -193,10 +194,18 @@ def attach(
     is_new : bool, default=False
         Whether `deliver` has just created the run from this record, so that there is
         nothing to ask for.
+
+    Returns
+    -------
+    left_out : list of str
+        What was not logged because no fit has written it, and why.
     """
-    if not folder.is_dir() or _has_links(folder):
-        return
+    if not folder.is_dir():
+        return []
+    if not _is_plain(folder):
+        return ["its files, among which are links, pipes or devices"]
     client = client_of(address)
+    left_out = []
     origin = None
     if is_new:
         origin = Origin(
@@ -205,20 +214,27 @@ def attach(
             accepted(record.params, MAX_PARAM_LENGTH),
         )
     for item in sorted(folder.iterdir()):
-        if item.name == MODEL:
+        if item.name != MODEL:
+            client.log_artifact(run_id, str(item))
+        elif reason := why_not_ours(item):
+            left_out.append(f"its model, which {reason}")
+        else:
             name = record.registered_model_name
             log_model(client, run_id, item, registered_name=name, origin=origin)
-        else:
-            client.log_artifact(run_id, str(item))
+    return left_out
 
 
-def _has_links(folder: Path) -> bool:
-    """Tell whether a folder leads out of the journal, which none of ours does."""
-    return folder.is_symlink() or any(
-        os.path.islink(os.path.join(where, name))
-        for where, folders, files in os.walk(folder)
-        for name in (*folders, *files)
-    )
+def _is_plain(folder: Path) -> bool:
+    """Tell whether all in a folder is in the journal, and can be read to its end."""
+    if folder.is_symlink():
+        return False
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            status = os.lstat(os.path.join(where, name))
+            is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+            if not (is_file or stat.S_ISDIR(status.st_mode)):
+                return False
+    return True
 
 
 @bounded()

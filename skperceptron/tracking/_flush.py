@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from numbers import Real
 
 from skperceptron.tracking import _journal
 from skperceptron.tracking._deliverer import (
@@ -23,6 +25,7 @@ from skperceptron.tracking._journal import (
     Inbox,
     UnreadableEntryError,
 )
+from skperceptron.tracking._named_stores import UnnamedStoreError, check_is_named
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # So many reasons are given why a store takes nothing.
@@ -48,6 +51,11 @@ def flush(timeout: float | None = None) -> int:
     n_waiting : int
         Runs that wait even so. A `TrackingWarning` says why.
 
+    Raises
+    ------
+    TypeError, ValueError
+        When `timeout` is no number of seconds.
+
     See Also
     --------
     pending : Count them without delivering anything.
@@ -58,18 +66,27 @@ def flush(timeout: float | None = None) -> int:
     >>> flush(timeout=60)
     0
     """
+    _check_timeout(timeout)
     for call in before_flush:
         call()
     found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
+    unnamed: set[str] = set()
     for inbox, _, contents in waiting():
-        found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
+        try:
+            check_is_named(contents.destination)
+        except UnnamedStoreError as error:
+            unnamed.add(str(error))
+        else:
+            found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
     journal = _journal.default_folder()
     unreadable = {
         inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
     }
     if unreadable and not found:
         found[None] = set()
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    deadline = math.inf
+    if timeout is not None and timeout < threading.TIMEOUT_MAX:
+        deadline = time.monotonic() + max(timeout, 0)
     begun = {}
     for uri, inboxes_of_store in found.items():
         begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
@@ -80,8 +97,20 @@ def flush(timeout: float | None = None) -> int:
         deliverer.tell_notices()
         for failure in deliverer.failures()[:_MOST_REASONS]:
             _warn_of(uri, failure)
+    for reason in sorted(unnamed)[:_MOST_REASONS]:
+        _warn(f"Runs wait in the journal {journal}: {hide_credentials(reason)}.")
     _journal.sweep(journal)
     return pending()
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is None:
+        return
+    if not isinstance(timeout, Real) or isinstance(timeout, bool):
+        raise TypeError(f"timeout must be a number of seconds or None, got {timeout!r}")
+    # Compared, because an integer may be larger than any float.
+    if not (timeout > -math.inf):
+        raise ValueError(f"timeout must be a number of seconds, got {timeout}")
 
 
 def _drain_together(
@@ -145,9 +174,11 @@ def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
 
 def _warn_of(tracking_uri: str | None, failure: Exception) -> None:
     reason = hide_credentials(f"{type(failure).__name__}: {failure}")
-    warnings.warn(
+    _warn(
         f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason}.",
-        TrackingWarning,
-        stacklevel=3,
+        f"stay in the journal {_journal.default_folder()}: {reason}."
     )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, TrackingWarning, stacklevel=4)

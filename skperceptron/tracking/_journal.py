@@ -58,6 +58,10 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # for `time.localtime`.
 _MOST_INTEGER = 2**63 - 1
 _MOST_TIME = 253_000_000_000_000
+# What a fit of millions of epochs writes, and what may be read into memory at once.
+_MOST_BYTES = 2**28
+# Runs above another one: a study, its trial, a search, its candidate, and so on.
+_MOST_PARENTS = 100
 # A model is saved before its run is written; nobody takes that long for it.
 _SECONDS_UNTIL_ORPHANED = 3600
 # Bytes that a run and its model may need.
@@ -212,6 +216,8 @@ def _show_life(journal: Path, process: str) -> None:
             return
         # Locked before it gets its name: nobody may take it for that of a dead process.
         path.parent.mkdir(mode=0o700, exist_ok=True)
+        if path.parent.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "is a link", str(path.parent))
         new = path.with_name(f"{process}.new")
         new.unlink(missing_ok=True)
         sign = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_LINKS, 0o600)
@@ -238,6 +244,8 @@ def is_alive(journal: Path, process: str) -> bool:
     path = journal / _PROCESSES / process
     if process == this_process():
         return True
+    if path.parent.is_symlink():  # somebody has put it there: it may lead anywhere
+        return False
     try:
         sign = os.open(path, os.O_RDWR | _NO_LINKS)
     except (OSError, ValueError):  # the latter if that can be no name
@@ -465,9 +473,16 @@ class Entry:
             When the first line cannot be read.
         """
         with self._open() as file:
+            status = os.fstat(file.fileno())
+            if status.st_size > _MOST_BYTES:
+                raise UnreadableEntryError(f"it is larger than {_MOST_BYTES} bytes")
+            if status.st_nlink > 1:
+                raise UnreadableEntryError("it is a file of another folder, too")
             lines = file.read().split(b"\n")
         rest = lines.pop()  # the writer was interrupted there, or is still writing
         contents = _parse_header(lines[0] if lines else b"")
+        if self.key in [parent["key"] for parent in contents.parents]:
+            raise UnreadableEntryError("it is below itself")
         contents.position = sum(map(len, lines)) + len(lines)
         contents.n_damaged = int(bool(rest))
         offset = len(lines[0]) + 1 if lines else 0
@@ -497,7 +512,7 @@ class Entry:
             As `read` does.
         """
         with self._open() as file:
-            return _parse_header(file.readline())
+            return _parse_header(file.readline(_MOST_BYTES))
 
     def _open(self) -> BinaryIO:
         return open(os.open(self.path, os.O_RDONLY | _NO_LINKS), "rb")
@@ -645,6 +660,8 @@ def _parse(line: bytes) -> Event | None:
         event = as_event(json.loads(line))
         for _, _, step, timestamp in event.get("metrics", ()):
             _as_integer(step), _as_integer(timestamp)
+        if dataset := event.get("dataset"):
+            _as_integer(dataset["n_samples"]), _as_integer(dataset["n_features"])
         if event["kind"] == "end":
             _as_time(event["end_time"])
     except _NONSENSE:
@@ -661,6 +678,8 @@ def _parse_header(line: bytes) -> Contents:
             raise LaterFormatError("a later version of skperceptron has written it")
         if head["kind"] != "run":
             raise UnreadableEntryError("its first line is none")
+        if len(head["parents"]) > _MOST_PARENTS:
+            raise UnreadableEntryError(f"more than {_MOST_PARENTS} runs are above it")
         destination = {name: head["destination"].get(name) for name in _ADDRESS}
         if not all(v is None or isinstance(v, str) for v in destination.values()):
             raise TypeError("a destination is made of text")

@@ -53,6 +53,18 @@ _SHORT = 10
 _OURS = "skperceptron"
 _MODEL_FILE = "model.skops"
 _DESCRIPTION_FILE = "MLmodel"
+# What MLflow does with a model when it is loaded, by the entries that say so, ...
+_FLAVORS = {
+    "python_function": ("loader_module", "model_path", "code"),
+    "sklearn": ("serialization_format", "pickled_model", "code"),
+}
+# ... as it is for ours.
+_OUR_FLAVORS = [
+    ("python_function", "mlflow.sklearn", _MODEL_FILE, None),
+    ("sklearn", "skops", _MODEL_FILE, None),
+]
+# Bytes of a description, that of a model with thousands of named columns included.
+_MOST_DESCRIPTION = 16_000_000
 # Where MLflow's pages look for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
 # Tags that tell who made a run, and with what.
@@ -303,6 +315,40 @@ def log_model(
     if registered_name is not None:
         _register(client, model, registered_name)
     return model.model_id
+
+
+def why_not_ours(folder: Path) -> str:
+    """Tell why a folder cannot be one that `save_model` wrote, if so.
+
+    MLflow runs code of a model that was pickled, or that brings code with it, as soon
+    as somebody loads it.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder with a model in it.
+
+    Returns
+    -------
+    str
+        Empty if it may be one.
+    """
+    from mlflow.models import Model
+
+    file = folder / _DESCRIPTION_FILE
+    try:
+        if file.stat().st_size > _MOST_DESCRIPTION:
+            return f"has an {_DESCRIPTION_FILE} that is too large"
+        flavors = Model.load(str(file)).flavors
+        described = [
+            (name, *(flavors[name].get(key) for key in keys))
+            for name, keys in _FLAVORS.items()
+        ]
+    except Exception as error:  # whatever comes of reading anything as a description
+        return f"has no {_DESCRIPTION_FILE} that can be read ({type(error).__name__})"
+    if set(flavors) != set(_FLAVORS) or described != _OUR_FLAVORS:
+        return "is not stored as this package stores models"
+    return ""
 
 
 # What is saved

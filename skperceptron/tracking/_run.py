@@ -34,6 +34,7 @@ from skperceptron.tracking._destination import (
 )
 from skperceptron.tracking._journal import Entry, Inbox
 from skperceptron.tracking._known_runs import known_run
+from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._place import Place, TaskIds
 from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
 from skperceptron.tracking._tolerance import TrackingWarning, tolerate
@@ -146,6 +147,7 @@ class TrackedRun:
         self.destination = destination
         self.key = key
         self.address = destination.address()
+        note_store(self.address)
         self.summary: dict[str, float] = {}
         self.status: Status = "FINISHED"
         self._inbox: Inbox | None = None

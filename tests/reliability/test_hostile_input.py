@@ -23,10 +23,10 @@ from tests.reliability import corpus
 ROOT = Path(__file__).parents[2]
 # Generous: the compiled loops may have to be compiled first.
 SECONDS_PER_CASE = 120
-# Of the cases that need no store, every so-manieth is run each time: all of them meet
-# each table and each method.
+# Of the cases of the classifiers, every so-manieth is run each time: each table and
+# each method has some.
 STRIDE = 13
-QUICK = [group for group in corpus.GROUPS if group != "tracked fits"]
+QUICK = [g for g in corpus.GROUPS if g not in ("functions", "tracked fits")]
 MOST_CRASHES = 5
 
 
@@ -122,6 +122,7 @@ class TestTheCheckItself:
         assert corpus.outcome(corpus.Case("a case", refuse)) == ""
         assert corpus.outcome(corpus.Case("a case", lambda: [np.ones(3)])) == ""
 
+    @pytest.mark.slow
     def test_names_the_case_that_brings_the_process_down(self, tmp_path, monkeypatch):
         code = (
             "import ctypes\n"

@@ -10,6 +10,7 @@ import pytest
 from skperceptron.tracking import __main__, pending
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Entry, Inbox, header
+from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._record import RunRecord
 
 
@@ -30,6 +31,7 @@ def leave_behind(journal, name="a fit", tracking_uri=None, is_ended=True):
     destination = Destination.current().address()
     if tracking_uri is not None:
         destination |= {"tracking_uri": tracking_uri, "experiment_id": None}
+        note_store(destination)  # as the fit did
     inbox = Inbox(journal, "vm-1-dead")
     inbox.folder.mkdir(parents=True, exist_ok=True)
     entry = Entry.of(inbox, uuid.uuid4().hex)

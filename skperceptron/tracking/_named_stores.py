@@ -1,0 +1,89 @@
+"""The stores that processes of the user have named themselves.
+
+A file of the journal says where its run goes. Who could write such a file could choose
+the store, and MLflow trusts a store: it creates its files, sends it the credentials of
+the environment, and writes artifacts where it says. So nothing is delivered on the word
+of a file alone. Which stores were named is written down outside the journal, for the
+processes that deliver what others have left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from skperceptron.tracking._destination import Destination
+
+Address = dict[str, str | None]
+
+_named: set[str] = set()
+
+
+class UnnamedStoreError(Exception):
+    """A run is to go to a store that no process of the user has named."""
+
+    def __init__(self, address: Address) -> None:
+        uri, folder = address["tracking_uri"], address["working_directory"]
+        way = (
+            f"call flush() in the folder {folder}"
+            if uri is None
+            else f"set the environment variable MLFLOW_TRACKING_URI to {uri}"
+        )
+        super().__init__(
+            f"no fit of yours on this machine was logged to {_name(address)}, and a "
+            f"file of the journal alone is not believed. If you trust it, {way}"
+        )
+
+
+def note_store(address: Address) -> None:
+    """Note that this process sends runs to a store."""
+    name = _name(address)
+    if name in _named:
+        return
+    _named.add(name)
+    with suppress(OSError):  # then only this process knows
+        note = _note(name)
+        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note.touch(mode=0o600)
+
+
+def check_is_named(address: Address) -> None:
+    """Refuse a store that is neither the one of this process nor noted.
+
+    Raises
+    ------
+    UnnamedStoreError
+        When only the journal knows of it.
+    """
+    name = _name(address)
+    if name in _named:
+        return
+    if _is_own(address) or _note(name).is_file():
+        _named.add(name)
+    else:
+        raise UnnamedStoreError(address)
+
+
+def _name(address: Address) -> str:
+    if address["tracking_uri"] is not None:
+        return address["tracking_uri"]
+    return f"MLflow's default store in {address['working_directory']}"
+
+
+def _note(name: str) -> Path:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return platformdirs.user_state_path("skperceptron") / "stores" / digest[:32]
+
+
+def _is_own(address: Address) -> bool:
+    if address["tracking_uri"] is None:
+        with suppress(OSError):  # this process' folder may have been removed
+            return address["working_directory"] in (None, os.getcwd())
+        return False
+    importlib.import_module("mlflow")  # which then tells its default store, too
+    return address["tracking_uri"] == Destination.current().tracking_uri
