@@ -10,6 +10,7 @@ from benchmarks._memory import MemoryWatch
 from skperceptron import HillClimbMLP, HillClimbPerceptron, config_context
 from skperceptron.classifiers import _hill_climb
 from skperceptron.optim import StreamingClimb
+from skperceptron.tracking import flush
 
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP]
 MUTATIONS = ["unit", "all", 0.5]
@@ -131,6 +132,7 @@ def test_five_million_samples_are_not_copied(
     with config_context(tracking=tracking):
         clf = cls(max_iter=5, random_state=0, **options)
         clf.fit(X[:3000], y[:3000])  # libraries and compiled code take memory too
+        flush()
         with MemoryWatch() as fit:
             clf.fit(X, y)
         with MemoryWatch() as predict:
