@@ -260,7 +260,8 @@ def describe_data(X: Any, y: Any) -> Dataset:
     if n_samples > _MOST_DIGESTED:
         rows = np.linspace(0, n_samples - 1, _MOST_DIGESTED).astype(int)
         X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
-    digest = joblib.hash((n_samples, X, y))
+    # Processors have instructions for SHA-1, but not for MD5.
+    digest = joblib.hash((n_samples, X, y), hash_name="sha1")
     return Dataset(digest[:_DIGEST_LENGTH], n_samples, n_features)
 
 

@@ -32,7 +32,7 @@ def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) 
     store : callable
         The function. It is given `after_commit`, which takes functions to call once
         what was stored is kept: after a transaction, at once where there is none. It is
-        called a second time, without transaction, if it fails within one.
+        called a second time, without transaction, if it cannot be done in one.
 
     Returns
     -------
@@ -48,13 +48,14 @@ def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) 
     if sessions is None:
         return store(_call)
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import IntegrityError
 
     calls: list[Callable[[], None]] = []
     try:
         with sessions.one():
             result = store(calls.append)
     except MlflowException as error:
-        if error.error_code == "TEMPORARILY_UNAVAILABLE":  # it is locked, or away
+        if not (sessions.gave_up or isinstance(error.__cause__, IntegrityError)):
             raise
         # Two fits to the same new data, for one, cannot both create its entry.
         return store(_call)
@@ -101,17 +102,23 @@ class _Sessions:
         with self._make(**self._to_write) as session:
             # Some methods commit early, to find errors, and go back in case of one, to
             # go on from there. That would undo what others have written before.
-            vars(session).update(commit=session.flush, rollback=_give_up)
+            vars(session).update(commit=session.flush, rollback=self._give_up)
             self._of_thread.session = session
+            self._of_thread.gave_up = False
             try:
                 yield
             finally:
                 self._of_thread.session = None
                 del session.commit, session.rollback
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether the store wanted to go back in the latest block of this thread."""
+        return getattr(self._of_thread, "gave_up", False)
 
-def _give_up() -> None:
-    raise RuntimeError("this cannot be stored in one transaction with other things")
+    def _give_up(self) -> None:
+        self._of_thread.gave_up = True
+        raise RuntimeError("this cannot be stored in one transaction with other things")
 
 
 def _sessions_of(client: MlflowClient) -> _Sessions | None:

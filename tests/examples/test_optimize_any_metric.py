@@ -13,6 +13,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_climbing_on_the_metric_beats_every_threshold():
     scores = example.compare(example.f2, n_seeds=2)
     behind = example.summarise(scores)["behind by"]

@@ -189,7 +189,7 @@ class TestMessages:
 
     def test_samples_for_which_the_network_overflows(self):
         clf = corpus.fitted(BackpropMLP)
-        with pytest.raises(ValueError, match="overflows for some of the samples"):
+        with pytest.raises(ValueError, match="overflows on these samples"):
             clf.predict_proba(np.full((1, corpus.D), np.finfo(float).max))
 
     def test_missing_dates_as_labels(self):
