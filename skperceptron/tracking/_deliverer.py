@@ -500,6 +500,7 @@ class Deliverer:
         has_rested = True
         while has_rested:
             has_rested = False
+            began_at = time.thread_time()
             for inbox, entry in self._in_order(inboxes):
                 if self._outage is not None and time.monotonic() < self._retry_at:
                     return
@@ -508,11 +509,11 @@ class Deliverer:
                 if is_early or entry.path in tried or entry.path in self._not_ours:
                     continue
                 tried.add(entry.path)
-                began_at = time.thread_time()
                 self._try(inbox, entry)
                 has_rested = self._rest(time.thread_time() - began_at)
                 if has_rested:
                     break  # there may be something newer
+                began_at = time.thread_time()
 
     def _in_order(self, inboxes: set[Inbox]) -> list[tuple[Inbox, Entry]]:
         """List what waits: the newest first, so that one sees what goes on."""

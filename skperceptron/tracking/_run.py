@@ -449,8 +449,10 @@ class FitRun(TrackedRun):
 
     def remember_training_data(self, X: Any) -> None:
         """Keep a small sample of the training data, to know it again."""
-        if self.wants_test_score and not self.knows(X):
-            self._training_samples.append(_sample(X))
+        if self.wants_test_score:
+            sample = _sample(X)
+            if not self._knows(*sample):
+                self._training_samples.append(sample)
 
     def write(self) -> Entry:
         """Append what is new to the journal; of a fold's curve only some points."""
@@ -460,7 +462,9 @@ class FitRun(TrackedRun):
 
     def knows(self, X: Any) -> bool:
         """Tell whether `X` is the training data, or a chunk that was trained on."""
-        n_samples, sample = _sample(X)
+        return self._knows(*_sample(X))
+
+    def _knows(self, n_samples: int, sample: np.ndarray) -> bool:
         return any(
             n_samples == n and sample.shape == s.shape and np.allclose(sample, s)
             for n, s in self._training_samples
