@@ -9,7 +9,15 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["SKPERCEPTRON_TRACKING"] = "0"
 
-BENCHMARKS = ["hill_climb", "backprop", "tracking", "team_server", "defaults", "tuning"]
+BENCHMARKS = [
+    "hill_climb",
+    "backprop",
+    "tracking",
+    "team_server",
+    "defaults",
+    "tuning",
+    "scaling",
+]
 
 
 def main() -> None:

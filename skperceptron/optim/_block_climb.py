@@ -150,6 +150,6 @@ def candidates_within(n_bytes: int, data_bytes: int, bytes_each: int) -> int:
         What one candidate takes. Four of them are never a burden, unless they are
         large.
     """
-    bearable = min(max(data_bytes // 4, 4 * bytes_each), 2**28)
+    bearable = max(min(data_bytes // 4, 2**28), min(4 * bytes_each, 2**27))
     fitting = max(n_bytes, bearable) // max(bytes_each, 1)
     return int(np.clip(fitting, 1, 256))
