@@ -48,8 +48,8 @@ class OneThread:
 ONE_THREAD = OneThread()
 
 if hasattr(os, "register_at_fork"):
-    # A child must not inherit the lock while a thread that it does not have holds it. If
-    # such a thread is inside, BLAS keeps its one thread in the child.
+    # A child must not inherit the lock while a thread that it does not have holds it.
+    # If such a thread is inside, BLAS keeps its one thread in the child.
     os.register_at_fork(
         before=ONE_THREAD.lock.acquire,
         after_in_parent=ONE_THREAD.lock.release,
