@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -32,6 +33,8 @@ REPORTS_PER_FIT = 100
 SECONDS_PER_REPORT = 1.0
 # A fit that nobody listens to still stops now and then: for the user who interrupts it.
 SECONDS_PER_STEP = 0.05
+# Threads that are done early get another one; joblib begins about 10 000 per second.
+TASKS_PER_THREAD = 4
 
 
 class Attempt:
@@ -196,10 +199,16 @@ class ClimbTrainer:
         if self.is_observed:
             n_iter = min(n_iter, self._chunk - self._done % self._chunk)
         started = time.perf_counter()
-        if len(self.attempts) == 1:
+        n_attempts = len(self.attempts)
+        if n_attempts == 1:
             self.attempts[0].advance(n_iter)
         else:
-            parallel(delayed(a.advance)(n_iter) for a in self.attempts)
+            # A task takes longer to begin than some climbs to advance.
+            n_tasks = min(TASKS_PER_THREAD * effective_n_jobs(est.n_jobs), n_attempts)
+            parallel(
+                delayed(_advance)(self.attempts[i::n_tasks], n_iter)
+                for i in range(n_tasks)
+            )
         self._done += n_iter
         self.remaining -= n_iter
         if self._done % self._chunk == 0 or self.remaining == 0:
@@ -323,6 +332,11 @@ class ClimbTrainer:
 def iterations_per_report(max_iter: int) -> int:
     """Count the iterations between two reports, and of one call of `partial_fit`."""
     return max(1, math.ceil(max_iter / REPORTS_PER_FIT))
+
+
+def _advance(attempts: list[Attempt], n_iter: int) -> None:
+    for attempt in attempts:
+        attempt.advance(n_iter)
 
 
 def _seconds(climb: Climb) -> float:
