@@ -7,10 +7,14 @@ one epoch. The memory is the peak of what a fit allocates, beside the data.
 The exponent is the slope of a straight line through the logarithms, by least squares,
 over the last decade: below it, the constant part of a fit would still flatten the line.
 1 means that twice the work takes twice the time.
+
+Then, one epoch of backpropagation by `partial_fit` on chunks of a memory-mapped file,
+against one by `fit` on the same data in memory.
 """
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -26,7 +30,7 @@ from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks._timing import seconds
+from benchmarks._timing import Comparison, compare, seconds, show
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
@@ -219,6 +223,34 @@ def draw(series: list[Series]) -> Figure:
     return figure
 
 
+def chunk_comparisons(n_rows: int = 1_000_000) -> list[Comparison]:
+    """Train on chunks of a file, and on all of it in memory."""
+    X, y = make_data(n_rows, 50)
+    clf = backprop(hidden_layer_sizes=64)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "X.npy"
+        np.save(path, X.astype(np.float32))
+        in_memory = np.load(path)
+
+        def on_chunks(size: int) -> None:
+            mapped = np.load(path, mmap_mode="r")
+            clf = backprop(hidden_layer_sizes=64)
+            for start in range(0, n_rows, size):
+                part = slice(start, start + size)
+                clf.partial_fit(mapped[part], y[part], classes=[0, 1])
+
+        return [
+            compare(
+                f"{n_rows:,}x50, float32, 64 units, chunks of {size:,}",
+                "fit in memory",
+                lambda size=size: on_chunks(size),
+                lambda: clf.fit(in_memory, y),
+                at_least=at_least,
+            )
+            for size, at_least in [(100_000, 0.8), (10_000, None)]
+        ]
+
+
 def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     series = data_series() + network_series() + number_series()
@@ -229,6 +261,7 @@ def main() -> None:
     draw(series).savefig(FIGURE)
     Console(width=110).print(as_table(series))
     print(f"Figure: {FIGURE}")
+    show("Chunks of a file", chunk_comparisons())
 
 
 if __name__ == "__main__":
