@@ -436,7 +436,9 @@ def test_fits_in_little_memory_are_the_same(params, iris, request):
     assert_allclose(lean.coefs_[0], clf.coefs_[0])
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize(
+    "objective", ["accuracy", pytest.param("log_loss", marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("scarce_memory")
 def test_large_fits_take_less_than_three_times_the_data(objective):
     rng = np.random.default_rng(0)

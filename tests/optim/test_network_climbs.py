@@ -246,7 +246,14 @@ def test_start_is_never_written_to(mutation):
     assert_array_equal(problem[-1], before)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        # Compiling all of it again takes a while.
+        pytest.param(name, marks=pytest.mark.slow if name in STREAMING else ())
+        for name in MUTATIONS
+    ],
+)
 def test_float32_stays_float32(mutation):
     problem = make_problem((6, 3), ["logistic"], dtype=np.float32)
     literal, compiled = both_climbs(problem, "log_loss", mutation)

@@ -195,6 +195,7 @@ def check_untracked(runs, search):
     assert len(fits) == len(found) + search.refit
 
 
+@pytest.mark.slow
 def test_search_on_processes_of_this_machine_is_complete_when_it_returns(
     store, machine
 ):

@@ -832,7 +832,7 @@ search.fit(X, y)
 """
 KILLS = [
     # classifier, n_jobs, tracker, who, after so many fits, and so many seconds
-    ("Noted", 1, False, "main", 3, 0.01),
+    pytest.param("Noted", 1, False, "main", 3, 0.01, marks=pytest.mark.slow),
     ("NotedLate", 1, True, "main", 8, 0.1),
     pytest.param("Noted", 2, False, "main", 5, 0.02, marks=pytest.mark.slow),
     ("Noted", 2, False, "worker", 4, 0.0),
@@ -948,6 +948,7 @@ def test_run_whose_first_part_another_process_is_delivering_is_not_doubled(
 # Processes that end, and what can be seen before
 
 
+@pytest.mark.slow
 def test_search_without_refit_loses_nothing_when_the_process_ends(script):
     script.run(
         "GridSearchCV(HillClimbPerceptron(max_iter=5), {'step_size': [0.1, 0.2]},"

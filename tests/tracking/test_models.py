@@ -720,6 +720,7 @@ class Service:
             return response.status, response.read()
 
 
+@pytest.mark.slow
 def test_a_server_takes_models(tmp_path, folder):
     store = f"sqlite:///{tmp_path / 'server.db'}"
     with Service(

@@ -83,6 +83,7 @@ def test_rest_of_partial_fits_is_delivered_when_the_process_ends(run_script):
     assert steps == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_rest_of_partial_fits_is_delivered_when_a_forked_process_ends(run_script):
     statuses, steps = run_script(
         "fits()\n"

@@ -351,7 +351,9 @@ with track_study(study):
 """
 
 
-@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+@pytest.mark.parametrize(
+    "kind", ["journal", pytest.param("sqlite", marks=pytest.mark.slow)]
+)
 def test_processes_that_share_a_study_share_its_run(kind, runs, tmp_path):
     address = str(tmp_path / "study.log")
     storage = JournalStorage(JournalFileBackend(address))

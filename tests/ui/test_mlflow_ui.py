@@ -195,6 +195,7 @@ def test_trials_are_lines_across_their_parameters(
     take_picture("compare-parallel")
 
 
+@pytest.mark.slow
 def test_trials_are_points_between_a_parameter_and_their_value(
     page, compare, trials, store, take_picture
 ):
@@ -211,6 +212,7 @@ def test_trials_are_points_between_a_parameter_and_their_value(
     take_picture("compare-scatter")
 
 
+@pytest.mark.slow
 def test_objective_of_a_fit_is_a_curve_over_its_iterations(
     page, open_run, store, take_picture
 ):
