@@ -15,37 +15,31 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
 
 from skperceptron.tracking import _delivery, _journal, _store
-from skperceptron.tracking._destination import (
-    Destination,
-    ParentRun,
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._entry_delivery import (
+    BusyError,
+    EntryDelivery,
+    UndecidedError,
 )
-from skperceptron.tracking._election import Election
 from skperceptron.tracking._journal import (
-    Contents,
     Entry,
     Inbox,
     LaterFormatError,
     UnreadableEntryError,
-)
-from skperceptron.tracking._known_runs import (
-    known_run,
-    note_end_below,
-    remember_run,
 )
 from skperceptron.tracking._named_stores import (
     UnnamedStoreError,
     check_is_named,
     note_store,
 )
-from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works.
@@ -68,8 +62,8 @@ SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 MOST_BEHIND = 10
 # A file that is this old and still empty will stay so.
 SECONDS_TO_WRITE = 60.0
-# So much is said at once of what happened to files.
-_MOST_NOTICES = 10
+# So many runs are stored in one transaction.
+MOST_TOGETHER = 10
 
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
@@ -77,14 +71,6 @@ _all_lock = threading.Lock()
 
 class StoreDownError(Exception):
     """A store cannot be reached, and that has been said before."""
-
-
-class BusyError(Exception):
-    """Something has to come first, which another process may just be delivering."""
-
-
-class UndecidedError(BusyError):
-    """Several machines have just created a run, and it is open which is the one."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +134,10 @@ class Deliverer:
         self._visits: set[Inbox] = set()
         self._failures: dict[Path, Failure] = {}
         self._told: set[Path] = set()
-        self._at_work: set[Path] = set()
         self._not_ours: set[Path] = set()
-        self._notices: deque[str] = deque(maxlen=_MOST_NOTICES)
         self._n_stored = 0
-        self._groups: dict[str, tuple[Entry, float]] = {}
-        self._over: dict[str, int] = {}
-        self._election = Election()
-        self._active_at = self._looked_at = time.monotonic()
+        self._entries = EntryDelivery()
+        self._looked_at = time.monotonic()
         self._retry_at = 0.0
         self._retry_after = FIRST_RETRY
         self._outage: Exception | None = None
@@ -176,7 +158,7 @@ class Deliverer:
         """Let the thread look for something to do, at the latest in some seconds."""
         with self._changed:
             self._due = min(self._due, time.monotonic() + after)
-            self._active_at = time.monotonic()
+            self._entries.active_at = time.monotonic()
             self._changed.notify_all()
             if self._thread is None or not self._thread.is_alive():
                 name = "skperceptron delivery"
@@ -419,39 +401,13 @@ class Deliverer:
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
-        while self._notices:
-            warnings.warn(self._notices.popleft(), TrackingWarning, stacklevel=4)
+        while self._entries.notices:
+            message = self._entries.notices.popleft()
+            warnings.warn(message, TrackingWarning, stacklevel=4)
 
-    def end_groups(
-        self, after: float = 0.0, only: str | None = None, at: int | None = None
-    ) -> None:
-        """End the runs of searches below which nothing has happened for a while.
-
-        Parameters
-        ----------
-        after : float, default=0
-            For so many seconds.
-
-        only : str or None, default=None
-            The key of the one to end.
-
-        at : int or None, default=None
-            When they have ended, in milliseconds since 1970. None means now.
-        """
-        if only is not None and known_run(only) is None:
-            self._over[only] = now()  # it is not begun yet: the store may be down
-        for key, (entry, since) in list(self._groups.items()):
-            if time.monotonic() - since >= after and only in (None, key):
-                end_time = now() if at is None else at
-                end = {"kind": "end", "status": "FINISHED", "end_time": end_time}
-                try:
-                    entry.append(end)
-                except FileNotFoundError:  # it has been ended
-                    self._groups.pop(key, None)
-                except OSError:  # the disk is full; later, then
-                    continue
-                else:
-                    self._groups.pop(key, None)
+    def end_groups(self, only: str | None = None) -> None:
+        """End the runs of searches now, or the one of them with a key."""
+        self._entries.end_groups(only=only)
 
     # The thread
 
@@ -466,7 +422,7 @@ class Deliverer:
                 self._visits = set()
             try:
                 _store.calm_down_warnings()
-                self.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
+                self._entries.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
                 self._deliver_from(inboxes)
             finally:  # whatever it is, those who wait go on, and begin another thread
                 with self._changed:
@@ -489,43 +445,90 @@ class Deliverer:
             return min(at, self._retry_at) - time.monotonic()
         if self._failures:
             at = min(at, *(failure.retry_at for failure in self._failures.values()))
-        if self._groups or self.is_expecting:
-            idle = self._looked_at - self._active_at > SECONDS_UNTIL_IDLE
+        if self._entries.groups or self.is_expecting:
+            idle = self._looked_at - self._entries.active_at > SECONDS_UNTIL_IDLE
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
         return at - time.monotonic()
 
     def _deliver_from(self, inboxes: set[Inbox]) -> None:
         tried: set[Path] = set()
+        alone: set[Path] = set()
         has_rested = True
         while has_rested:
             has_rested = False
             began_at = time.thread_time()
-            for inbox, entry in self._in_order(inboxes):
+            waiting = deque(self._in_order(inboxes, tried))
+            while waiting and not has_rested:
                 if self._outage is not None and time.monotonic() < self._retry_at:
                     return
-                failure = self._failures.get(entry.path)
-                is_early = failure is not None and time.monotonic() < failure.retry_at
-                if is_early or entry.path in tried or entry.path in self._not_ours:
-                    continue
-                tried.add(entry.path)
-                self._try(inbox, entry)
+                if not self._try_together(waiting, alone):
+                    inbox, entry = waiting.popleft()
+                    tried.add(entry.path)
+                    self._try(inbox, entry)
+                # Afterwards there may be something newer.
                 has_rested = self._rest(time.thread_time() - began_at)
-                if has_rested:
-                    break  # there may be something newer
                 began_at = time.thread_time()
 
-    def _in_order(self, inboxes: set[Inbox]) -> list[tuple[Inbox, Entry]]:
-        """List what waits: the newest first, so that one sees what goes on."""
+    def _try_together(
+        self, waiting: deque[tuple[Inbox, Entry]], alone: set[Path]
+    ) -> bool:
+        """Deliver some of what comes next in one transaction, if that can be.
+
+        Parameters
+        ----------
+        waiting : deque of (Inbox, Entry)
+            What is to be delivered; what is delivered is taken out.
+
+        alone : set of Path
+            What is to be tried alone; what could not be delivered here is added.
+
+        Returns
+        -------
+        bool
+            Whether something was delivered.
+        """
+        next_ones = list(islice(waiting, MOST_TOGETHER))
+        some = [item for item in next_ones if item[1].path not in alone]
+        if len(some) < 2 or some[0] is not next_ones[0]:
+            return False
+        delivered: set[Path] = set()
+        # Whatever that says, it is said again when they are tried one by one.
+        with suppress(Exception):
+            ours = [item for item in some if self._is_ours(item[1])]
+            delivered = self._entries.deliver_together(ours)
+        for item in next_ones:
+            waiting.popleft()
+            if item[1].path in delivered:
+                self._note_success(item[1], was_stored=True)
+        left = [item for item in next_ones if item[1].path not in delivered]
+        alone.update(entry.path for _, entry in left)
+        waiting.extendleft(reversed(left))
+        return bool(delivered)
+
+    def _in_order(
+        self, inboxes: set[Inbox], tried: set[Path]
+    ) -> list[tuple[Inbox, Entry]]:
+        """List what is due: the newest first, so that one sees what goes on."""
         found = [(inbox, entry) for inbox in inboxes for entry in inbox.entries()]
         self._not_ours &= {entry.path for _, entry in found}
         newest: Counter[str] = Counter()
         for _, entry in found:
             newest[entry.key] = max(newest[entry.key], entry.written_at())
+        left_out = tried | self._not_ours
+        due = [
+            (inbox, entry)
+            for inbox, entry in found
+            if entry.path not in left_out and self._retry_of(entry) <= time.monotonic()
+        ]
         # What has failed comes last, so that it keeps up nothing else.
         return sorted(
-            found, key=lambda item: (self._failed_at(item[1]), -newest[item[1].key])
+            due, key=lambda item: (self._failed_at(item[1]), -newest[item[1].key])
         )
+
+    def _retry_of(self, entry: Entry) -> float:
+        failure = self._failures.get(entry.path)
+        return -math.inf if failure is None else failure.retry_at
 
     def _rest(self, seconds: float) -> bool:
         """Leave the processor to the fits, unless somebody waits for the store."""
@@ -541,7 +544,7 @@ class Deliverer:
 
     def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
         try:
-            was_stored = self._is_ours(entry) and self._deliver_alone(inbox, entry)
+            was_stored = self._is_ours(entry) and self._entries.deliver(inbox, entry)
         except UnreadableEntryError as error:
             self._complain(inbox, entry, error)
         except Exception as error:  # whatever a store may answer
@@ -562,20 +565,6 @@ class Deliverer:
             return False
         check_is_named(destination)
         return True
-
-    def _deliver_alone(self, inbox: Inbox, entry: Entry) -> bool:
-        if entry.path in self._at_work:
-            raise UnreadableEntryError("a run that it is above is said to be above it")
-        with entry.locked() as is_mine:
-            if is_mine:
-                self._at_work.add(entry.path)
-                try:
-                    return self._deliver(inbox, entry, entry.read())
-                finally:
-                    self._at_work.discard(entry.path)
-        if entry.path.exists():
-            raise BusyError(f"another process is delivering {entry.path.name}")
-        return False
 
     def _note_success(self, entry: Entry, was_stored: bool) -> None:
         with self._changed:
@@ -626,7 +615,7 @@ class Deliverer:
         """Say, once, that a file cannot be read, and leave it where it can be found."""
         if isinstance(error, LaterFormatError):
             self._not_ours.add(entry.path)
-            self._notices.append(
+            self._entries.notices.append(
                 f"A run waits in the journal, in {entry.path}, until that version "
                 f"delivers it: {error}."
             )
@@ -636,247 +625,10 @@ class Deliverer:
             if is_new and _journal.is_alive(inbox.journal, inbox.owner):
                 return  # still being written, perhaps
             path = entry.put_aside()
-            self._notices.append(
+            self._entries.notices.append(
                 "A file of the journal cannot be read and was put aside as "
                 f"{path}: {error}."
             )
-
-    def _deliver(self, inbox: Inbox, entry: Entry, contents: Contents) -> bool:
-        """Deliver what is new, and tell whether that was something."""
-        record = contents.record
-        was_killed = not contents.is_done and not _journal.is_alive(
-            inbox.journal, contents.writer
-        )
-        if was_killed:
-            record.take(_journal.end_of_the_dead(contents))
-            contents.is_done = True
-        self._keep_groups(contents)
-        run_id = known_run(entry.key)
-        if contents.is_agreed or not contents.has_rivals:
-            run_id = contents.run_id or run_id
-        is_new = run_id is None and not (contents.may_be_stored or contents.has_rivals)
-        if run_id is not None and record.is_empty and not contents.is_done:
-            remember_run(entry.key, run_id)  # another process may have created it
-            return False
-        self._active_at = time.monotonic()
-        with ExitStack() as locks:
-            parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
-            if run_id is None and contents.has_rivals:
-                run_id, is_over = self._elect(inbox, entry, contents)
-                if is_over and contents.is_done and entry.part == 0:
-                    remember_run(entry.key, run_id)
-                    for part in parts:
-                        part.remove()
-                    return False
-            # Nobody else may have ended it, and nothing comes between.
-            ends = contents.is_done and record.end_time is not None
-            is_alone = not (was_killed or contents.has_rivals)
-            has_files = any(part.files.exists() for part in parts)
-            ends_at_once = ends and is_alone and not has_files
-            run_id = self._store(inbox, entry, contents, run_id, ends=ends_at_once)
-            remember_run(entry.key, run_id)
-            if not contents.is_done:
-                at = contents.position
-                entry.append({"kind": "delivered", "run_id": run_id, "position": at})
-                return True
-            # What it was killed at may be half a model; its later parts are whole.
-            for part in parts[1:] if was_killed else parts:
-                left_out = _delivery.attach(
-                    contents.destination,
-                    run_id,
-                    part.files,
-                    record,
-                    is_new=is_new and part is entry,
-                )
-                self._notices += [
-                    f"The run {run_id} of {record.name} is logged without {reason}."
-                    for reason in left_out
-                ]
-            if ends and not ends_at_once:
-                self._end(inbox, contents, run_id, was_killed)
-            if record.end_time is not None:
-                for parent in contents.parents[-1:]:
-                    note_end_below(parent["key"], record.end_time)
-            for part in parts:
-                part.remove()
-        if contents.n_damaged:
-            self._notices.append(
-                f"The run {run_id} of {record.name} may lack something: "
-                f"{contents.n_damaged} line(s) of its file in the journal could not be "
-                "read. That is so if its process was killed while it wrote."
-            )
-        return True
-
-    def _end(
-        self, inbox: Inbox, contents: Contents, run_id: str, was_killed: bool
-    ) -> None:
-        record, is_foreign = contents.record, _is_foreign(contents, inbox)
-        # What a dead process has not ended, another one may have; and what is fitted
-        # for another machine, a third one.
-        unless: tuple[Status, ...] = ()
-        if is_foreign:
-            unless = ("FINISHED", "FAILED")
-        if was_killed and record.status == contents.status_if_killed:
-            unless = ("FINISHED", "FAILED", "KILLED")
-        _delivery.end_run(contents.destination, run_id, record, unless=unless)
-        if contents.has_rivals and not is_foreign and record.status != "FINISHED":
-            # Other machines have begun candidates that nobody else will end.
-            _delivery.end_below(contents.destination, run_id, record)
-
-    def _later_parts(
-        self, locks: ExitStack, inbox: Inbox, entry: Entry, contents: Contents
-    ) -> list[Entry]:
-        """Add what else is known of a run by now: that saves calls of MLflow."""
-        parts: list[Entry] = []
-        while contents.is_done:
-            part = Entry.of(inbox, entry.key, entry.part + len(parts) + 1)
-            if not (part.path.exists() and locks.enter_context(part.locked())):
-                break
-            try:
-                later = part.read()
-            except (OSError, UnreadableEntryError):  # said when its own turn comes
-                break
-            if not later.is_done or later.n_damaged:
-                break
-            contents.record.merge(later.record)
-            parts.append(part)
-        return parts
-
-    def _keep_groups(self, contents: Contents) -> None:
-        """Note that something happens below the runs of searches."""
-        for parent in contents.parents:
-            if parent["key"] in self._groups:
-                entry, _ = self._groups[parent["key"]]
-                self._groups[parent["key"]] = (entry, time.monotonic())
-
-    def _store(
-        self,
-        inbox: Inbox,
-        entry: Entry,
-        contents: Contents,
-        run_id: str | None,
-        *,
-        ends: bool,
-    ) -> str:
-        """Write to the run, and create it if nobody has."""
-        address = contents.destination
-        store = partial(
-            _delivery.deliver, contents.record, address, key=entry.key, ends=ends
-        )
-        if run_id is not None:
-            return store(parent_run_id=None, run_id=run_id, created=_ignore)
-        parent_run_id = self._parent(inbox, contents)
-
-        def created(run_id: str) -> None:
-            entry.append({"kind": "created", "run_id": run_id})
-
-        if not contents.may_be_stored:
-            entry.append({"kind": "delivering"})
-            return store(parent_run_id=parent_run_id, run_id=None, created=created)
-        # Somebody may have created it, or be about to. A first part that still waits is
-        # created without asking: who delivers another part leaves that to it.
-        if entry.part > 0 and (first := Entry.of(inbox, entry.key)).path.exists():
-            raise BusyError(
-                f"{first.path.name}, which comes first, is not delivered yet"
-            )
-        _store.client_of(address)  # which keeps others out by the same lock
-        with _store.alone(_store.tracking_uri_of(address)):
-            found = _delivery.find_run(address, entry.key)
-            return store(parent_run_id=parent_run_id, run_id=found, created=created)
-
-    def _elect(
-        self, inbox: Inbox, entry: Entry, contents: Contents
-    ) -> tuple[str, bool]:
-        """Agree with other machines on the run, and create it if nobody has.
-
-        Returns
-        -------
-        run_id : str
-        is_over : bool
-            Whether another machine has stored all of it.
-        """
-        address, record = contents.destination, contents.record
-        if _is_foreign(contents, inbox):
-            _store.require_store(address)
-        parent_run_id = self._parent(inbox, contents)
-
-        def create() -> str:
-            return _delivery.deliver(
-                RunRecord(record.name, record.start_time),
-                address,
-                key=entry.key,
-                parent_run_id=parent_run_id,
-                run_id=None,
-                created=lambda i: entry.append({"kind": "created", "run_id": i}),
-            )
-
-        _store.client_of(address)  # which keeps others out by the same lock
-        with _store.alone(_store.tracking_uri_of(address)):
-            elected = self._election.elect(address, entry.key, contents.run_id, create)
-        if elected is None:
-            raise UndecidedError(f"another machine has just created {record.name}")
-        record.tags[_delivery.SETTLED_TAG] = "true"
-        return elected.run_id, elected.is_over
-
-    def _parent(self, inbox: Inbox, contents: Contents) -> str | None:
-        """Find the run above, and create it where that is still to be done."""
-        above = contents.destination["parent_run_id"]
-        grown: list[dict[str, Any]] = []
-        for parent in contents.parents:
-            key = parent["key"]
-            if known_run(key) is None:
-                self._begin(inbox, contents, ParentRun(**parent), list(grown))
-            above = known_run(key)
-            grown.append(parent)
-        return above
-
-    def _begin(
-        self,
-        inbox: Inbox,
-        child: Contents,
-        parent: ParentRun,
-        above: list[dict[str, Any]],
-    ) -> None:
-        """Create a run that has only been heard of from those below it."""
-        entry = Entry.of(inbox, parent.key)
-        record = RunRecord(parent.name, parent.start_time)
-        # The process whose inbox this is knows of every run that it has begun; another
-        # one has to ask the store.
-        is_own = inbox.owner == _journal.this_process()
-        head = _journal.header(
-            record,
-            key=parent.key,
-            destination=child.destination,
-            parents=above,
-            continues=not is_own,
-            origin=child.origin,
-            has_rivals=child.has_rivals,
-        )
-        # It lives and dies with the process that searches.
-        head["writer"] = inbox.owner
-        events = [head]
-        if _is_foreign(child, inbox) and (parent.is_managed or not is_own):
-            events.append({"kind": "done"})  # the machine that searches will end it
-        with suppress(FileExistsError):
-            entry.append(*events, create=True)
-        # Another process may have begun it for this one; nobody ends it but the owner.
-        if is_own and not parent.is_managed:
-            self._groups[parent.key] = (entry, time.monotonic())
-            if parent.key in self._over:
-                end_time = self._over.pop(parent.key)
-                self.end_groups(only=parent.key, at=end_time)
-        self._deliver_alone(inbox, entry)
-        if known_run(parent.key) is None:
-            raise BusyError(f"another process has just delivered {entry.path.name}")
-
-
-def _is_foreign(contents: Contents, inbox: Inbox) -> bool:
-    """Tell whether a run is part of what another process does, or has done."""
-    return contents.origin not in ("", inbox.owner)
-
-
-def _ignore(run_id: str) -> None:
-    """Take no note of a run that is known."""
 
 
 def deliverer_for(tracking_uri: str | None) -> Deliverer:

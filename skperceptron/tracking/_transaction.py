@@ -24,6 +24,8 @@ AfterCommit = Callable[[Callable[[], None]], None]
 def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) -> T:
     """Call a function in one transaction, if the client has a database.
 
+    Inside of `one_transaction` it becomes a part of that.
+
     Parameters
     ----------
     client : MlflowClient
@@ -47,21 +49,50 @@ def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) 
     sessions = _sessions_of(client)
     if sessions is None:
         return store(_call)
+    if sessions.after_commit is not None:
+        return store(sessions.after_commit)
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import IntegrityError
 
-    calls: list[Callable[[], None]] = []
     try:
-        with sessions.one():
-            result = store(calls.append)
+        with sessions.one() as after_commit:
+            return store(after_commit)
     except MlflowException as error:
         if not (sessions.gave_up or isinstance(error.__cause__, IntegrityError)):
             raise
         # Two fits to the same new data, for one, cannot both create its entry.
         return store(_call)
-    for call in calls:
-        call()
-    return result
+
+
+def has_transactions(client: MlflowClient) -> bool:
+    """Tell whether a client has a database of its own."""
+    return _sessions_of(client) is not None
+
+
+@contextmanager
+def one_transaction(client: MlflowClient) -> Iterator[AfterCommit]:
+    """Let all that this thread does with a client in the block be one transaction.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        One that `has_transactions`.
+
+    Yields
+    ------
+    after_commit : callable
+        Takes functions to call once what was stored is kept.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be reached or refuses something. Nothing is stored then.
+    """
+    sessions = _sessions_of(client)
+    if sessions is None:
+        raise ValueError("the client has no database")
+    with sessions.one() as after_commit:
+        yield after_commit
 
 
 def _call(function: Callable[[], None]) -> None:
@@ -97,19 +128,28 @@ class _Sessions:
             yield session
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self) -> Iterator[AfterCommit]:
         """Let all that this thread does in the block be one transaction."""
+        calls: list[Callable[[], None]] = []
         with self._make(**self._to_write) as session:
             # Some methods commit early, to find errors, and go back in case of one, to
             # go on from there. That would undo what others have written before.
             vars(session).update(commit=session.flush, rollback=self._give_up)
             self._of_thread.session = session
+            self._of_thread.after_commit = calls.append
             self._of_thread.gave_up = False
             try:
-                yield
+                yield calls.append
             finally:
-                self._of_thread.session = None
+                self._of_thread.session = self._of_thread.after_commit = None
                 del session.commit, session.rollback
+        for call in calls:
+            call()
+
+    @property
+    def after_commit(self) -> AfterCommit | None:
+        """Takes what follows the transaction of this thread, if it is in one."""
+        return getattr(self._of_thread, "after_commit", None)
 
     @property
     def gave_up(self) -> bool:

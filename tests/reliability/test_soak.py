@@ -33,6 +33,7 @@ def one_round():
 def look():
     gc.collect()
     deliverers = _deliverer.all_deliverers().values()
+    entries = [d._entries for d in deliverers]
     return {{
         "memory": process.memory_info().rss / 2**20,
         "files": process.num_fds(),
@@ -48,7 +49,7 @@ def look():
         "inboxes": sum(len(d._inboxes) + len(d._visits) for d in deliverers),
         "failures": sum(len(d._failures) + len(d._told) for d in deliverers),
         "not ours": sum(len(d._not_ours) for d in deliverers),
-        "groups": sum(len(d._groups) + len(d._over) for d in deliverers),
+        "groups": sum(len(e.groups) + len(e._over) for e in entries),
     }}
 
 

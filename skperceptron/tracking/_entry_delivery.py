@@ -1,0 +1,526 @@
+"""From a file of the journal to a run of MLflow, with the runs above it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from skperceptron.tracking import _delivery, _journal, _store
+from skperceptron.tracking._destination import ParentRun
+from skperceptron.tracking._election import Election
+from skperceptron.tracking._journal import Contents, Entry, Inbox, UnreadableEntryError
+from skperceptron.tracking._known_runs import known_run, note_end_below, remember_run
+from skperceptron.tracking._record import RunRecord, Status, now
+from skperceptron.tracking._transaction import (
+    AfterCommit,
+    has_transactions,
+    one_transaction,
+)
+
+# So much is said at once of what happened to files.
+MOST_NOTICES = 10
+
+
+class BusyError(Exception):
+    """Something has to come first, which another process may just be delivering."""
+
+
+class UndecidedError(BusyError):
+    """Several machines have just created a run, and it is open which is the one."""
+
+
+class NotTogetherError(Exception):
+    """A run cannot be delivered in one transaction with others."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What is delivered in one transaction.
+
+    Attributes
+    ----------
+    locks : ExitStack
+        The locks of all files, until the transaction is over: what it has created
+        cannot be seen before, and nobody else may create it.
+
+    after_commit : callable
+        Takes what is to be done once the transaction is over.
+
+    held : set of Path
+        The files that are locked.
+
+    delivered : set of Path
+        Those of them that are done with.
+
+    run_ids : dict of str
+        The runs that are in the transaction, by their keys.
+    """
+
+    locks: ExitStack
+    after_commit: AfterCommit
+    held: set[Path]
+    delivered: set[Path] = field(default_factory=set)
+    run_ids: dict[str, str] = field(default_factory=dict)
+
+
+class EntryDelivery:
+    """Delivers files of the journal for one store, for one thread.
+
+    Attributes
+    ----------
+    notices : deque of str
+        What the user should know of files.
+
+    active_at : float
+        When it last had something to do, by the clock of `time.monotonic`.
+
+    groups : dict
+        The runs of searches that end when nothing happens below them any more: their
+        files, and when something last has, by key.
+    """
+
+    def __init__(self) -> None:
+        self.notices: deque[str] = deque(maxlen=MOST_NOTICES)
+        self.active_at = time.monotonic()
+        self.groups: dict[str, tuple[Entry, float]] = {}
+        self._over: dict[str, int] = {}
+        self._at_work: set[Path] = set()
+        self._election = Election()
+        self._together: Together | None = None
+
+    def deliver(self, inbox: Inbox, entry: Entry) -> bool:
+        """Deliver what is new in a file.
+
+        Parameters
+        ----------
+        inbox : Inbox
+            Where the file is.
+
+        entry : Entry
+            The file. It is removed if nothing more will be written to it.
+
+        Returns
+        -------
+        bool
+            Whether there was something new.
+
+        Raises
+        ------
+        BusyError
+            When another process is just delivering it, or something that comes first.
+
+        UnreadableEntryError
+            When it is not what a journal contains.
+
+        Exception
+            Whatever the store says.
+        """
+        if entry.path in self._at_work:
+            raise UnreadableEntryError("a run that it is above is said to be above it")
+        with self._locked(entry) as is_mine:
+            if is_mine:
+                self._at_work.add(entry.path)
+                try:
+                    return self._deliver(inbox, entry, entry.read())
+                finally:
+                    self._at_work.discard(entry.path)
+        if entry.path.exists():
+            raise BusyError(f"another process is delivering {entry.path.name}")
+        return False
+
+    def deliver_together(self, items: list[tuple[Inbox, Entry]]) -> set[Path]:
+        """Deliver those of several files in one transaction that are fit for it.
+
+        These are finished runs without files that nobody else can have created.
+
+        Parameters
+        ----------
+        items : list of (Inbox, Entry)
+            The files, and where they are.
+
+        Returns
+        -------
+        set of Path
+            The files that are delivered. All others are as they were.
+
+        Raises
+        ------
+        Exception
+            When nothing is delivered: because of what the store says, or because one of
+            them, or a run above it, proves not to be fit.
+        """
+        with ExitStack() as locks:
+            fit = [
+                (inbox, entry, contents)
+                for inbox, entry in items
+                if (contents := self._lock_if_fit(locks, inbox, entry)) is not None
+            ]
+            if len(fit) < 2:
+                return set()
+            client = _store.client_of(fit[0][2].destination)
+            if not has_transactions(client):
+                return set()
+            held = {entry.path for _, entry, _ in fit}
+            try:
+                with one_transaction(client) as after_commit:
+                    self._together = Together(locks, after_commit, held)
+                    for inbox, entry, contents in fit:
+                        if entry.path not in self._together.delivered:
+                            self._deliver(inbox, entry, contents)
+                    delivered = self._together.delivered
+            finally:
+                self._together = None
+            return delivered
+
+    def _lock_if_fit(
+        self, locks: ExitStack, inbox: Inbox, entry: Entry
+    ) -> Contents | None:
+        with ExitStack() as lock:
+            if not lock.enter_context(entry.locked()):
+                return None
+            try:
+                contents = entry.read()
+            except (OSError, UnreadableEntryError):  # said when it is tried alone
+                return None
+            is_own = inbox.owner == _journal.this_process()
+            if (
+                contents.is_done
+                and _is_simple(contents, self._run_of(entry, contents))
+                and not entry.files.exists()
+                and (is_own or all(known_run(p["key"]) for p in contents.parents))
+            ):
+                locks.enter_context(lock.pop_all())
+                return contents
+        return None
+
+    @contextmanager
+    def _locked(self, entry: Entry) -> Iterator[bool]:
+        """Keep other deliverers away in the block; together, as long as all of it."""
+        together = self._together
+        if together is None:
+            with entry.locked() as is_mine:
+                yield is_mine
+            return
+        is_mine = entry.path in together.held
+        if not is_mine and together.locks.enter_context(entry.locked()):
+            together.held.add(entry.path)
+            is_mine = True
+        yield is_mine
+
+    def _once_stored(self, call: Callable[[], None]) -> None:
+        """Do something when what was stored is kept."""
+        if self._together is None:
+            call()
+        else:
+            self._together.after_commit(call)
+
+    def _remember(self, key: str, run_id: str) -> None:
+        if self._together is not None:
+            self._together.run_ids[key] = run_id
+        self._once_stored(partial(remember_run, key, run_id))
+
+    def _known(self, key: str) -> str | None:
+        created = {} if self._together is None else self._together.run_ids
+        return created.get(key) or known_run(key)
+
+    def _deliver(self, inbox: Inbox, entry: Entry, contents: Contents) -> bool:
+        record = contents.record
+        was_killed = _end_if_killed(inbox, contents)
+        self._keep_groups(contents)
+        run_id = self._run_of(entry, contents)
+        if run_id is not None and record.is_empty and not contents.is_done:
+            self._remember(entry.key, run_id)  # another process may have created it
+            return False
+        self.active_at = time.monotonic()
+        with ExitStack() as locks:
+            parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
+            has_files = any(part.files.exists() for part in parts)
+            if self._together is not None and not (
+                _is_simple(contents, run_id) and not has_files
+            ):
+                raise NotTogetherError(entry.path.name)
+            is_new = _is_new(contents, run_id)
+            if run_id is None and contents.has_rivals:
+                run_id, is_over = self._elect(inbox, entry, contents)
+                if is_over and contents.is_done and entry.part == 0:
+                    self._close(entry, run_id, parts)
+                    return False
+            # Nobody else may have ended it, and nothing comes between.
+            ends = contents.is_done and record.end_time is not None
+            ends_at_once = ends and not (was_killed or contents.has_rivals or has_files)
+            run_id = self._store(inbox, entry, contents, run_id, ends=ends_at_once)
+            if not contents.is_done:
+                self._remember(entry.key, run_id)
+                at = contents.position
+                note = {"kind": "delivered", "run_id": run_id, "position": at}
+                self._once_stored(partial(entry.append, note))
+                return True
+            # What it was killed at may be half a model; its later parts are whole.
+            for part in parts[1:] if was_killed else parts:
+                self._attach(contents, run_id, part, is_new and part is entry)
+            if ends and not ends_at_once:
+                self._end(inbox, contents, run_id, was_killed)
+            self._note_end(contents)
+            self._close(entry, run_id, parts)
+        if contents.n_damaged:
+            self.notices.append(
+                f"The run {run_id} of {record.name} may lack something: "
+                f"{contents.n_damaged} line(s) of its file in the journal could not be "
+                "read. That is so if its process was killed while it wrote."
+            )
+        return True
+
+    def _run_of(self, entry: Entry, contents: Contents) -> str | None:
+        run_id = self._known(entry.key)
+        if contents.is_agreed or not contents.has_rivals:
+            run_id = contents.run_id or run_id
+        return run_id
+
+    def _attach(
+        self, contents: Contents, run_id: str, part: Entry, is_new: bool
+    ) -> None:
+        left_out = _delivery.attach(
+            contents.destination, run_id, part.files, contents.record, is_new=is_new
+        )
+        self.notices += [
+            f"The run {run_id} of {contents.record.name} is logged without {reason}."
+            for reason in left_out
+        ]
+
+    def _note_end(self, contents: Contents) -> None:
+        end_time = contents.record.end_time
+        if end_time is not None:
+            for parent in contents.parents[-1:]:
+                self._once_stored(partial(note_end_below, parent["key"], end_time))
+
+    def _close(self, entry: Entry, run_id: str, parts: list[Entry]) -> None:
+        """Remove files of which the store has everything."""
+        self._remember(entry.key, run_id)
+        for part in parts:
+            self._once_stored(part.remove)
+        if self._together is not None:
+            self._together.delivered.update(part.path for part in parts)
+
+    def _end(
+        self, inbox: Inbox, contents: Contents, run_id: str, was_killed: bool
+    ) -> None:
+        record, is_foreign = contents.record, _is_foreign(contents, inbox)
+        # What a dead process has not ended, another one may have; and what is fitted
+        # for another machine, a third one.
+        unless: tuple[Status, ...] = ()
+        if is_foreign:
+            unless = ("FINISHED", "FAILED")
+        if was_killed and record.status == contents.status_if_killed:
+            unless = ("FINISHED", "FAILED", "KILLED")
+        _delivery.end_run(contents.destination, run_id, record, unless=unless)
+        if contents.has_rivals and not is_foreign and record.status != "FINISHED":
+            # Other machines have begun candidates that nobody else will end.
+            _delivery.end_below(contents.destination, run_id, record)
+
+    def _later_parts(
+        self, locks: ExitStack, inbox: Inbox, entry: Entry, contents: Contents
+    ) -> list[Entry]:
+        """Add what else is known of a run by now: that saves calls of MLflow."""
+        parts: list[Entry] = []
+        while contents.is_done:
+            part = Entry.of(inbox, entry.key, entry.part + len(parts) + 1)
+            if not part.path.exists() or not locks.enter_context(self._locked(part)):
+                break
+            try:
+                later = part.read()
+            except (OSError, UnreadableEntryError):  # said when its own turn comes
+                break
+            if not later.is_done or later.n_damaged:
+                break
+            contents.record.merge(later.record)
+            parts.append(part)
+        return parts
+
+    def _keep_groups(self, contents: Contents) -> None:
+        """Note that something happens below the runs of searches."""
+        for parent in contents.parents:
+            if parent["key"] in self.groups:
+                entry, _ = self.groups[parent["key"]]
+                self.groups[parent["key"]] = (entry, time.monotonic())
+
+    def _store(
+        self,
+        inbox: Inbox,
+        entry: Entry,
+        contents: Contents,
+        run_id: str | None,
+        *,
+        ends: bool,
+    ) -> str:
+        """Write to the run, and create it if nobody has."""
+        address = contents.destination
+        store = partial(
+            _delivery.deliver, contents.record, address, key=entry.key, ends=ends
+        )
+        if run_id is not None:
+            return store(parent_run_id=None, run_id=run_id, created=_ignore)
+        parent_run_id = self._parent(inbox, contents)
+
+        def created(run_id: str) -> None:
+            entry.append({"kind": "created", "run_id": run_id})
+
+        if not contents.may_be_stored:
+            entry.append({"kind": "delivering"})
+            return store(parent_run_id=parent_run_id, run_id=None, created=created)
+        # Somebody may have created it, or be about to. A first part that still waits is
+        # created without asking: who delivers another part leaves that to it.
+        if entry.part > 0 and (first := Entry.of(inbox, entry.key)).path.exists():
+            raise BusyError(
+                f"{first.path.name}, which comes first, is not delivered yet"
+            )
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.alone(_store.tracking_uri_of(address)):
+            found = _delivery.find_run(address, entry.key)
+            return store(parent_run_id=parent_run_id, run_id=found, created=created)
+
+    def _elect(
+        self, inbox: Inbox, entry: Entry, contents: Contents
+    ) -> tuple[str, bool]:
+        """Agree with other machines on the run, and create it if nobody has.
+
+        Returns
+        -------
+        run_id : str
+        is_over : bool
+            Whether another machine has stored all of it.
+        """
+        address, record = contents.destination, contents.record
+        if _is_foreign(contents, inbox):
+            _store.require_store(address)
+        parent_run_id = self._parent(inbox, contents)
+
+        def create() -> str:
+            return _delivery.deliver(
+                RunRecord(record.name, record.start_time),
+                address,
+                key=entry.key,
+                parent_run_id=parent_run_id,
+                run_id=None,
+                created=lambda i: entry.append({"kind": "created", "run_id": i}),
+            )
+
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.alone(_store.tracking_uri_of(address)):
+            elected = self._election.elect(address, entry.key, contents.run_id, create)
+        if elected is None:
+            raise UndecidedError(f"another machine has just created {record.name}")
+        record.tags[_delivery.SETTLED_TAG] = "true"
+        return elected.run_id, elected.is_over
+
+    def _parent(self, inbox: Inbox, contents: Contents) -> str | None:
+        """Find the run above, and create it where that is still to be done."""
+        above = contents.destination["parent_run_id"]
+        grown: list[dict[str, Any]] = []
+        for parent in contents.parents:
+            key = parent["key"]
+            if self._known(key) is None:
+                self._begin(inbox, contents, ParentRun(**parent), list(grown))
+            above = self._known(key)
+            grown.append(parent)
+        return above
+
+    def _begin(
+        self,
+        inbox: Inbox,
+        child: Contents,
+        parent: ParentRun,
+        above: list[dict[str, Any]],
+    ) -> None:
+        """Create a run that has only been heard of from those below it."""
+        entry = Entry.of(inbox, parent.key)
+        record = RunRecord(parent.name, parent.start_time)
+        # The process whose inbox this is knows of every run that it has begun; another
+        # one has to ask the store.
+        is_own = inbox.owner == _journal.this_process()
+        head = _journal.header(
+            record,
+            key=parent.key,
+            destination=child.destination,
+            parents=above,
+            continues=not is_own,
+            origin=child.origin,
+            has_rivals=child.has_rivals,
+        )
+        # It lives and dies with the process that searches.
+        head["writer"] = inbox.owner
+        events = [head]
+        if _is_foreign(child, inbox) and (parent.is_managed or not is_own):
+            events.append({"kind": "done"})  # the machine that searches will end it
+        with suppress(FileExistsError):
+            entry.append(*events, create=True)
+        # Another process may have begun it for this one; nobody ends it but the owner.
+        if is_own and not parent.is_managed:
+            self.groups[parent.key] = (entry, time.monotonic())
+            if parent.key in self._over:
+                self._end_group(parent.key, self._over.pop(parent.key))
+        self.deliver(inbox, entry)
+        if self._known(parent.key) is None:
+            raise BusyError(f"another process has just delivered {entry.path.name}")
+
+    def end_groups(self, after: float = 0.0, only: str | None = None) -> None:
+        """End the runs of searches below which nothing has happened for a while.
+
+        Parameters
+        ----------
+        after : float, default=0
+            For so many seconds.
+
+        only : str or None, default=None
+            The key of the one to end.
+        """
+        if only is not None and only not in self.groups and known_run(only) is None:
+            self._over[only] = now()  # it is not begun yet: the store may be down
+        for key, (_, since) in list(self.groups.items()):
+            if time.monotonic() - since >= after and only in (None, key):
+                self._end_group(key, now())
+
+    def _end_group(self, key: str, end_time: int) -> None:
+        entry, _ = self.groups[key]
+        try:
+            entry.append({"kind": "end", "status": "FINISHED", "end_time": end_time})
+        except FileNotFoundError:  # it has been ended
+            pass
+        except OSError:  # the disk is full; later, then
+            return
+        self.groups.pop(key, None)
+
+
+def _is_foreign(contents: Contents, inbox: Inbox) -> bool:
+    """Tell whether a run is part of what another process does, or has done."""
+    return contents.origin not in ("", inbox.owner)
+
+
+def _ignore(run_id: str) -> None:
+    """Take no note of a run that is known."""
+
+
+def _end_if_killed(inbox: Inbox, contents: Contents) -> bool:
+    """Add the end of a run whose process is gone, and tell whether that is so."""
+    if contents.is_done or _journal.is_alive(inbox.journal, contents.writer):
+        return False
+    contents.record.take(_journal.end_of_the_dead(contents))
+    contents.is_done = True
+    return True
+
+
+def _is_new(contents: Contents, run_id: str | None) -> bool:
+    """Tell whether nobody can have created a run."""
+    return run_id is None and not (contents.may_be_stored or contents.has_rivals)
+
+
+def _is_simple(contents: Contents, run_id: str | None) -> bool:
+    """Tell whether nobody need be asked who has created a run."""
+    return not contents.has_rivals and (
+        run_id is not None or not contents.may_be_stored
+    )

@@ -1,0 +1,216 @@
+"""Runs that wait are delivered several at a time, and each exactly once."""
+
+from contextlib import contextmanager, suppress
+
+import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from skperceptron.tracking import TrackingWarning, _entry_delivery, flush, pending
+from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._entry_delivery import EntryDelivery
+from skperceptron.tracking._journal import Entry
+from skperceptron.tracking._place import key_of
+from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._run import TrackedRun
+
+ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
+
+
+@pytest.fixture
+def search(runs, request):
+    """Where the folds of a search go that is still on."""
+    key = key_of(request.node.nodeid, (), str(now()))
+    run = TrackedRun(RunRecord("GridSearchCV"), Destination.current(), key)
+    run.deliver(wait=False)
+    flush()
+    above = ParentRun(key, "GridSearchCV", run.record.start_time, is_managed=True)
+    return Destination.current().below(above)
+
+
+def write_fold(search, number, candidate=0, has_file=False):
+    """Write down a fold that has ended, without telling anybody."""
+    key = key_of(search.parents[-1].key, (candidate,))
+    parent = ParentRun(key, f"candidate {candidate}", now(), is_managed=True)
+    record = RunRecord(f"fold {number}")
+    fold = TrackedRun(record, search.below(parent), key_of(key, (number,), "task"))
+    record.add_metric("test_score", number / 10)
+    if has_file:
+        fold.keep_file("notes.txt", b"seen")
+    fold.end()
+    return fold.inbox, fold.write()
+
+
+def names(runs):
+    return sorted(run.name for run in runs)
+
+
+@contextmanager
+def counted_commits():
+    commits = []
+    note = commits.append
+    event.listen(Engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(Engine, "commit", note)
+
+
+def test_folds_and_their_candidate_are_one_transaction(search, runs):
+    items = [write_fold(search, number) for number in range(4)]
+    with counted_commits() as commits:
+        delivered = EntryDelivery().deliver_together(items)
+    assert len(commits) == 1
+    assert delivered == {entry.path for _, entry in items}
+    found = {run.name: run for run in runs.at_once()}
+    assert set(found) == {
+        "GridSearchCV",
+        "candidate 0",
+        *(f"fold {number}" for number in range(4)),
+    }
+    assert found["candidate 0"].parent == found["GridSearchCV"].run_id
+    for number in range(4):
+        fold = found[f"fold {number}"]
+        assert fold.parent == found["candidate 0"].run_id
+        assert fold.latest("test_score") == number / 10
+        assert fold.status == "FINISHED"
+
+
+def test_many_runs_take_few_transactions(search, runs):
+    for number in range(20):
+        write_fold(search, number)
+    with counted_commits() as commits:
+        flush()
+    assert len(runs.at_once()) == 22
+    assert len(commits) <= 5
+
+
+def test_what_is_delivered_leaves_the_journal(search, runs):
+    items = [write_fold(search, number) for number in range(3)]
+    EntryDelivery().deliver_together(items)
+    assert not any(entry.path.exists() for _, entry in items)
+
+
+@pytest.mark.parametrize("candidate_is_first", [True, False])
+def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first):
+    items = [write_fold(search, number) for number in range(2)]
+    parent = items[0][1].read().parents[-1]
+    candidate = TrackedRun(
+        RunRecord("candidate 0", parent["start_time"]), search, parent["key"]
+    )
+    candidate.end()
+    items.insert(0 if candidate_is_first else 2, (candidate.inbox, candidate.write()))
+    delivered = EntryDelivery().deliver_together(items)
+    assert delivered == {entry.path for _, entry in items}
+    found = runs.at_once()
+    assert names(found) == ["GridSearchCV", "candidate 0", "fold 0", "fold 1"]
+    (above,) = [run for run in found if run.name == "candidate 0"]
+    assert above.status == "FINISHED"
+
+
+def test_fold_with_files_is_delivered_alone(search, runs):
+    plain = [write_fold(search, number) for number in range(2)]
+    other = write_fold(search, 2, has_file=True)
+    delivered = EntryDelivery().deliver_together([*plain, other])
+    assert delivered == {entry.path for _, entry in plain}
+    assert len(runs()) == 5
+
+
+def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
+    search, runs, monkeypatch
+):
+    items = [write_fold(search, number) for number in range(3)]
+    deliver = _entry_delivery._delivery.deliver
+    calls = []
+
+    def fail_at_last(record, *args, **kwargs):
+        run_id = deliver(record, *args, **kwargs)
+        calls.append(record.name)
+        if record.name == "fold 2":
+            raise MlflowException("the store is gone")
+        return run_id
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_entry_delivery._delivery, "deliver", fail_at_last)
+        with pytest.raises(MlflowException, match="gone"):
+            EntryDelivery().deliver_together(items)
+    assert calls == ["candidate 0", "fold 0", "fold 1", "fold 2"]
+    assert names(runs.at_once()) == ["GridSearchCV"]
+    assert pending() == 4
+    assert names(runs()) == [
+        "GridSearchCV",
+        "candidate 0",
+        "fold 0",
+        "fold 1",
+        "fold 2",
+    ]
+    assert pending() == 0
+
+
+def test_what_was_stored_but_not_removed_is_not_doubled(search, runs, monkeypatch):
+    items = [write_fold(search, number) for number in range(3)]
+
+    def die(entry):
+        raise KeyboardInterrupt  # as a process would that is killed there
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "remove", die)
+        with suppress(KeyboardInterrupt):
+            EntryDelivery().deliver_together(items)
+    assert len(runs.at_once()) == 5
+    assert all(entry.path.exists() for _, entry in items)
+    assert names(runs()) == [
+        "GridSearchCV",
+        "candidate 0",
+        "fold 0",
+        "fold 1",
+        "fold 2",
+    ]
+
+
+def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypatch):
+    for number in range(3):
+        write_fold(search, number)
+    deliver = _entry_delivery._delivery.deliver
+
+    def refuse_one(record, *args, **kwargs):
+        if record.name == "fold 1":
+            raise MlflowException("no such fold", error_code=1000)
+        return deliver(record, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_entry_delivery._delivery, "deliver", refuse_one)
+        with pytest.warns(TrackingWarning, match="no such fold"):
+            assert flush() == 1
+    assert names(runs.at_once()) == ["GridSearchCV", "candidate 0", "fold 0", "fold 2"]
+    assert names(runs()) == [
+        "GridSearchCV",
+        "candidate 0",
+        "fold 0",
+        "fold 1",
+        "fold 2",
+    ]
+
+
+def test_one_that_another_process_delivers_is_left_to_it(search, runs):
+    items = [write_fold(search, number) for number in range(3)]
+    with items[1][1].locked():
+        delivered = EntryDelivery().deliver_together(items)
+    assert delivered == {items[0][1].path, items[2][1].path}
+    assert len(runs()) == 5
+
+
+def test_candidate_that_another_process_creates_stops_all(search, runs):
+    items = [write_fold(search, number) for number in range(2)]
+    parent = items[0][1].read().parents[-1]
+    TrackedRun(
+        RunRecord("candidate 0", parent["start_time"]), search, parent["key"]
+    ).write()
+    with (
+        Entry.of(items[0][0], parent["key"]).locked(),
+        pytest.raises(MlflowException, match="another process is delivering"),
+    ):
+        EntryDelivery().deliver_together(items)
+    assert names(runs.at_once()) == ["GridSearchCV"]
+    assert len(runs()) == 4
