@@ -245,9 +245,9 @@ def chunk_comparisons(n_rows: int = 1_000_000) -> list[Comparison]:
                 "fit in memory",
                 lambda size=size: on_chunks(size),
                 lambda: clf.fit(in_memory, y),
-                at_least=at_least,
+                at_least=0.8,
             )
-            for size, at_least in [(100_000, 0.8), (10_000, None)]
+            for size in (100_000, 10_000)
         ]
 
 

@@ -181,6 +181,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "sklearn.utils.class_weight.compute_class_weight('balanced', "
                 "classes=classes, y=y) and pass them as a dict."
             )
+        if np.array_equal(getattr(self, "classes_", ()), classes):
+            classes = None  # as in the first call; the check would take longer
         first_call = _check_partial_fit_first_call(self, classes)
         if first_call and type_of_target(y).startswith("multilabel"):
             self.classes_ = np.arange(np.shape(y)[1])
@@ -276,6 +278,10 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _encode(
         self, labels: NDArray, *, fresh: bool, incremental: bool
     ) -> NDArray[np.intp]:
+        if incremental and not (fresh or self.warm_start):
+            codes = self._codes_of_integers(labels)
+            if codes is not None:
+                return codes
         try:
             kind = type_of_target(labels)
         except TypeError as error:
@@ -310,6 +316,19 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         if kind == "multilabel-indicator":
             return labels.astype(np.intp)
         return np.searchsorted(self.classes_, labels)
+
+    def _codes_of_integers(self, labels: NDArray) -> NDArray[np.intp] | None:
+        """Look labels up among the classes, if all of them are known integers.
+
+        Small chunks are encoded faster like this than the kind of target is found out.
+        """
+        kinds = {labels.dtype.kind, self.classes_.dtype.kind}
+        if labels.ndim > 1 or self._is_multilabel or not kinds <= set("biu"):
+            return None
+        codes = np.searchsorted(self.classes_, labels)
+        codes[codes == len(self.classes_)] = 0
+        are_known = np.array_equal(self.classes_[codes], labels)
+        return codes if are_known else None
 
     def _check_known_classes(self, classes: NDArray) -> None:
         if self.warm_start and set(classes) != set(self.classes_):

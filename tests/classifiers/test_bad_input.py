@@ -1,5 +1,7 @@
 """Wrong input is refused before any work starts, with what is allowed."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -158,6 +160,32 @@ class TestPartialFit:
         clf = cls().partial_fit(X, y, classes=[0, 1, 2])
         with pytest.raises(ValueError, match="classes not in"):
             clf.partial_fit(X, y + 1)
+
+    @pytest.mark.parametrize("unseen", [-1, 2, 3, 9])
+    @pytest.mark.parametrize("kind", [int, np.uint8, float, str, "datetime64[D]"])
+    def test_unseen_class_of_any_kind(self, unseen, kind):
+        classes = np.array([0, 1, 4]).astype(kind)
+        labels = classes[y]
+        clf = BackpropMLP((3,)).partial_fit(X, labels, classes=classes)
+        labels[7] = np.array(unseen).astype(kind)
+        with pytest.raises(ValueError, match="classes not in"):
+            clf.partial_fit(X, labels)
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.int64, float, str])
+    def test_labels_of_any_kind_mean_the_same_in_later_calls(self, kind):
+        classes = np.array([7, 10, 20]).astype(kind)  # in another order as strings
+        clf = BackpropMLP((3,), random_state=0)
+        expected = BackpropMLP((3,), random_state=0)
+        rank = np.argsort(np.argsort(classes))
+        for chunk in (slice(0, 150, 2), slice(1, 150, 2), slice(0, 80)):
+            clf.partial_fit(X[chunk], classes[y[chunk]], classes=classes)
+            expected.partial_fit(X[chunk], rank[y[chunk]], classes=[0, 1, 2])
+        np.testing.assert_array_equal(clf.coefs_[0], expected.coefs_[0])
+
+    def test_labels_of_another_kind_are_those_that_are_equal(self):
+        clf = BackpropMLP((3,), random_state=0).partial_fit(X, y, classes=[0, 1, 2])
+        other = copy.deepcopy(clf).partial_fit(X, y.astype(float))
+        np.testing.assert_array_equal(other.coefs_[0], clf.partial_fit(X, y).coefs_[0])
 
     @every_classifier
     def test_other_classes(self, cls):
