@@ -181,7 +181,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 "sklearn.utils.class_weight.compute_class_weight('balanced', "
                 "classes=classes, y=y) and pass them as a dict."
             )
-        if np.array_equal(getattr(self, "classes_", ()), classes):
+        if classes is not None and np.array_equal(
+            getattr(self, "classes_", ()), classes
+        ):
             classes = None  # as in the first call; the check would take longer
         first_call = _check_partial_fit_first_call(self, classes)
         if first_call and type_of_target(y).startswith("multilabel"):

@@ -43,7 +43,7 @@ from skperceptron.tracking._named_stores import (
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works.
-REST = 19
+REST = 29
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 # Worker processes say nothing when they have written: one has to look.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -187,6 +188,8 @@ class MLflowTracker:
         elif context.task_name == REFIT_TASK:
             with tolerate("The refit of a search cannot be tracked"):
                 self._open_task(root, ids, "refit")
+                if (whole := self._tasks.get((root, ids[:-1]))) is not None:
+                    whole.hurry()
         elif (whole := self._tasks.get((root, ids))) is not None:
             if whole.run.incremental:
                 whole.go_on()
@@ -221,16 +224,23 @@ class MLflowTracker:
             whole = self._tasks.pop((root, ids), None)
             if whole is None or below is None:
                 return
-            if not whole.is_logged:
-                self._close_refit(root, ids)
-            close_run(root, ids)
-            whole.end()
-            if not whole.is_logged:
-                _end_candidates(whole, context, estimator, below)
-            if whole.run.incremental:
-                whole.run.deliver(wait=False)
-            else:
-                deliver_all(whole.run)
+            with whole.hurried:
+                self._close(whole, estimator, context, below)
+
+    def _close(
+        self, whole: _Task, estimator: Any, context: CallbackContext, below: Destination
+    ) -> None:
+        root, ids = str(context.root_uuid), ids_of(path_of(context))
+        if not whole.is_logged:
+            self._close_refit(root, ids)
+        close_run(root, ids)
+        whole.end()
+        if not whole.is_logged:
+            _end_candidates(whole, context, estimator, below)
+        if whole.run.incremental:
+            whole.run.deliver(wait=False)
+        else:
+            deliver_all(whole.run)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process is told where the runs go; its tasks are its own. Other
@@ -279,10 +289,10 @@ class MLflowTracker:
         begun = whole.candidates
         log_search(run, estimator, self._below[root], root, begun, self.log_folds)
         whole.is_logged = True
-        with run.hurried_delivery():
-            with tolerate("The figure of a search cannot be drawn"):
-                draw_search(run, estimator)
-            self._keep_model(whole, getattr(estimator, "best_estimator_", None))
+        whole.hurry()
+        with tolerate("The figure of a search cannot be drawn"):
+            draw_search(run, estimator)
+        self._keep_model(whole, getattr(estimator, "best_estimator_", None))
 
     def _keep_model(self, whole: _Task, fitted: Any) -> None:
         if self.log_models != "none" and fitted is not None:
@@ -364,6 +374,9 @@ class _Task:
 
     candidates : dict of ParentRun
         The candidates of a search with folds that this process has begun, by key.
+
+    hurried : ExitStack
+        Ends the hurry, if there is any.
     """
 
     def __init__(self, run: FitRun, *, is_kept: bool = True) -> None:
@@ -375,10 +388,15 @@ class _Task:
         # Lets the classifier write to it.
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
+        self.hurried = ExitStack()
         # Fits may be tried again where another error is dealt with.
         self._earlier_error = sys.exception()
         self._silence = config_context(tracking=False)
         self._silence.__enter__()
+
+    def hurry(self) -> None:
+        """Let all that waits be delivered: there are no folds left to slow down."""
+        self.hurried.enter_context(self.run.hurried_delivery())
 
     def stop_clock(self) -> None:
         """Note how long the fit took: more than that of the classifier in it."""
