@@ -17,12 +17,13 @@ import multiprocessing
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -58,12 +59,17 @@ class Mutant(NamedTuple):
 
     was: str
     becomes: str
-    killed: bool
+    exit_code: int  # of the tests
     why: str | None
+
+    @property
+    def killed(self) -> bool:
+        return self.exit_code != 0
 
     def __str__(self) -> str:
         survived = "equivalent" if self.why else "SURVIVED"
-        fate = "killed" if self.killed else survived
+        fates = {0: survived, -signal.SIGXCPU: "endless"}
+        fate = fates.get(self.exit_code, "killed")
         return f"{fate:10} {self.was}  ->  {self.becomes}"
 
 
@@ -141,20 +147,19 @@ def mutations_of(module: Path) -> list[list[MutationSpec]]:
     return list(places.values())
 
 
-def run_tests(name: str, timeout: float | None = None) -> bool:
-    """Run the tests of a module in a process of their own; tell whether they pass."""
+def run_tests(name: str, patience: float = resource.RLIM_INFINITY) -> int:
+    """Run the tests of a module in a process of their own; return its exit code."""
     process = multiprocessing.get_context("fork").Process(
-        target=_run_tests, args=(shlex.split(SETTINGS["tests"][name]),)
+        target=_run_tests, args=(shlex.split(SETTINGS["tests"][name]), int(patience))
     )
     process.start()
-    process.join(timeout)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode == 0
+    process.join()
+    return process.exitcode
 
 
-def _run_tests(arguments: list[str]) -> None:
+def _run_tests(arguments: list[str], patience: int) -> None:
+    # Seconds of computing, which do not depend on what else the machine does.
+    resource.setrlimit(resource.RLIMIT_CPU, (patience, resource.RLIM_INFINITY))
     numba.core.config.reload_config()  # there is another cache
     output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
@@ -162,13 +167,13 @@ def _run_tests(arguments: list[str]) -> None:
     sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
 
 
-def test_mutant(mutation: MutationSpec, name: str, timeout: float) -> Mutant:
+def test_mutant(mutation: MutationSpec, name: str, patience: float) -> Mutant:
     """Run the tests of a module with one mutation, and put the file back."""
     path = mutation.module_path
     times = path.stat()
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
     with use_mutation(path, operator, mutation.occurrence) as (original, mutated):
-        killed = not run_tests(name, timeout)
+        exit_code = run_tests(name, patience)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     before, after = original.splitlines(), mutated.splitlines()
     changed = list(difflib.unified_diff(before, after, n=0, lineterm=""))[3:]
@@ -177,28 +182,34 @@ def test_mutant(mutation: MutationSpec, name: str, timeout: float) -> Mutant:
         for sign in "-+"
     )
     why = REASONS.get((name, was, becomes))
-    return Mutant(was, becomes, killed, why)
+    return Mutant(was, becomes, exit_code, why)
 
 
 def test_module(name: str, caches: Caches) -> tuple[int, list[Mutant]]:
     """Test a module, first as it is; also count the places that could be changed."""
     module = PACKAGE / f"{name}.py"
     caches.prepare(None)
-    begin = time.monotonic()
-    if not run_tests(name):
+    begin = _time_of_tests()
+    if run_tests(name) != 0:
         raise RuntimeError(f"Without any change:\n{Path(OUTPUT).read_text()}")
-    timeout = SETTINGS["patience"] + 5 * (time.monotonic() - begin)
+    patience = SETTINGS["patience"] + 5 * (_time_of_tests() - begin)
     places = mutations_of(module)
     rng = random.Random(f"{SETTINGS['seed']} {name}")
     mutants = []
-    for mutations in rng.sample(places, min(SETTINGS["per_module"], len(places))):
+    n_wanted = SETTINGS["per_folder"][name.rpartition("/")[0]]
+    for mutations in rng.sample(places, min(n_wanted, len(places))):
         mutation = rng.choice(mutations)
         if not is_python(mutation):
             continue
         caches.prepare(module)
-        mutants.append(test_mutant(mutation, name, timeout))
+        mutants.append(test_mutant(mutation, name, patience))
         print(f"{name}: {mutants[-1]}", flush=True)
     return len(places), mutants
+
+
+def _time_of_tests() -> float:
+    """Seconds that tests have computed so far."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
 
 
 def report(results: dict[str, tuple[int, list[Mutant]]]) -> bool:

@@ -5,9 +5,25 @@ import pytest
 from scipy.sparse import csr_array
 
 from skperceptron.network import Layers
-from skperceptron.optim import Mutation, Streams, ThresholdClimb, UnitClimb
+from skperceptron.optim import (
+    ForwardClimb,
+    LeanUnitClimb,
+    Mutation,
+    ScreenedClimb,
+    StreamingClimb,
+    Streams,
+    ThresholdClimb,
+    UnitClimb,
+)
 from skperceptron.optim._block_climb import candidates_within
 from skperceptron.optim._gradient import rows_per_chunk
+
+
+def make_climb(climb, layers, X, y, *objective, groups=None):
+    mutation = Mutation(Streams.from_seed(0), layers.n_params, X.dtype, groups=groups)
+    start = np.zeros(layers.n_params)
+    options = {"n_iter": 500, "step_size": 1.0}
+    return climb(start, mutation, layers, X, y, None, *objective, **options)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +34,7 @@ from skperceptron.optim._gradient import rows_per_chunk
         (2**20, 2**22, 2**14, 64),
         (2**20, 2**40, 2**23, 32),  # 256 MB at most
         (2**20, 0, 2**20, 4),  # enough for BLAS
+        (2**20, 0, 2**28, 1),
         (2**20, 0, 1, 256),
         (2**20, 0, 0, 256),
     ],
@@ -44,46 +61,54 @@ def test_chunks_of_samples_fit_into_the_cache(X, n_masked, expected):
 @pytest.mark.parametrize("by_unit", [False, True])
 def test_candidates_that_move_one_unit_take_the_memory_of_one(by_unit):
     layers = Layers((5, 4))
-    X = np.zeros((1024, 5))
-    mutation = Mutation(
-        Streams.from_seed(0),
-        layers.n_params,
-        X.dtype,
-        groups=layers.unit_groups() if by_unit else None,
-    )
-    climb = ThresholdClimb(
-        np.zeros(layers.n_params),
-        mutation,
-        layers,
-        X,
-        np.arange(1024) % 4,
-        None,
-        n_iter=500,
-        step_size=1.0,
-    )
+    X, y = np.zeros((1024, 5)), np.arange(1024) % 4
+    groups = layers.unit_groups() if by_unit else None
+    climb = make_climb(ThresholdClimb, layers, X, y, groups=groups)
     assert climb._most_candidates == (128 if by_unit else 32)
+
+
+@pytest.mark.parametrize("climb", [ForwardClimb, StreamingClimb])
+@pytest.mark.parametrize(("units", "expected"), [((5, 4), 128), ((1023, 32), 16)])
+def test_noise_of_networks_takes_no_more_than_4_mb(climb, units, expected):
+    layers = Layers(units)
+    y = np.arange(64) % units[-1]
+    X = np.zeros((64, units[0]))
+    made = make_climb(climb, layers, X, y, "log_loss")
+    assert made._most_candidates == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2**14, 8), 32),  # a megabyte in all
+        ((2**14, 64), 128),  # half of the data's size
+        ((2**17, 100), 128),  # what the allocator keeps, and enough for BLAS
+    ],
+)
+def test_products_of_one_unit_take_little_memory(shape, expected):
+    layers = Layers((shape[1], 1))
+    y = np.zeros(shape[0], int)
+    made = make_climb(ScreenedClimb, layers, np.zeros(shape), y)
+    assert made._most_candidates == expected
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(4, 4), (20, 5), (400, 32)])
+def test_lean_climbs_keep_no_more_rows_than_the_data_has(n_features, expected):
+    layers = Layers((n_features, 40, 3), ("relu",))
+    X, y = np.zeros((320, n_features)), np.arange(320) % 3
+    groups = layers.unit_groups()
+    made = make_climb(LeanUnitClimb, layers, X, y, "log_loss", groups=groups)
+    sums, *_ = made._memory
+    n_behind = 3
+    assert len(sums) - n_behind == expected
 
 
 @pytest.mark.parametrize("n_outputs", [2, 5])
 def test_rows_that_a_climb_keeps_are_counted(n_outputs):
     layers = Layers((3, 7, n_outputs), ("tanh",))
-    mutation = Mutation(
-        Streams.from_seed(0),
-        layers.n_params,
-        np.float64,
-        groups=layers.unit_groups(),
-    )
-    climb = UnitClimb(
-        np.zeros(layers.n_params),
-        mutation,
-        layers,
-        np.zeros((32, 3)),
-        np.arange(32) % n_outputs,
-        None,
-        "log_loss",
-        n_iter=10,
-        step_size=1.0,
-    )
+    X, y = np.zeros((32, 3)), np.arange(32) % n_outputs
+    groups = layers.unit_groups()
+    climb = make_climb(UnitClimb, layers, X, y, "log_loss", groups=groups)
     odds, total, _ = climb._terms
     kept = [*climb._memory, odds, total[np.newaxis]]
     assert UnitClimb.n_rows_kept(layers) == sum(len(rows) for rows in kept)

@@ -21,6 +21,7 @@ from skperceptron.optim import (
     Streams,
     UnitClimb,
 )
+from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 N = 200
 BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}
@@ -153,7 +154,7 @@ def test_same_climb_on_sparse_data(objective, mutation):
 
 
 @pytest.mark.parametrize(
-    ("mutation", "n_samples"), [("unit", 2500), ("lean unit", 5000)]
+    ("mutation", "n_samples"), [("unit", 2500), ("lean unit", 4999)]
 )
 def test_same_climb_with_more_samples_than_fit_in_a_tile(mutation, n_samples):
     problem = make_problem((5, 3), ["logistic"], n_samples=n_samples)
@@ -215,6 +216,71 @@ def test_equal_sums_count_as_in_float64(n_outputs, seed):
     literal, compiled = both_climbs(problem, "accuracy", "all", step_size=1e-9)
     assert_array_equal(compiled.run(100), literal.run(100))
     assert compiled.n_accepted == literal.n_accepted
+
+
+def close_to_a_decision(problem, n_samples):
+    """Find samples on both sides of decisions, closer to them than float32 can tell."""
+    X, _, layers, start = problem
+
+    def predict(X):
+        return decide(forward(X, *layers.unpack(start), layers.activations))
+
+    one, other = X[:-1], X[1:]
+    apart = predict(one) != predict(other)
+    one, other = one[apart][:n_samples], other[apart][:n_samples]
+    first = predict(one)
+    for _ in range(32):
+        middle = (one + other) / 2
+        stays = (predict(middle) == first)[:, np.newaxis]
+        one, other = np.where(stays, middle, one), np.where(stays, other, middle)
+    return np.vstack([one, other])
+
+
+@pytest.mark.parametrize("units", [(1,), (3,), (4, 1), (4, 3)])
+def test_sums_too_close_for_float32_count_as_in_float64(units):
+    activations = ("tanh",) * (len(units) - 1)
+    X, y, layers, start = make_problem(units, activations, n_samples=900)
+    # With more than a 16th of the samples, all would be computed in float64.
+    X = np.vstack([X, close_to_a_decision((X, y, layers, start), n_samples=15)])
+    y = decide(forward(X, *layers.unpack(start), activations))
+    parts = layers.unpack(start.astype(np.float32))
+    assert (decide(forward(X.astype(np.float32), *parts, activations)) != y).any()
+    literal, compiled = both_climbs(
+        (X, y, layers, start), "accuracy", "all", step_size=1e-15, adapt=False
+    )
+    assert compiled.value == literal.value == 1
+    assert_array_equal(compiled.run(100), literal.run(100))
+    assert compiled.n_accepted == literal.n_accepted == 100
+
+
+@pytest.mark.parametrize("units", [(1,), (4, 3)])
+def test_float32_settles_all_but_few_samples(units):
+    activations = ("tanh",) * (len(units) - 1)
+    X, y, layers, start = make_problem(units, activations, n_samples=2500)
+    _, climb = both_climbs((X, y, layers, start), "accuracy", "all")
+    climb._sort()
+    single = tuple(climb._single)
+    n_right = screened_accuracy(
+        climb._network, len(y), single, start, climb._data, -np.inf
+    )  # NaN where too many are left to float64
+    z = forward(X, *layers.unpack(start), activations)
+    assert n_right == np.sum(decide(z) == y)
+
+
+def test_samples_are_sorted_anew_only_after_a_candidate_was_kept(monkeypatch):
+    sorted_at = []
+    sort = ForwardClimb._sort
+
+    def count(climb):
+        sorted_at.append(climb.n_accepted)
+        sort(climb)
+
+    monkeypatch.setattr(ForwardClimb, "_sort", count)
+    problem = make_problem((4, 3), ["tanh"])
+    _, climb = both_climbs(problem, "accuracy", "all", step_size=0.1, n_iter=2000)
+    climb.run(2000)
+    assert len(sorted_at) > 1
+    assert (np.diff(sorted_at) > 0).all()
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skperceptron.network import Layers
-from skperceptron.optim import SGD, Adam, RMSProp
+from skperceptron.optim import SGD, Adam, RMSProp, make_solver
 from skperceptron.optim.kernels import _updates
 from skperceptron.optim.kernels._network import describe
 
@@ -132,3 +132,45 @@ def test_float32_is_not_promoted():
     ):
         step(solver, params, GRADIENTS[0].astype(np.float32))
         assert {m.dtype for m in (params, *solver.moments)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("solver_class", [SGD, Adam, RMSProp])
+def test_moments_that_overflow_are_noticed(solver_class):
+    options = SGD_DEFAULTS if solver_class is SGD else {"learning_rate_init": 0.1}
+    solver = solver_class(START, **options)
+    assert not solver.has_overflowed
+    for moment in solver.moments:
+        moment[1:2] = np.inf
+    assert solver.has_overflowed
+
+
+@pytest.mark.parametrize(
+    ("name", "solver_class", "used", "changed"),
+    [
+        ("sgd", SGD, list(SGD_DEFAULTS), {}),
+        ("adam", Adam, ["learning_rate_init", "beta_1", "beta_2", "epsilon"], {}),
+        (
+            "adamw",
+            Adam,
+            ["learning_rate_init", "beta_1", "beta_2", "epsilon"],
+            {"weight_decay": 0.3},
+        ),
+        ("rmsprop", RMSProp, ["learning_rate_init", "beta_2", "epsilon"], {}),
+    ],
+)
+def test_solvers_are_made_of_what_concerns_them(name, solver_class, used, changed):
+    options = {
+        **SGD_DEFAULTS,
+        "solver": name,
+        "beta_1": 0.8,
+        "beta_2": 0.99,
+        "epsilon": 1e-7,
+        "alpha": 0.3,
+    }
+    solver = make_solver(START, options)
+    expected = solver_class(START, **{key: options[key] for key in used}, **changed)
+    assert type(solver) is solver_class
+    rule, numbers, _ = solver.compiled
+    expected_rule, expected_numbers, _ = expected.compiled
+    assert rule == expected_rule
+    assert_array_equal(numbers, expected_numbers)

@@ -172,7 +172,16 @@ def test_same_climb_on_data_too_large_to_be_kept_transposed():
     literal, compiled = both_climbs(
         make_problem(1, n_samples=5000, n_features=40), step_size=0.02
     )
+    assert compiled._X_T_ones is None
     assert_array_equal(compiled.run(300), literal.run(300))
+    assert_array_equal(compiled.params, literal.params)
+
+
+@pytest.mark.parametrize("n_units", [1, 3])
+def test_same_climb_on_a_single_feature(n_units):
+    problem = make_problem(n_units, n_features=1)
+    literal, compiled = both_climbs(problem, step_size=0.1)
+    assert_array_equal(compiled.run(367), literal.run(367))
     assert_array_equal(compiled.params, literal.params)
 
 
@@ -241,9 +250,10 @@ def test_float32_stays_float32_and_ends_with_the_accuracy_of_its_weights():
 @pytest.mark.parametrize(
     ("climb", "n_units"), [(ThresholdClimb, 3), *((climb, 1) for climb in ONE_UNIT)]
 )
-def test_candidates_that_overflow_are_rejected(climb, n_units):
-    X, y, layers, start = make_problem(n_units)
-    _, compiled = both_climbs((X * 1e10, y, layers, start), climb, step_size=1e300)
+@pytest.mark.parametrize("n_features", [1, 6])
+def test_candidates_that_overflow_are_rejected(climb, n_units, n_features):
+    X, y, layers, start = make_problem(n_units, n_features=n_features)
+    _, compiled = both_climbs((X * 1e12, y, layers, start), climb, step_size=1e300)
     compiled.run(100)
     assert compiled.n_accepted == 0
     assert_array_equal(compiled.params, start)
