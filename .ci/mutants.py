@@ -64,6 +64,7 @@ class Mutant(NamedTuple):
 
     @property
     def killed(self) -> bool:
+        """Whether a test failed, or did not come to an end."""
         return self.exit_code != 0
 
     def __str__(self) -> str:

@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers import _hill_climb
+from skperceptron.network import Layers
+from skperceptron.optim import LeanUnitClimb, Mutation, Streams, UnitClimb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
@@ -425,6 +427,18 @@ def test_objective_that_raises_is_named(cls, iris):
 @pytest.fixture
 def scarce_memory(monkeypatch):
     monkeypatch.setattr(_hill_climb, "MOST_BYTES_KEPT", 0)
+
+
+# Of 226 numbers for each sample, 296941 samples would take 512 MB.
+@pytest.mark.parametrize(
+    ("n_samples", "expected"), [(290_000, UnitClimb), (300_000, LeanUnitClimb)]
+)
+def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
+    layers = Layers((10, 100, 3), ("relu",))
+    streams, groups = Streams.from_seed(0), layers.unit_groups()
+    mutation = Mutation(streams, layers.n_params, np.float64, groups=groups)
+    X = np.broadcast_to(0.0, (n_samples, 10))
+    assert _hill_climb._mlp_climb(mutation, layers, X) is expected
 
 
 @pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"early_stopping": True}])
