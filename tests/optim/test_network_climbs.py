@@ -285,6 +285,22 @@ def test_samples_are_sorted_anew_only_after_a_candidate_was_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("step_size", [1e-16, 0.3])
+def test_weights_only_count_relative_to_each_other(mutation, step_size):
+    # Multiplied by a power of 2, all numbers are rounded as before. The smaller steps
+    # change sums by as much as rounding does, if at all.
+    problem = make_problem((6, 3), ["tanh"])
+    weight = np.random.default_rng(2).uniform(size=N)
+    options = {"step_size": step_size, "adapt": False}
+    _, climb = both_climbs(problem, "log_loss", mutation, weight=weight, **options)
+    weight = 2.0**40 * weight
+    _, heavy = both_climbs(problem, "log_loss", mutation, weight=weight, **options)
+    assert_array_equal(heavy.run(400), climb.run(400))
+    assert heavy.n_accepted == climb.n_accepted > 0
+    assert_array_equal(heavy.params, climb.params)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
 def test_start_that_overflows_is_worth_minus_infinity(mutation, objective):
     X, y, layers, start = make_problem((4, 3), ["tanh"])
