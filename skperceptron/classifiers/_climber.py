@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn import config_context, get_config
 
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
 from skperceptron.classifiers._hold_out import hold_out
@@ -205,8 +205,9 @@ class ClimbTrainer:
         else:
             # A task takes longer to begin than some climbs to advance.
             n_tasks = min(TASKS_PER_THREAD * effective_n_jobs(est.n_jobs), n_attempts)
+            config = get_config()
             parallel(
-                delayed(_advance)(self.attempts[i::n_tasks], n_iter)
+                delayed(_advance)(self.attempts[i::n_tasks], n_iter, config)
                 for i in range(n_tasks)
             )
         self._done += n_iter
@@ -334,9 +335,13 @@ def iterations_per_report(max_iter: int) -> int:
     return max(1, math.ceil(max_iter / REPORTS_PER_FIT))
 
 
-def _advance(attempts: list[Attempt], n_iter: int) -> None:
-    for attempt in attempts:
-        attempt.advance(n_iter)
+def _advance(attempts: list[Attempt], n_iter: int, config: dict[str, Any]) -> None:
+    # A new thread has scikit-learn's default configuration. `sklearn.utils.parallel`
+    # would bring the filters of warnings along too; but these are the whole process's:
+    # each thread would replace them under the others.
+    with config_context(**config):
+        for attempt in attempts:
+            attempt.advance(n_iter)
 
 
 def _seconds(climb: Climb) -> float:

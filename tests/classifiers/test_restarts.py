@@ -1,8 +1,13 @@
 """Several climbs, of which the best is kept."""
 
+import threading
+import warnings
+
 import pytest
+import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris, make_classification
+from sklearn.metrics import accuracy_score
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers import _climber
@@ -115,6 +120,26 @@ def test_partial_fit_does_not_restart(cls):
         for n in (5, 0)
     )
     assert_same_fit(with_restarts, without)
+
+
+def test_threads_have_the_configuration_of_the_fit_and_share_the_filters_of_warnings(
+    data,
+):
+    filters, seen = warnings.filters, []
+
+    def objective(y_true, y_pred):
+        config = sklearn.get_config()
+        seen.append((threading.get_ident(), config["working_memory"], warnings.filters))
+        return accuracy_score(y_true, y_pred)
+
+    with sklearn.config_context(working_memory=123):
+        HillClimbPerceptron(
+            objective=objective, max_iter=5, n_restarts=3, n_jobs=2
+        ).fit(*data)
+    assert {thread for thread, _, _ in seen} - {threading.get_ident()}
+    assert {memory for _, memory, _ in seen} == {123}
+    # Who replaces them in one thread does so in all.
+    assert all(found is filters for _, _, found in seen)
 
 
 @both
