@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import posixpath
 import re
@@ -25,7 +26,7 @@ from skperceptron.tracking._transaction import in_one_transaction
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 
 # The tag that tells a run from every other fit of the world.
 KEY_TAG = "skperceptron.key"
@@ -369,14 +370,47 @@ def _log(
     while metrics or params or run_tags:
         some_params = params[:TEXTS_PER_CALL]
         n_tags = TEXTS_PER_CALL - len(some_params)
-        client.log_batch(
-            run_id,
-            metrics=metrics[:n_metrics],
-            params=some_params,
-            tags=run_tags[:n_tags],
-            synchronous=True,
-        )
+        _log_batch(client, run_id, metrics[:n_metrics], some_params, run_tags[:n_tags])
         del metrics[:n_metrics], params[:TEXTS_PER_CALL], run_tags[:n_tags]
+
+
+def _log_batch(
+    client: MlflowClient,
+    run_id: str,
+    metrics: list[Metric],
+    params: list[Param],
+    tags: list[RunTag],
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_batch(run_id, metrics, params, tags, synchronous=True)
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+        # Before version 3.16, MLflow takes any value once more, except NaN.
+        new = _without_known_nans(client, run_id, metrics)
+        if len(new) == len(metrics):
+            raise
+        client.log_batch(run_id, new, params, tags, synchronous=True)
+
+
+def _without_known_nans(
+    client: MlflowClient, run_id: str, metrics: list[Metric]
+) -> list[Metric]:
+    """Leave out each NaN that the run has, or that is there twice."""
+    names = {m.key for m in metrics if math.isnan(m.value)}
+    logged = [m for name in names for m in client.get_metric_history(run_id, name)]
+    known = {(m.key, m.timestamp, m.step) for m in logged if math.isnan(m.value)}
+    new = []
+    for metric in metrics:
+        place = (metric.key, metric.timestamp, metric.step)
+        if not math.isnan(metric.value):
+            new.append(metric)
+        elif place not in known:
+            known.add(place)
+            new.append(metric)
+    return new
 
 
 def accepted(texts: dict[str, str], most: int) -> dict[str, str]:

@@ -1,0 +1,76 @@
+"""Stores that are older than the MLflow that is installed here."""
+
+import math
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+from skperceptron.tracking._delivery import deliver
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._record import Metric, RunRecord
+
+NAN = Metric("loss", math.nan, 0, 1000)
+
+
+@pytest.fixture
+def _refuses_known_nans(monkeypatch):
+    """MLflow before version 3.16, in which other values may come twice."""
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def refuse(self, run_id, metrics=(), *args, **kwargs):
+        names = {metric.key for metric in metrics}
+        known = [m for name in names for m in self.get_metric_history(run_id, name)]
+        nans = [
+            (metric.key, metric.step)
+            for metric in [*known, *metrics]
+            if math.isnan(metric.value)
+        ]
+        if len(nans) > len(set(nans)):
+            raise MlflowException("UNIQUE constraint failed", BAD_REQUEST)
+        log_batch(self, run_id, metrics, *args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+
+
+def store(metrics, run_id=None):
+    record = RunRecord("diverged", start_time=1000)
+    record.metrics, record.params = metrics, {"tol": "0.1"}
+    return deliver(
+        record,
+        Destination.current().address(),
+        key="twice",
+        parent_run_id=None,
+        run_id=run_id,
+        created=lambda run_id: None,
+    )
+
+
+@pytest.mark.usefixtures("_refuses_known_nans")
+def test_nan_that_the_store_has_already_keeps_nothing_else_away(runs):
+    run_id = store([NAN])
+    store(
+        [NAN, Metric("loss", math.nan, 1, 1001), Metric("gain", 0.5, 0, 1000)], run_id
+    )
+    (run,) = runs()
+    # SQLite keeps NaN as 0, and says beside it that it is none.
+    assert run.metrics == {"loss": [(0, 0.0), (1, 0.0)], "gain": [(0, 0.5)]}
+    assert run.params == {"tol": "0.1"}
+
+
+@pytest.mark.usefixtures("_refuses_known_nans")
+def test_nan_that_is_told_twice_is_there_once(runs):
+    store([NAN, NAN, Metric("gain", 0.5, 0, 1000)])
+    (run,) = runs()
+    assert run.metrics == {"loss": [(0, 0.0)], "gain": [(0, 0.5)]}
+
+
+@pytest.mark.parametrize("value", [math.nan, 0.5])
+def test_what_is_refused_for_another_reason_is_an_error(value, runs, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise MlflowException("no more room", BAD_REQUEST)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+    with pytest.raises(MlflowException, match="no more room"):
+        store([Metric("loss", value, 0, 1000)])
