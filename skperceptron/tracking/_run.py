@@ -41,8 +41,9 @@ from skperceptron.tracking._tolerance import TrackingWarning, tolerate
 
 # A long fit writes down so often, at most, what is new.
 SECONDS_BETWEEN_WRITES = 2.0
-# Of the curve of a fold, one of many, so many points are kept.
-POINTS_PER_FOLD = 20
+# Of the curve of a fold, one of many, so many points are kept: each takes the store as
+# long as a hundredth of the run.
+POINTS_PER_FOLD = 10
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
 # Size of the sample by which training data is recognised.
