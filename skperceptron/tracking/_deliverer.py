@@ -8,6 +8,9 @@ MLflow has it.
 from __future__ import annotations
 
 import atexit
+
+# MLflow needs it, maybe not before the process ends; then it cannot be imported anew.
+import concurrent.futures.thread  # noqa: F401
 import math
 import os
 import threading

@@ -230,7 +230,8 @@ class TestSearch:
         folder = mlflow.artifacts.download_artifacts(
             run_id=tree.search.run_id, dst_path=str(tmp_path)
         )
-        table = pd.read_csv(f"{folder}/cv_results.csv")
+        # Before version 3, pandas reads numbers fast by default, not as they are.
+        table = pd.read_csv(f"{folder}/cv_results.csv", float_precision="round_trip")
         assert list(table) == list(search.cv_results_)
         for name, column in search.cv_results_.items():
             if name == "params":
