@@ -925,6 +925,24 @@ def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
     assert len(finished) == 6
 
 
+def test_folds_are_delivered_while_the_best_candidate_is_refitted(runs, monkeypatch):
+    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
+    finished = []
+
+    class Patient(HillClimbPerceptron):
+        def fit(self, X, y):
+            deadline = time.monotonic() + 60
+            while len(X) == 150 and len(finished) < 6 and time.monotonic() < deadline:
+                time.sleep(0.05)
+                folds = [r for r in runs.at_once() if r.name.startswith("fold")]
+                finished[:] = [r for r in folds if r.status == "FINISHED"]
+            return super().fit(X, y)
+
+    tracker = MLflowTracker(log_models="none")
+    make_search(Patient(max_iter=5), tracker=tracker).fit(X, y)
+    assert len(finished) == 6
+
+
 def test_folds_have_the_scores_of_the_search_and_no_others(runs):
     search = make_search(return_train_score=True).fit(X, y)
     fold = Tree(runs()).folds[2, 1]
