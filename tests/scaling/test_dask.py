@@ -308,7 +308,8 @@ def test_worker_that_is_killed_leaves_each_fold_one_run(
         search = fit_search(estimator, tracked=tracked, grid=LONG_GRID)
         killer.join(timeout=60)
         assert not killer.is_alive()
-        client.run(flush)
+        # The scheduler may still send it to the worker that is lost.
+        client.run(flush, on_error="ignore")
     for folder in folders:
         assert deliver_rest(folder).endswith("0 still waiting\n")
         assert not list(folder.glob("journal/*/*.jsonl"))
