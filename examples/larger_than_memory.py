@@ -34,8 +34,8 @@ from skperceptron import BackpropMLP
 
 FIGURE = Path(__file__).with_name("figures") / "larger_than_memory.png"
 N_FEATURES = 50
-# A call of partial_fit takes about a millisecond besides training, so that chunks
-# should have tens of thousands of samples; one takes 20 MB.
+# A call of partial_fit takes half a millisecond besides training, so that chunks should
+# have tens of thousands of samples; one takes 20 MB.
 CHUNK = 100_000
 N_HELD_OUT = 2  # chunks
 NAMES = [f"x{i}" for i in range(N_FEATURES)]
