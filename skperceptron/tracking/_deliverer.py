@@ -491,6 +491,8 @@ class Deliverer:
         bool
             Whether something was delivered.
         """
+        if not self._entries.has_transactions:
+            return False
         next_ones = list(islice(waiting, MOST_TOGETHER))
         some = [item for item in next_ones if item[1].path not in alone]
         if len(some) < 2 or some[0] is not next_ones[0]:

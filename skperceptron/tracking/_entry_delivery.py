@@ -80,6 +80,9 @@ class EntryDelivery:
     active_at : float
         When it last had something to do, by the clock of `time.monotonic`.
 
+    has_transactions : bool
+        Whether several files can be delivered together, as far as is known.
+
     groups : dict
         The runs of searches that end when nothing happens below them any more: their
         files, and when something last has, by key.
@@ -88,6 +91,7 @@ class EntryDelivery:
     def __init__(self) -> None:
         self.notices: deque[str] = deque(maxlen=MOST_NOTICES)
         self.active_at = time.monotonic()
+        self.has_transactions = True
         self.groups: dict[str, tuple[Entry, float]] = {}
         self._over: dict[str, int] = {}
         self._at_work: set[Path] = set()
@@ -164,7 +168,8 @@ class EntryDelivery:
             if len(fit) < 2:
                 return set()
             client = _store.client_of(fit[0][2].destination)
-            if not has_transactions(client):
+            self.has_transactions = has_transactions(client)
+            if not self.has_transactions:
                 return set()
             held = {entry.path for _, entry, _ in fit}
             try:

@@ -109,6 +109,18 @@ def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first
     assert above.status == "FINISHED"
 
 
+def test_store_without_transactions_takes_one_after_the_other(
+    search, runs, monkeypatch
+):
+    monkeypatch.setattr(_entry_delivery, "has_transactions", lambda client: False)
+    items = [write_fold(search, number) for number in range(3)]
+    assert EntryDelivery().deliver_together(items) == set()
+    with counted_commits() as commits:
+        flush()
+    assert names(runs.at_once()) == ALL
+    assert len(commits) >= 4
+
+
 def test_fold_with_files_is_delivered_alone(search, runs):
     plain = [write_fold(search, number) for number in range(2)]
     other = write_fold(search, 2, has_file=True)
