@@ -26,7 +26,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 
 from skperceptron.tracking import _delivery, _journal, _store
-from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._destination import Destination, hide_credentials
 from skperceptron.tracking._entry_delivery import (
     BusyError,
     EntryDelivery,
@@ -666,6 +666,24 @@ def expect_entries(destination: Destination) -> None:
         deliverer.wake()
 
 
+def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
+    """Say why runs are not delivered, and where they are.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        The store.
+
+    failure : Exception
+        What it said.
+    """
+    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
+    return (
+        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
+        f"stay in the journal {_journal.default_folder()}: {reason}."
+    )
+
+
 def _register_finish(process_id: int) -> None:
     if process_id not in _registered:
         _registered.add(process_id)
@@ -694,9 +712,12 @@ def finish() -> None:
     for deliverer, n_passes in begun:
         left = max(deadline - time.monotonic(), 0)
         deliverer.drain_decided(n_passes, patience=left)
-    for deliverer in list(_deliverers.values()):
+    for uri, deliverer in list(_deliverers.items()):
         with suppress(TrackingWarning):
             deliverer.tell_notices()
+            for failure in deliverer.new_failures()[:1]:
+                message = what_prevents(uri, failure)
+                warnings.warn(message, TrackingWarning, stacklevel=1)
         for inbox in deliverer._inboxes:
             inbox.close()
     _journal.remove_sign_of_life()

@@ -17,6 +17,7 @@ from skperceptron.tracking._deliverer import (
     all_deliverers,
     before_flush,
     deliverer_for,
+    what_prevents,
 )
 from skperceptron.tracking._destination import hide_credentials
 from skperceptron.tracking._journal import (
@@ -96,7 +97,7 @@ def flush(timeout: float | None = None) -> int:
         _drain_together(deliverer, n_passes, found[uri], deadline)
         deliverer.tell_notices()
         for failure in deliverer.failures()[:_MOST_REASONS]:
-            _warn_of(uri, failure)
+            _warn(what_prevents(uri, failure))
     for reason in sorted(unnamed)[:_MOST_REASONS]:
         _warn(f"Runs wait in the journal {journal}: {hide_credentials(reason)}.")
     _journal.sweep(journal)
@@ -170,14 +171,6 @@ def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
     has_news = contents.is_done or not contents.record.is_empty
     is_new = contents.run_id is None
     return has_news or is_new or not _journal.is_alive(inbox.journal, contents.writer)
-
-
-def _warn_of(tracking_uri: str | None, failure: Exception) -> None:
-    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
-    _warn(
-        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason}."
-    )
 
 
 def _warn(message: str) -> None:

@@ -959,6 +959,24 @@ def test_search_without_refit_loses_nothing_when_the_process_ends(script):
     assert time.time() - script.noted("last") < 10
 
 
+def test_process_tells_what_it_leaves_behind(tmp_path, monkeypatch):
+    script = Script(tmp_path, monkeypatch, uri=f"http://127.0.0.1:{free_port()}")
+    script.run(
+        "clf = HillClimbPerceptron().partial_fit(X, y, classes=[0, 1, 2])",
+        "from skperceptron.tracking import pending",
+        "note('waiting', pending())",
+    )
+    assert script.noted("waiting") == 1
+    assert script.stderr.count("could not be delivered") == 1
+    assert f"stay in the journal {tmp_path / 'journal'}" in script.stderr
+
+
+def test_process_tells_only_once_that_its_server_is_away(tmp_path, monkeypatch):
+    script = Script(tmp_path, monkeypatch, uri=f"http://127.0.0.1:{free_port()}")
+    script.run("HillClimbPerceptron(max_iter=5).fit(X, y)")
+    assert script.stderr.count("TrackingWarning") == 1
+
+
 def test_warnings_that_are_errors_break_no_delivery(script):
     script.run(
         "fit()",
