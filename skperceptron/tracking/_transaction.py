@@ -123,6 +123,11 @@ class _Sessions:
         shared: Session | None = getattr(self._of_thread, "session", None)
         if shared is not None:
             yield shared
+            # As a session that ends would: what comes next reads what is stored, not
+            # texts where texts were given for numbers. SQLite compares both.
+            if shared.get_bind().dialect.name != "sqlite":
+                shared.flush()
+                shared.expire_all()
             return
         with self._make(*args, **kwargs) as session:
             yield session

@@ -41,6 +41,18 @@ def test_search_is_complete_and_the_password_is_nowhere(in_database):
     assert not any(PASSWORD in str(run.to_dictionary()) for run in runs)
 
 
+def test_fit_is_complete(in_database):
+    """The driver tells the database the type of each value."""
+    clf = HillClimbPerceptron(max_iter=20).fit(X, y)
+    run = mlflow.get_run(clf.run_id_)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["training_score"] == clf.score(X, y)
+    assert [data.dataset.name for data in run.inputs.dataset_inputs] == [
+        "training_data"
+    ]
+    assert pending() == 0
+
+
 def test_password_is_not_in_the_journal_of_a_database_that_is_away(in_database):
     address = f"postgresql://me:{PASSWORD}@127.0.0.1:9/postgres"
     mlflow.set_tracking_uri(address)
