@@ -123,6 +123,9 @@ class Deliverer:
     ----------
     is_expecting : bool
         Whether other processes may write to the inbox of this one.
+
+    entries : EntryDelivery
+        What delivers a file.
     """
 
     def __init__(self, tracking_uri: str | None) -> None:
@@ -139,7 +142,7 @@ class Deliverer:
         self._told: set[Path] = set()
         self._not_ours: set[Path] = set()
         self._n_stored = 0
-        self._entries = EntryDelivery()
+        self.entries = EntryDelivery()
         self._looked_at = time.monotonic()
         self._retry_at = 0.0
         self._retry_after = FIRST_RETRY
@@ -161,7 +164,7 @@ class Deliverer:
         """Let the thread look for something to do, at the latest in some seconds."""
         with self._changed:
             self._due = min(self._due, time.monotonic() + after)
-            self._entries.active_at = time.monotonic()
+            self.entries.active_at = time.monotonic()
             self._changed.notify_all()
             if self._thread is None or not self._thread.is_alive():
                 name = "skperceptron delivery"
@@ -404,13 +407,9 @@ class Deliverer:
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
-        while self._entries.notices:
-            message = self._entries.notices.popleft()
+        while self.entries.notices:
+            message = self.entries.notices.popleft()
             warnings.warn(message, TrackingWarning, stacklevel=4)
-
-    def end_groups(self, only: str | None = None) -> None:
-        """End the runs of searches now, or the one of them with a key."""
-        self._entries.end_groups(only=only)
 
     # The thread
 
@@ -425,7 +424,7 @@ class Deliverer:
                 self._visits = set()
             try:
                 _store.calm_down_warnings()
-                self._entries.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
+                self.entries.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
                 self._deliver_from(inboxes)
             finally:  # whatever it is, those who wait go on, and begin another thread
                 with self._changed:
@@ -448,8 +447,8 @@ class Deliverer:
             return min(at, self._retry_at) - time.monotonic()
         if self._failures:
             at = min(at, *(failure.retry_at for failure in self._failures.values()))
-        if self._entries.groups or self.is_expecting:
-            idle = self._looked_at - self._entries.active_at > SECONDS_UNTIL_IDLE
+        if self.entries.groups or self.is_expecting:
+            idle = self._looked_at - self.entries.active_at > SECONDS_UNTIL_IDLE
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
         return at - time.monotonic()
@@ -491,7 +490,7 @@ class Deliverer:
         bool
             Whether something was delivered.
         """
-        if not self._entries.has_transactions:
+        if not self.entries.has_transactions:
             return False
         next_ones = list(islice(waiting, MOST_TOGETHER))
         some = [item for item in next_ones if item[1].path not in alone]
@@ -501,7 +500,7 @@ class Deliverer:
         # Whatever that says, it is said again when they are tried one by one.
         with suppress(Exception):
             ours = [item for item in some if self._is_ours(item[1])]
-            delivered = self._entries.deliver_together(ours)
+            delivered = self.entries.deliver_together(ours)
         for item in next_ones:
             waiting.popleft()
             if item[1].path in delivered:
@@ -549,7 +548,7 @@ class Deliverer:
 
     def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
         try:
-            was_stored = self._is_ours(entry) and self._entries.deliver(inbox, entry)
+            was_stored = self._is_ours(entry) and self.entries.deliver(inbox, entry)
         except UnreadableEntryError as error:
             self._complain(inbox, entry, error)
         except Exception as error:  # whatever a store may answer
@@ -620,7 +619,7 @@ class Deliverer:
         """Say, once, that a file cannot be read, and leave it where it can be found."""
         if isinstance(error, LaterFormatError):
             self._not_ours.add(entry.path)
-            self._entries.notices.append(
+            self.entries.notices.append(
                 f"A run waits in the journal, in {entry.path}, until that version "
                 f"delivers it: {error}."
             )
@@ -630,7 +629,7 @@ class Deliverer:
             if is_new and _journal.is_alive(inbox.journal, inbox.owner):
                 return  # still being written, perhaps
             path = entry.put_aside()
-            self._entries.notices.append(
+            self.entries.notices.append(
                 "A file of the journal cannot be read and was put aside as "
                 f"{path}: {error}."
             )
@@ -706,7 +705,7 @@ def finish() -> None:
     deadline = time.monotonic() + SECONDS_TO_WAIT
     begun = []
     for deliverer in list(_deliverers.values()):
-        deliverer.end_groups()
+        deliverer.entries.end_groups()
         if deliverer._thread is not None and deliverer._outage is None:
             begun.append((deliverer, deliverer.begin_to_drain(set())))
     for deliverer, n_passes in begun:

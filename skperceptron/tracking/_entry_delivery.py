@@ -246,9 +246,8 @@ class EntryDelivery:
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
             has_files = any(part.files.exists() for part in parts)
-            if self._together is not None and not (
-                _is_simple(contents, run_id) and not has_files
-            ):
+            is_fit = _is_simple(contents, run_id) and not has_files
+            if self._together is not None and not is_fit:
                 raise NotTogetherError(entry.path.name)
             is_new = _is_new(contents, run_id)
             if run_id is None and contents.has_rivals:

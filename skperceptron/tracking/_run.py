@@ -551,7 +551,7 @@ def end_search(refit: TrackedRun, search: ParentRun) -> None:
     deliver_all(refit)
     if refit.is_delivered_here:  # else the process that does will notice the end
         deliverer = deliverer_for(refit.destination.tracking_uri)
-        deliverer.end_groups(only=search.key)
+        deliverer.entries.end_groups(only=search.key)
         deliverer.deliver_all()
 
 

@@ -33,7 +33,7 @@ def one_round():
 def look():
     gc.collect()
     deliverers = _deliverer.all_deliverers().values()
-    entries = [d._entries for d in deliverers]
+    entries = [d.entries for d in deliverers]
     return {{
         "memory": process.memory_info().rss / 2**20,
         "files": process.num_fds(),

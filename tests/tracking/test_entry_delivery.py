@@ -150,13 +150,7 @@ def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
     assert calls == ["candidate 0", "fold 0", "fold 1", "fold 2"]
     assert names(runs.at_once()) == ["GridSearchCV"]
     assert pending() == 4
-    assert names(runs()) == [
-        "GridSearchCV",
-        "candidate 0",
-        "fold 0",
-        "fold 1",
-        "fold 2",
-    ]
+    assert names(runs()) == ALL
     assert pending() == 0
 
 
@@ -172,13 +166,7 @@ def test_what_was_stored_but_not_removed_is_not_doubled(search, runs, monkeypatc
             EntryDelivery().deliver_together(items)
     assert len(runs.at_once()) == 5
     assert all(entry.path.exists() for _, entry in items)
-    assert names(runs()) == [
-        "GridSearchCV",
-        "candidate 0",
-        "fold 0",
-        "fold 1",
-        "fold 2",
-    ]
+    assert names(runs()) == ALL
 
 
 def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypatch):
@@ -196,13 +184,7 @@ def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypat
         with pytest.warns(TrackingWarning, match="no such fold"):
             assert flush() == 1
     assert names(runs.at_once()) == ["GridSearchCV", "candidate 0", "fold 0", "fold 2"]
-    assert names(runs()) == [
-        "GridSearchCV",
-        "candidate 0",
-        "fold 0",
-        "fold 1",
-        "fold 2",
-    ]
+    assert names(runs()) == ALL
 
 
 def test_one_that_another_process_delivers_is_left_to_it(search, runs):

@@ -72,7 +72,7 @@ def test_search_that_nobody_tracks_ends_when_its_worker_does(from_afar, key, run
     search = ParentRun(key_of(key, ()), "GridSearchCV", now())
     fit_fold(from_afar.below(search), key, restart=False)
     flush()
-    _deliverer.deliverer_for(from_afar.tracking_uri).end_groups()
+    _deliverer.deliverer_for(from_afar.tracking_uri).entries.end_groups()
     assert {run.status for run in runs()} == {"FINISHED"}
 
 
