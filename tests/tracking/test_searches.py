@@ -5,6 +5,7 @@ import time
 import mlflow
 import pytest
 from joblib import parallel_config
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - by its import
@@ -146,6 +147,14 @@ class TestCrossValidation:
 def test_ensemble(runs):
     BaggingClassifier(HillClimbPerceptron(max_iter=20), n_estimators=4).fit(X, y)
     assert len(runs()) == 4
+
+
+def test_each_fit_of_a_calibration_is_a_run_below_the_active_one(runs):
+    with mlflow.start_run() as active:
+        CalibratedClassifierCV(HillClimbPerceptron(max_iter=20), cv=3).fit(X, y)
+    fits = [run for run in runs() if run.run_id != active.info.run_id]
+    assert [run.status for run in fits] == ["FINISHED"] * 3
+    assert {run.parent for run in fits} == {active.info.run_id}
 
 
 def test_estimator_that_comes_back_from_a_worker_knows_its_run(runs):
