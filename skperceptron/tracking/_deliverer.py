@@ -45,8 +45,11 @@ from skperceptron.tracking._named_stores import (
 )
 from skperceptron.tracking._tolerance import TrackingWarning
 
-# While nobody waits, the thread rests so many times longer than it works.
+# While nobody waits, the thread rests so many times longer than it works ...
 REST = 29
+# ... but not when nothing was written for so long: then there are no fits beside it, or
+# such long ones that what they write is soon delivered.
+SECONDS_UNTIL_NO_REST = 1.0
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 # Worker processes say nothing when they have written: one has to look.
@@ -469,7 +472,7 @@ class Deliverer:
                     tried.add(entry.path)
                     self._try(inbox, entry)
                 # Afterwards there may be something newer.
-                has_rested = self._rest(time.thread_time() - began_at)
+                has_rested = self._rest(time.thread_time() - began_at, inboxes)
                 began_at = time.thread_time()
 
     def _try_together(
@@ -534,13 +537,20 @@ class Deliverer:
         failure = self._failures.get(entry.path)
         return -math.inf if failure is None else failure.retry_at
 
-    def _rest(self, seconds: float) -> bool:
+    def _rest(self, seconds: float, inboxes: set[Inbox]) -> bool:
         """Leave the processor to the fits, unless somebody waits for the store."""
-        with self._changed:
-            if self._n_waiting:
-                return False
-            self._changed.wait_for(lambda: self._n_waiting > 0, REST * seconds)
-            return True
+        end = time.monotonic() + REST * seconds
+        has_rested = False
+        while (
+            not self._n_waiting
+            and (pause := end - time.monotonic()) > 0
+            and _is_written_to(inboxes)
+        ):
+            pause = min(pause, SECONDS_UNTIL_NO_REST)
+            with self._changed:
+                self._changed.wait_for(lambda: self._n_waiting > 0, pause)
+            has_rested = True
+        return has_rested
 
     def _failed_at(self, entry: Entry) -> float:
         failure = self._failures.get(entry.path)
@@ -633,6 +643,12 @@ class Deliverer:
                 "A file of the journal cannot be read and was put aside as "
                 f"{path}: {error}."
             )
+
+
+def _is_written_to(inboxes: set[Inbox]) -> bool:
+    entries = [entry for inbox in inboxes for entry in inbox.entries()]
+    newest = max((entry.written_at() for entry in entries), default=0)
+    return time.time() - newest / 1e9 < SECONDS_UNTIL_NO_REST
 
 
 def deliverer_for(tracking_uri: str | None) -> Deliverer:

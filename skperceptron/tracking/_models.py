@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -143,6 +145,23 @@ class PackedList(list):
         return packed
 
 
+# Threads save one after the other: the filters of warnings are those of the process,
+# and up to Python 3.11.7 two threads cannot parse at once (python/cpython#106905), as
+# NumPy does when MLflow checks what was written. A model that fits another one while it
+# predicts the example comes back here in its own thread.
+_saving = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: the thread that had it is the parent's."""
+    global _saving
+    _saving = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def save_model(
     estimator: Any, X: Any, folder: str | Path, *, trusted_types: Iterable[str] = ()
 ) -> None:
@@ -187,7 +206,7 @@ def save_model(
     rows = _rows(X)
     trusted = [*sorted(stripper.own_types), *_HARMLESS, *trusted_types]
     try:
-        with _without_hints():
+        with _saving, _without_hints():
             _save(
                 model,
                 folder,

@@ -2,9 +2,11 @@
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import mlflow
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -134,6 +136,22 @@ def test_fits_at_once_are_one_run_each(runs):
     for clf in clfs:
         assert seeds[clf._run_ticket.key]["random_state"] == str(clf.random_state)
     assert len({clf.run_id_ for clf in clfs}) == len(clfs)
+
+
+def test_models_are_saved_one_after_the_other(runs, monkeypatch):
+    """Python 3.11 cannot parse in two threads at once, which reading a model does."""
+    save_model, now, most = mlflow.sklearn.save_model, set(), []
+
+    def save_slowly(*args, **options):
+        now.add(threading.get_ident())
+        most.append(len(now))
+        time.sleep(0.05)
+        save_model(*args, **options)
+        now.discard(threading.get_ident())
+
+    monkeypatch.setattr(mlflow.sklearn, "save_model", save_slowly)
+    at_once([partial(HillClimbPerceptron(max_iter=2).fit, X, y)] * 4)
+    assert most == [1] * 4
 
 
 def test_partial_fits_of_many_threads_are_one_run_for_each_estimator(runs):

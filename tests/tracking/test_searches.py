@@ -71,6 +71,7 @@ def test_search_without_refit_ends_when_nothing_happens_any_more(
     backend, runs, monkeypatch
 ):
     monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
+    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
     with parallel_config(backend=backend):
         make_search(n_jobs=2).set_params(refit=False).fit(X, y)
     deadline = time.monotonic() + 30

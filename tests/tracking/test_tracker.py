@@ -912,6 +912,7 @@ def is_ours(run):
 
 def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
     monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
+    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
     finished = []
 
     def wait_for_folds(run, search):
@@ -928,6 +929,7 @@ def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
 
 def test_folds_are_delivered_while_the_best_candidate_is_refitted(runs, monkeypatch):
     monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
+    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
     finished = []
 
     class Patient(HillClimbPerceptron):
