@@ -25,19 +25,15 @@ from itertools import islice
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from skperceptron.tracking import _delivery, _journal, _store
+from skperceptron.tracking import _delivery, _journal, _processes, _store
 from skperceptron.tracking._destination import Destination, hide_credentials
+from skperceptron.tracking._entry import Entry, LaterFormatError, UnreadableEntryError
 from skperceptron.tracking._entry_delivery import (
     BusyError,
     EntryDelivery,
     UndecidedError,
 )
-from skperceptron.tracking._journal import (
-    Entry,
-    Inbox,
-    LaterFormatError,
-    UnreadableEntryError,
-)
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._named_stores import (
     UnnamedStoreError,
     check_is_named,
@@ -636,7 +632,7 @@ class Deliverer:
             return
         with suppress(OSError):
             is_new = time.time() - entry.path.stat().st_mtime < SECONDS_TO_WRITE
-            if is_new and _journal.is_alive(inbox.journal, inbox.owner):
+            if is_new and _processes.is_alive(inbox.journal, inbox.owner):
                 return  # still being written, perhaps
             path = entry.put_aside()
             self.entries.notices.append(
@@ -735,7 +731,7 @@ def finish() -> None:
                 warnings.warn(message, TrackingWarning, stacklevel=1)
         for inbox in deliverer._inboxes:
             inbox.close()
-    _journal.remove_sign_of_life()
+    _processes.remove_sign_of_life()
 
 
 def _start_anew() -> None:

@@ -31,7 +31,7 @@ from joblib.parallel import (
 )
 
 from skperceptron._config import get_config
-from skperceptron.tracking import _journal
+from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
 
 _SQLITE = "sqlite:///"
@@ -160,7 +160,7 @@ class Destination:
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             parent_run_id=parent_run_id,
             parents=(),
-            inbox=_journal.Inbox(_journal.default_folder(), _journal.this_process()),
+            inbox=_journal.Inbox(_journal.default_folder(), _processes.this_process()),
             thread_id=threading.get_ident(),
             is_spread=_is_work_spread(),
         )
@@ -168,7 +168,7 @@ class Destination:
     @property
     def is_of_this_process(self) -> bool:
         """Whether this process, not another one, has looked."""
-        return self.inbox.owner == _journal.this_process()
+        return self.inbox.owner == _processes.this_process()
 
     @property
     def speaks_for_this_thread(self) -> bool:

@@ -11,10 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from skperceptron.tracking import _delivery, _journal, _store
+from skperceptron.tracking import _delivery, _processes, _store
 from skperceptron.tracking._destination import ParentRun
 from skperceptron.tracking._election import Election
-from skperceptron.tracking._journal import Contents, Entry, Inbox, UnreadableEntryError
+from skperceptron.tracking._entry import (
+    Contents,
+    Entry,
+    UnreadableEntryError,
+    end_of_the_dead,
+    header,
+)
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run, note_end_below, remember_run
 from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._transaction import (
@@ -193,7 +200,7 @@ class EntryDelivery:
                 contents = entry.read()
             except (OSError, UnreadableEntryError):  # said when it is tried alone
                 return None
-            is_own = inbox.owner == _journal.this_process()
+            is_own = inbox.owner == _processes.this_process()
             if (
                 contents.is_done
                 and _is_simple(contents, self._run_of(entry, contents))
@@ -333,7 +340,7 @@ class EntryDelivery:
         """Add what else is known of a run by now: that saves calls of MLflow."""
         parts: list[Entry] = []
         while contents.is_done:
-            part = Entry.of(inbox, entry.key, entry.part + len(parts) + 1)
+            part = inbox.entry(entry.key, entry.part + len(parts) + 1)
             if not part.path.exists() or not locks.enter_context(self._locked(part)):
                 break
             try:
@@ -379,7 +386,7 @@ class EntryDelivery:
             return store(parent_run_id=parent_run_id, run_id=None, created=created)
         # Somebody may have created it, or be about to. A first part that still waits is
         # created without asking: who delivers another part leaves that to it.
-        if entry.part > 0 and (first := Entry.of(inbox, entry.key)).path.exists():
+        if entry.part > 0 and (first := inbox.entry(entry.key)).path.exists():
             raise BusyError(
                 f"{first.path.name}, which comes first, is not delivered yet"
             )
@@ -442,12 +449,12 @@ class EntryDelivery:
         above: list[dict[str, Any]],
     ) -> None:
         """Create a run that has only been heard of from those below it."""
-        entry = Entry.of(inbox, parent.key)
+        entry = inbox.entry(parent.key)
         record = RunRecord(parent.name, parent.start_time)
         # The process whose inbox this is knows of every run that it has begun; another
         # one has to ask the store.
-        is_own = inbox.owner == _journal.this_process()
-        head = _journal.header(
+        is_own = inbox.owner == _processes.this_process()
+        head = header(
             record,
             key=parent.key,
             destination=child.destination,
@@ -511,9 +518,9 @@ def _ignore(run_id: str) -> None:
 
 def _end_if_killed(inbox: Inbox, contents: Contents) -> bool:
     """Add the end of a run whose process is gone, and tell whether that is so."""
-    if contents.is_done or _journal.is_alive(inbox.journal, contents.writer):
+    if contents.is_done or _processes.is_alive(inbox.journal, contents.writer):
         return False
-    contents.record.take(_journal.end_of_the_dead(contents))
+    contents.record.take(end_of_the_dead(contents))
     contents.is_done = True
     return True
 

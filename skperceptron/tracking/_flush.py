@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from numbers import Real
 
-from skperceptron.tracking import _journal
+from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._deliverer import (
     SECONDS_BETWEEN_LOOKS,
     Deliverer,
@@ -20,12 +20,8 @@ from skperceptron.tracking._deliverer import (
     what_prevents,
 )
 from skperceptron.tracking._destination import hide_credentials
-from skperceptron.tracking._journal import (
-    Contents,
-    Entry,
-    Inbox,
-    UnreadableEntryError,
-)
+from skperceptron.tracking._entry import Contents, Entry, UnreadableEntryError
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._named_stores import UnnamedStoreError, check_is_named
 from skperceptron.tracking._tolerance import TrackingWarning
 
@@ -170,7 +166,7 @@ def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
 def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
     has_news = contents.is_done or not contents.record.is_empty
     is_new = contents.run_id is None
-    return has_news or is_new or not _journal.is_alive(inbox.journal, contents.writer)
+    return has_news or is_new or not _processes.is_alive(inbox.journal, contents.writer)
 
 
 def _warn(message: str) -> None:

@@ -10,7 +10,7 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
-from skperceptron.tracking import _delivery, _journal
+from skperceptron.tracking import _delivery, _journal, _processes
 from skperceptron.tracking._deliverer import SECONDS_TO_WAIT, deliverer_for
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Inbox
@@ -82,8 +82,8 @@ def _left_by_the_dead(study_key: str) -> set[Inbox]:
         inbox
         for inbox in _journal.inboxes(_journal.default_folder())
         if any(inbox.folder.glob(f"{study_key}.*.jsonl"))
-        and _journal.is_of_this_host(inbox.owner)
-        and not _journal.is_alive(inbox.journal, inbox.owner)
+        and _processes.is_of_this_host(inbox.owner)
+        and not _processes.is_alive(inbox.journal, inbox.owner)
     }
 
 

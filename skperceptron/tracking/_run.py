@@ -19,7 +19,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from skperceptron.tracking import _journal
+from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._deliverer import (
     SECONDS_TO_WAIT,
     StoreDownError,
@@ -32,7 +32,8 @@ from skperceptron.tracking._destination import (
     ParentRun,
     hide_credentials,
 )
-from skperceptron.tracking._journal import Entry, Inbox
+from skperceptron.tracking._entry import Entry, header
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._place import Place, TaskIds
@@ -175,7 +176,7 @@ class TrackedRun:
     @property
     def entry(self) -> Entry:
         """The file that is being written, or the next one."""
-        return Entry.of(self.inbox, self.key, self._part)
+        return self.inbox.entry(self.key, self._part)
 
     def write(self) -> Entry:
         """Append what is new to the journal.
@@ -282,7 +283,7 @@ class TrackedRun:
     @property
     def is_delivered_here(self) -> bool:
         """Whether it is this process that delivers it."""
-        return self._inbox is None or self._inbox.owner == _journal.this_process()
+        return self._inbox is None or self._inbox.owner == _processes.this_process()
 
     @property
     def _is_where_it_belongs(self) -> bool:
@@ -333,7 +334,7 @@ class TrackedRun:
             entry.files.rename(self.entry.files)
 
     def _header(self, record: RunRecord) -> dict[str, Any]:
-        return _journal.header(
+        return header(
             record,
             key=self.key,
             destination=self.address,
@@ -360,11 +361,11 @@ def find_inbox(destination: Destination) -> Inbox:
         process' own.
     """
     inbox = destination.inbox
-    if not destination.is_of_this_process and _journal.is_alive(
+    if not destination.is_of_this_process and _processes.is_alive(
         inbox.journal, inbox.owner
     ):
         return inbox
-    own = Inbox(_journal.default_folder(), _journal.this_process())
+    own = Inbox(_journal.default_folder(), _processes.this_process())
     try:
         own.open()
     except OSError as error:

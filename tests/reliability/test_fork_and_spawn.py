@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks._servers import find_postgresql, postgresql
 from skperceptron.tracking import _store
-from skperceptron.tracking._journal import Entry
+from skperceptron.tracking._entry import Entry
 
 # How a program starts two processes that call `child`, and waits for them; each defines
 # `start`, whose result is called to wait.

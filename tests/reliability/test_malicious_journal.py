@@ -33,8 +33,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 import skperceptron
-from skperceptron.tracking import _journal
-from skperceptron.tracking._journal import Contents, Entry, Inbox, UnreadableEntryError
+from skperceptron.tracking._entry import (
+    _ADDRESS,
+    Contents,
+    Entry,
+    UnreadableEntryError,
+    header,
+)
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._models import save_model, why_not_ours
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._record import Dataset, Metric, RunRecord
@@ -81,21 +87,19 @@ class Sandbox:
         }
         address |= {k: changes.pop(k) for k in list(changes) if k in address}
         record = RunRecord(changes.pop("name", "planted"), 1_700_000_000_000)
-        head = _journal.header(
-            record, key=uuid.uuid4().hex, destination=address, parents=[]
-        )
+        head = header(record, key=uuid.uuid4().hex, destination=address, parents=[])
         return {**head, "writer": self.inbox.owner, **changes}
 
     def plant(self, *events: Any, key: str | None = None, **head: Any) -> Entry:
         """Write a file of the journal."""
-        entry = Entry.of(self.inbox, key or uuid.uuid4().hex)
+        entry = self.inbox.entry(key or uuid.uuid4().hex)
         end = {"kind": "end", "status": "FINISHED", "end_time": 1_700_000_000_500}
         lines = [self.head(**head), *events, end]
         entry.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return entry
 
     def plant_bytes(self, content: bytes) -> Entry:
-        entry = Entry.of(self.inbox, uuid.uuid4().hex)
+        entry = self.inbox.entry(uuid.uuid4().hex)
         entry.path.write_bytes(content)
         return entry
 
@@ -268,7 +272,7 @@ def plant_loop(s: Sandbox) -> None:
 
 
 def plant_pipe(s: Sandbox) -> None:
-    os.mkfifo(Entry.of(s.inbox, uuid.uuid4().hex).path)
+    os.mkfifo(s.inbox.entry(uuid.uuid4().hex).path)
 
 
 def plant_link_to_entry(s: Sandbox, link: Callable[[Path, Path], None]) -> None:
@@ -436,7 +440,7 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
     "it is a link": lambda s: plant_link_to_entry(s, symlink),
     "it is a second name of a file": lambda s: plant_link_to_entry(s, hard_link),
     "it is a pipe": plant_pipe,
-    "it is a folder": lambda s: Entry.of(s.inbox, uuid.uuid4().hex).path.mkdir(),
+    "it is a folder": lambda s: s.inbox.entry(uuid.uuid4().hex).path.mkdir(),
     "the folder of a process is a link": lambda s: symlink(
         s.outside, s.inbox.journal / "vm-1-linked"
     ),
@@ -527,9 +531,9 @@ def whole_entry() -> bytes:
     record.metrics = [Metric("loss", 0.5 / i, i, 1_700_000_000_000) for i in (1, 2, 3)]
     record.dataset = Dataset("abcd1234", 150, 4)
     record.end_time = record.start_time + 1
-    address = dict.fromkeys(_journal._ADDRESS)
+    address = dict.fromkeys(_ADDRESS)
     parents = [parent("b" * 32)]
-    head = _journal.header(record, key="a" * 32, destination=address, parents=parents)
+    head = header(record, key="a" * 32, destination=address, parents=parents)
     events = [head, *record.events()]
     return "".join(json.dumps(event) + "\n" for event in events).encode()
 
@@ -560,7 +564,7 @@ def damaged_entries(draw: Any) -> bytes:
 
 
 def read(content: bytes, folder: Path) -> Contents | None:
-    entry = Entry.of(Inbox(folder, "dead"), "a" * 32)
+    entry = Inbox(folder, "dead").entry("a" * 32)
     entry.path.parent.mkdir(exist_ok=True)
     entry.path.write_bytes(content)
     try:

@@ -9,7 +9,7 @@ CODE = """
 import gc
 import psutil
 from skperceptron.classifiers import _base
-from skperceptron.tracking import _deliverer, _destination, _journal, _run, _store
+from skperceptron.tracking import _deliverer, _destination, _run, _store, _processes
 
 process = psutil.Process()
 flush()
@@ -44,7 +44,7 @@ def look():
         "open": len(_run._open_runs),
         "destinations": len(_destination._seen_at_clone),
         "credentials": len(_destination._with_credentials),
-        "signs": len(_journal._signs),
+        "signs": len(_processes._signs),
         "stores": len(deliverers) + len(_store._answered_at),
         "inboxes": sum(len(d._inboxes) + len(d._visits) for d in deliverers),
         "failures": sum(len(d._failures) + len(d._told) for d in deliverers),

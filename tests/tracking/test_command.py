@@ -9,7 +9,8 @@ import pytest
 
 from skperceptron.tracking import __main__, pending
 from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import Entry, Inbox, header
+from skperceptron.tracking._entry import header
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._record import RunRecord
 
@@ -34,7 +35,7 @@ def leave_behind(journal, name="a fit", tracking_uri=None, is_ended=True):
         note_store(destination)  # as the fit did
     inbox = Inbox(journal, "vm-1-dead")
     inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = Entry.of(inbox, uuid.uuid4().hex)
+    entry = inbox.entry(uuid.uuid4().hex)
     record = RunRecord(name, 1_700_000_000_000)
     record.end_time = record.start_time + 1 if is_ended else None
     head = header(record, key=entry.key, destination=destination, parents=[])
@@ -98,7 +99,7 @@ def test_file_that_cannot_be_read_is_reported(command, journal, runs):
 def test_only_file_that_cannot_be_read_is_reported(command, journal):
     inbox = Inbox(journal, "vm-1-dead")
     inbox.folder.mkdir(parents=True)
-    Entry.of(inbox, uuid.uuid4().hex).path.write_text("nonsense\n")
+    inbox.entry(uuid.uuid4().hex).path.write_text("nonsense\n")
     code, _, err = command()
     assert code == 0
     assert "cannot be read and was put aside" in err

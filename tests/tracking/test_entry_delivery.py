@@ -9,8 +9,8 @@ from sqlalchemy.engine import Engine
 
 from skperceptron.tracking import TrackingWarning, _entry_delivery, flush, pending
 from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import EntryDelivery
-from skperceptron.tracking._journal import Entry
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, now
 from skperceptron.tracking._run import TrackedRun
@@ -202,7 +202,7 @@ def test_candidate_that_another_process_creates_stops_all(search, runs):
         RunRecord("candidate 0", parent["start_time"]), search, parent["key"]
     ).write()
     with (
-        Entry.of(items[0][0], parent["key"]).locked(),
+        items[0][0].entry(parent["key"]).locked(),
         pytest.raises(MlflowException, match="another process is delivering"),
     ):
         EntryDelivery().deliver_together(items)

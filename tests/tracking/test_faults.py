@@ -34,7 +34,8 @@ from skperceptron.tracking import (
     pending,
 )
 from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import Entry, Inbox, header
+from skperceptron.tracking._entry import Entry, header
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._record import Metric, RunRecord
 
@@ -171,7 +172,7 @@ def test_store_that_hangs_keeps_up_no_other(tracking_uri, runs):
 def leave_behind(inbox, is_ended=True, parents=(), part_of=None, **changes):
     """Write down a run, or a later part of one, whose process has died."""
     inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = Entry.of(inbox, part_of.key, 1) if part_of else Entry.of(inbox, new_key())
+    entry = inbox.entry(part_of.key, 1) if part_of else inbox.entry(new_key())
     record = RunRecord("a fit", 1_700_000_000_000)
     record.end_time = record.start_time + 1 if is_ended else None
     destination = {**Destination.current().address(), **changes}
@@ -351,7 +352,7 @@ def odd_entry(journal, name="odd", experiment_name="odd"):
     ]
     inbox = Inbox(journal, "vm-1-dead")
     inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = Entry.of(inbox, uuid.uuid4().hex)
+    entry = inbox.entry(uuid.uuid4().hex)
     destination = {**here.address(), "experiment_id": None}
     destination["experiment_name"] = experiment_name
     head = header(record, key=entry.key, destination=destination, parents=[])

@@ -13,15 +13,15 @@ import warnings
 import mlflow
 import pytest
 
-from skperceptron.tracking import TrackingWarning, _journal, flush, pending
+from skperceptron.tracking import TrackingWarning, _journal, _processes, flush, pending
 from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import (
+from skperceptron.tracking._entry import (
     Entry,
-    Inbox,
     LaterFormatError,
     UnreadableEntryError,
     header,
 )
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._record import Metric, RunRecord
 
 KEY = "0123456789abcdef" * 2
@@ -57,7 +57,7 @@ def old_entry(key=KEY, experiment=None, uri=None):
 def deliverable_entry(inbox):
     """Write a file of version 1 for the store of the test."""
     here = Destination.current()
-    entry = Entry.of(inbox, uuid.uuid4().hex)
+    entry = inbox.entry(uuid.uuid4().hex)
     text = old_entry(entry.key, here.experiment_id, here.tracking_uri)
     entry.path.write_text(text)
     return entry
@@ -74,9 +74,9 @@ def inbox(journal):
 @pytest.fixture
 def entry(journal):
     """A file of this process with a first line."""
-    inbox = Inbox(journal, _journal.this_process())
+    inbox = Inbox(journal, _processes.this_process())
     inbox.open()
-    entry = Entry.of(inbox, KEY)
+    entry = inbox.entry(KEY)
     record = RunRecord("a name", 5)
     head = header(record, key=KEY, destination=DESTINATION, parents=[])
     entry.append(head, create=True)
@@ -157,9 +157,9 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
     code = (
         "import socket, sys, pathlib\n"
         f"socket.gethostname = lambda: {name!r}\n"
-        "from skperceptron.tracking import _journal\n"
+        "from skperceptron.tracking import _journal, _processes\n"
         f"inbox = _journal.Inbox(pathlib.Path({str(journal)!r}), "
-        "_journal.this_process())\n"
+        "_processes.this_process())\n"
         "inbox.open()\n"
         "print(inbox.owner, flush=True)\n"
         "sys.stdin.readline()\n"
@@ -169,12 +169,12 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
     with subprocess.Popen(command, **pipes) as one:
         with subprocess.Popen(command, **pipes) as other:
             owners = [process.stdout.readline().strip() for process in (one, other)]
-            assert all(_journal.is_alive(journal, owner) for owner in owners)
+            assert all(_processes.is_alive(journal, owner) for owner in owners)
             one.kill()
             one.wait()
-            assert not _journal.is_alive(journal, owners[0])
-            assert _journal.is_alive(journal, owners[1])
-        assert not _journal.is_alive(journal, owners[1])
+            assert not _processes.is_alive(journal, owners[0])
+            assert _processes.is_alive(journal, owners[1])
+        assert not _processes.is_alive(journal, owners[1])
     _journal.sweep(journal)
     assert os.listdir(journal) == ["processes"]
     assert os.listdir(journal / "processes") == []
@@ -182,26 +182,26 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
 
 def test_process_shows_life_again_when_its_journal_was_removed(entry, journal):
     shutil.rmtree(journal)
-    inbox = Inbox(journal, _journal.this_process())
+    inbox = Inbox(journal, _processes.this_process())
     inbox.open()
-    sign = journal / "processes" / _journal.this_process()
+    sign = journal / "processes" / _processes.this_process()
     assert sign.exists()
 
 
 def test_process_without_a_name_is_dead(journal):
     for name in ("", "..", "a\0b", "x" * 5000, "\ud800"):
-        assert not _journal.is_alive(journal, name)
+        assert not _processes.is_alive(journal, name)
 
 
 def test_parts_of_a_run_are_listed_in_order(entry):
     inbox = Inbox(entry.path.parents[1], entry.path.parent.name)
     for part in (10, 2, 1):
-        Entry.of(inbox, KEY, part).append(log((0, 0.5)), create=True)
+        inbox.entry(KEY, part).append(log((0, 0.5)), create=True)
     assert [e.part for e in inbox.entries()] == [0, 1, 2, 10]
 
 
 def test_file_of_version_1_is_read(inbox):
-    entry = Entry.of(inbox, KEY)
+    entry = inbox.entry(KEY)
     entry.path.write_text(old_entry())
     contents = entry.read()
     assert contents.record.params == {"max_iter": "3"}
@@ -234,7 +234,7 @@ def test_run_of_a_killed_process_ends_as_its_file_says(status, inbox, runs):
         parents=[],
         status_if_killed=status,
     )
-    Entry.of(inbox, key).append({**head, "writer": inbox.owner}, create=True)
+    inbox.entry(key).append({**head, "writer": inbox.owner}, create=True)
     assert [run.status for run in runs()] == [status]
 
 
@@ -246,7 +246,7 @@ def test_file_with_an_unknown_status_cannot_be_read(entry):
 
 
 def test_file_of_a_later_version_is_left_alone_and_reported_once(inbox, journal):
-    path = Entry.of(inbox, KEY).path
+    path = inbox.entry(KEY).path
     text = json.dumps({"format": 2, "something": "else"}) + "\nwhatever"
     path.write_text(text)
     os.utime(path, (0, 0))
@@ -260,7 +260,7 @@ def test_file_of_a_later_version_is_left_alone_and_reported_once(inbox, journal)
 
 
 def test_file_that_cannot_be_read_is_put_aside_and_reported(inbox):
-    path = Entry.of(inbox, KEY).path
+    path = inbox.entry(KEY).path
     for content in (b"first", b"second"):
         path.write_bytes(content)
         with pytest.warns(TrackingWarning, match="put aside"):
@@ -271,7 +271,7 @@ def test_file_that_cannot_be_read_is_put_aside_and_reported(inbox):
 
 
 def test_no_end_of_the_file_makes_it_unreadable_but_within_the_first_line(inbox):
-    entry = Entry.of(inbox, KEY)
+    entry = inbox.entry(KEY)
     whole = old_entry().encode()
     first = whole.index(b"\n") + 1
     for length in range(len(whole)):
@@ -284,7 +284,7 @@ def test_no_end_of_the_file_makes_it_unreadable_but_within_the_first_line(inbox)
 
 
 def test_no_damage_does_more_than_make_lines_unreadable(inbox):
-    entry, dice = Entry.of(inbox, KEY), random.Random(0)
+    entry, dice = inbox.entry(KEY), random.Random(0)
     whole = bytearray(old_entry().encode())
     for _ in range(2000):
         damaged = bytearray(whole)
@@ -305,14 +305,14 @@ WRONG = [None, [], {}, "x", -1, 1e400, 10**30, "\ud800", [[[[]]]], True]
 
 @pytest.mark.parametrize("field", sorted(HEAD))
 def test_first_line_of_any_types_is_readable_or_not(field, inbox):
-    entry = Entry.of(inbox, KEY)
+    entry = inbox.entry(KEY)
     for value in WRONG:
         entry.path.write_text(json.dumps({**HEAD, field: value}) + "\n")
         try:
             contents = entry.read()
         except UnreadableEntryError:
             continue
-        _journal.is_alive(inbox.journal, contents.writer)
+        _processes.is_alive(inbox.journal, contents.writer)
         assert 0 <= contents.record.start_time < 2**63
 
 
@@ -341,7 +341,7 @@ def test_line_of_wrong_types_is_counted(line, entry):
 
 
 def test_names_of_parents_that_are_paths_are_not_accepted(inbox):
-    entry = Entry.of(inbox, KEY)
+    entry = inbox.entry(KEY)
     parent = {**HEAD["parents"][0], "key": "../../../tmp/evil"}
     entry.path.write_text(json.dumps({**HEAD, "parents": [parent]}) + "\n")
     with pytest.raises(UnreadableEntryError, match="no identity"):
@@ -351,16 +351,16 @@ def test_names_of_parents_that_are_paths_are_not_accepted(inbox):
 def test_links_and_pipes_are_not_followed(inbox, tmp_path):
     outside = tmp_path / "outside.jsonl"
     outside.write_text(old_entry())
-    Entry.of(inbox, KEY).path.symlink_to(outside)
-    os.mkfifo(Entry.of(inbox, KEY, 1).path)
-    Entry.of(inbox, KEY, 2).path.mkdir()
+    inbox.entry(KEY).path.symlink_to(outside)
+    os.mkfifo(inbox.entry(KEY, 1).path)
+    inbox.entry(KEY, 2).path.mkdir()
     (inbox.journal / "linked").symlink_to(tmp_path)
     assert inbox.entries() == []
     assert Inbox(inbox.journal, "linked") not in _journal.inboxes(inbox.journal)
     with pytest.raises(OSError, match="symbolic"):
-        Entry.of(inbox, KEY).read()
+        inbox.entry(KEY).read()
     with pytest.raises(OSError, match="symbolic"):
-        Entry.of(inbox, KEY).append(log((0, 0.5)))
+        inbox.entry(KEY).append(log((0, 0.5)))
     assert outside.read_text() == old_entry()
 
 
@@ -406,7 +406,7 @@ def test_counting_survives_any_journal(inbox, journal):
     (journal / "a file").touch()
     (journal / "processes").rmdir() if (journal / "processes").exists() else None
     (journal / "processes").touch()
-    Entry.of(inbox, KEY).path.write_text("nonsense\n")
+    inbox.entry(KEY).path.write_text("nonsense\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pending() == 0

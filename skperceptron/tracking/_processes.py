@@ -1,0 +1,135 @@
+"""Processes that use a journal: their names, and whether they still run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import uuid
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where mypy does not look
+    fcntl = None  # type: ignore[assignment]
+
+# Folder of a journal in which each process that lives keeps a file locked.
+PROCESSES = "processes"
+# What somebody has put there may not lead out of the journal.
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
+
+@lru_cache
+def _name_of_process(process_id: int) -> str:
+    return f"{socket.gethostname()}-{process_id}-{uuid.uuid4().hex[:8]}"
+
+
+def this_process() -> str:
+    """Name this process, in a way that no other process of any host is named."""
+    return _name_of_process(os.getpid())
+
+
+def is_of_this_host(process: str) -> bool:
+    """Tell whether a process runs, or has run, on the host of this one."""
+    return process.startswith(f"{socket.gethostname()}-")
+
+
+# Signs of life of this process: files that it keeps locked, by journal.
+_signs: dict[tuple[int, Path], int] = {}
+_showing = threading.Lock()
+
+
+def show_life(journal: Path, process: str) -> None:
+    """Let other processes see that this one lives, and uses a journal.
+
+    Raises
+    ------
+    OSError
+        When the journal cannot be written.
+    """
+    key = os.getpid(), journal
+    path = journal / PROCESSES / process
+    with _showing:
+        if fcntl is None or (key in _signs and _is_open_as(_signs[key], path)):
+            return
+        # Locked before it gets its name: nobody may take it for that of a dead process.
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if path.parent.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "is a link", str(path.parent))
+        new = path.with_name(f"{process}.new")
+        new.unlink(missing_ok=True)
+        sign = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_LINKS, 0o600)
+        try:
+            fcntl.flock(sign, fcntl.LOCK_EX)
+            new.rename(path)
+        except OSError:
+            os.close(sign)
+            raise
+        if key in _signs:  # that of a journal which somebody has removed since
+            os.close(_signs[key])
+        _signs[key] = sign
+
+
+def _is_open_as(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except OSError:
+        return False
+
+
+def is_alive(journal: Path, process: str) -> bool:
+    """Tell whether a process that used a journal still runs."""
+    path = journal / PROCESSES / process
+    if process == this_process():
+        return True
+    if path.parent.is_symlink():  # somebody has put it there: it may lead anywhere
+        return False
+    try:
+        sign = os.open(path, os.O_RDWR | _NO_LINKS)
+    except (OSError, ValueError):  # the latter if that can be no name
+        return False
+    try:
+        if fcntl is None:
+            return True
+        # Shared, so that several who ask at once do not see life in each other.
+        fcntl.flock(sign, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(sign)
+
+
+def remove_sign_of_life() -> None:
+    """Tell other processes that this one has ended."""
+    for (process_id, journal), sign in list(_signs.items()):
+        if process_id == os.getpid():
+            del _signs[process_id, journal]
+            with suppress(OSError):
+                (journal / PROCESSES / this_process()).unlink()
+            os.close(sign)
+
+
+def forget_dead(journal: Path) -> None:
+    """Remove what processes that have ended left behind of their signs of life."""
+    with suppress(OSError):
+        for process in os.listdir(journal / PROCESSES):
+            is_alive(journal, process)  # which removes that of a dead one
+
+
+def _let_go() -> None:
+    """In a forked child: the signs are the parent's, and must end with it."""
+    global _showing
+    _showing = threading.Lock()
+    for sign in _signs.values():
+        with suppress(OSError):
+            os.close(sign)
+    _signs.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
