@@ -15,6 +15,11 @@ import pytest
 
 STORE = Path(tempfile.mkdtemp(prefix="skperceptron-tests-"))
 
+# Before anything imports them: their assertions, too, are to tell what they compared.
+pytest.register_assert_rewrite(
+    "tests.tracking.faults", "tests.tracking.tracked_searches"
+)
+
 # Set before anything imports MLflow, so that worker processes inherit it.
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STORE / 'mlflow.db'}"
 os.environ["SKPERCEPTRON_JOURNAL"] = str(STORE / "journal")

@@ -13,6 +13,7 @@ import mlflow
 import pytest
 
 from skperceptron.tracking import flush
+from tests.tracking.faults import Script
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 
@@ -97,3 +98,28 @@ def tracking_uri(journal):
     yield mlflow.set_tracking_uri
     mlflow.set_tracking_uri(before)
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    return Script(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def client():
+    """Of the store that all tests share."""
+    return mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+
+
+@pytest.fixture(scope="session")
+def experiment(client, tmp_path_factory):
+    """An experiment whose artifacts stay out of the working folder."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    return client.create_experiment(uuid.uuid4().hex, artifact_location=str(folder))
+
+
+@pytest.fixture
+def own_experiment(experiment):
+    """Make it the experiment of the process."""
+    yield mlflow.set_experiment(experiment_id=experiment)
+    mlflow.set_experiment("Default")

@@ -1,0 +1,76 @@
+"""A classifier to save, and services that take models or serve them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+from sklearn.datasets import load_iris
+
+import skperceptron
+from skperceptron import HillClimbPerceptron
+
+X, y = load_iris(return_X_y=True)
+# Other processes use the package that is tested, whatever is installed.
+ROOT = Path(skperceptron.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+BIN = Path(sys.executable).parent
+
+
+def perceptron(**params):
+    return HillClimbPerceptron(max_iter=50, random_state=0, **params)
+
+
+def free_port():
+    with closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Service:
+    """A process that answers on a port of this machine."""
+
+    def __init__(self, folder, path, *command):
+        self.port, self.path = free_port(), path
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mlflow", *command),
+                *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            ],
+            cwd=folder,
+            # MLflow looks for the programs of the environment by name.
+            env={**ENVIRONMENT, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # its workers end with it
+        )
+
+    def __enter__(self):
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "the service has ended"
+            try:
+                if self.ask("GET", self.path)[0] == 200:
+                    return self
+            except OSError:
+                time.sleep(0.2)
+        self.__exit__()
+        raise TimeoutError("the service does not answer")
+
+    def __exit__(self, *args):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+    def ask(self, method, path, body=None):
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with closing(connection):
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, response.read()

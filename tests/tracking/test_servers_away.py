@@ -1,0 +1,233 @@
+"""Servers that do not work, or go and come, and credentials that nobody is told."""
+
+import itertools
+import os
+import time
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+from sklearn.model_selection import GridSearchCV
+
+from benchmarks._servers import free_port, mlflow_server
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking._journal import Inbox
+from tests.tracking.faults import (
+    BOUND,
+    X,
+    assert_odd_run_is_complete,
+    at_most,
+    fake_server,
+    fit,
+    leave_behind,
+    odd_entry,
+    runs_of,
+    warned_once,
+    y,
+)
+
+# Servers that do not work
+
+
+@pytest.mark.parametrize(
+    ("health", "api"),
+    [
+        (500, 500),
+        (None, None),
+        (200, 500),
+        pytest.param(200, None, marks=pytest.mark.slow),
+    ],
+    ids=["500", "hangs", "only healthy, else 500", "only healthy, else hangs"],
+)
+def test_server_that_does_not_work_costs_one_wait_and_one_warning(
+    health, api, tracking_uri
+):
+    with fake_server(health, api) as server:
+        tracking_uri(server.uri)
+        with at_most(BOUND), warned_once("could not be logged"):
+            fit()
+        with at_most(2):  # a warning would be an error here
+            for _ in range(3):
+                fit()
+            GridSearchCV(
+                HillClimbPerceptron(max_iter=5), {"step_size": [0.1]}, cv=2
+            ).fit(X, y)
+        assert pending() == 4 + 2 + 1
+        with at_most(3), pytest.warns(TrackingWarning, match="could not be delivered"):
+            assert flush(timeout=1) in (7, 8)  # now it may know of the search, too
+
+
+def test_store_that_hangs_keeps_up_no_other(tracking_uri, runs):
+    store = mlflow.get_tracking_uri()
+    with fake_server(200, None) as server:
+        inbox = Inbox(Path(os.environ["SKPERCEPTRON_JOURNAL"]), "vm-1-dead")
+        for uri in [server.uri, store] * 3:
+            entry = leave_behind(inbox, tracking_uri=uri)
+        with at_most(6), pytest.warns(TrackingWarning, match="no answer"):
+            assert flush(timeout=4) == 3
+        assert not entry.path.exists()
+    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 3
+
+
+# A server that goes and comes
+
+
+class Server:
+    """An MLflow server that can be stopped and started again."""
+
+    def __init__(self, folder):
+        self.store = folder / "server.db"
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.is_up = False
+        self._stack = ExitStack()
+
+    def start(self):
+        store = f"sqlite:///{self.store}"
+        server = mlflow_server(store, self.store.parent, port=self.port)
+        self._stack.enter_context(server)
+        self.is_up = True
+
+    def stop(self):
+        self._stack.close()
+        self.is_up = False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+def key_of(run):
+    return run.data.tags["skperceptron.key"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_server_that_is_down_at_first_gets_everything_once(
+    server, tracking_uri, journal
+):
+    server.stop()
+    tracking_uri(server.uri)
+    with warned_once("could not be logged"):
+        fits = [fit() for _ in range(3)]
+    grid = {"step_size": [0.1, 0.2]}
+    GridSearchCV(HillClimbPerceptron(max_iter=5), grid, cv=2, n_jobs=2).fit(X, y)
+    odd_entry(journal)
+    server.start()
+    assert flush() == 0
+    runs = runs_of("0")
+    assert len(runs) == len({key_of(run) for run in runs}) == 3 + 4 + 1 + 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert fits[0].run_id_ in {run.info.run_id for run in runs}
+    assert_odd_run_is_complete()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
+    server, tracking_uri
+):
+    if not server.is_up:
+        server.start()
+    tracking_uri(server.uri)
+    experiment_id = mlflow.set_experiment("middle").experiment_id
+    steps = itertools.count()
+
+    def objective(y_true, y_pred):
+        step = next(steps)
+        if step == 30:
+            assert [run.info.status for run in runs_of(experiment_id)] == ["RUNNING"]
+            server.stop()
+        elif step == 60:
+            server.start()
+        time.sleep(0.1)
+        return step
+
+    with warnings.catch_warnings():
+        # Nothing, or one: that depends on when the deliverer looks again.
+        warnings.simplefilter("ignore", TrackingWarning)
+        clf = HillClimbPerceptron(max_iter=80, objective=objective).fit(X, y)
+    fit()
+    assert flush() == 0
+    whole, _ = runs_of(experiment_id)
+    assert whole.info.status == "FINISHED"
+    assert whole.info.run_id == clf.run_id_
+    history = mlflow.MlflowClient().get_metric_history(clf.run_id_, "objective")
+    assert sorted(metric.step for metric in history) == list(range(81))
+
+
+def fail_once(monkeypatch, cause):
+    """Let the first call of MLflow take long and fail; list the calls."""
+    create, calls = mlflow.MlflowClient.create_run, []
+
+    def create_run(*args, **kwargs):
+        calls.append(kwargs)
+        if len(calls) == 1:
+            time.sleep(1.5)
+            message = "API request to http://x failed with exception ..."
+            raise mlflow.MlflowException(message) from cause
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_run)
+    return calls
+
+
+def test_call_that_fails_once_is_made_again_on_a_slow_machine_too(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=KeyError("X"))
+    assert fit().run_id_ is not None
+    assert len(calls) == 2
+    assert [run.status for run in runs.at_once()] == ["FINISHED"]
+
+
+def test_call_that_nobody_answers_is_not_made_again_at_once(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=requests.ReadTimeout())
+    with warned_once("could not be logged"):
+        fit()
+    assert len(calls) == 1
+    assert [run.status for run in runs()] == ["FINISHED"]
+
+
+# Values that nobody else may see
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://someone:s3cr%40t@127.0.0.1:{port}",
+        "postgresql://someone:s3cr%40t@127.0.0.1:{port}/db?password=s3cr%40t&x=1",
+    ],
+)
+def test_credentials_are_told_nobody(uri, tracking_uri, journal, caplog, capfd):
+    tracking_uri(uri.format(port=free_port()))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        fit()
+        GridSearchCV(
+            HillClimbPerceptron(max_iter=5), {"step_size": [0.1]}, cv=2, n_jobs=2
+        ).fit(X, y)
+        assert flush(timeout=2) >= 4
+    assert caught
+    told = [str(warning.message) for warning in caught]
+    told += [record.getMessage() for record in caplog.records]
+    told += [*capfd.readouterr()]
+    files = [path for path in journal.rglob("*") if path.is_file()]
+    told += [path.read_bytes().decode(errors="replace") for path in files]
+    told += [str(path) for path in files]
+    for secret in ("s3cr", "someone"):
+        assert [text for text in told if secret in text] == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.slow
+def test_credentials_are_not_printed_for_each_run(server, tracking_uri, capfd):
+    if not server.is_up:
+        server.start()
+    tracking_uri(server.uri.replace("//", "//someone:s3cret@"))
+    assert fit().run_id_ is not None
+    out, err = capfd.readouterr()
+    assert "View run" not in out
+    assert "s3cret" not in out + err
