@@ -68,8 +68,8 @@ def _libraries() -> list[Any]:
 
 def _set_threads(numbers: list[int]) -> None:
     for library, number in zip(_libraries(), numbers, strict=True):
-        # From version 3.8 on, threadpoolctl lets one thread change the number of
-        # OpenBLAS and ignores the others. Who leaves last may be any of them.
+        # threadpoolctl lets one thread change the number of OpenBLAS and ignores the
+        # others. Who leaves last may be any of them.
         change = getattr(library, "_real_set_num_threads", library.set_num_threads)
         change(number)
 

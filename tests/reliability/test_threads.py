@@ -150,7 +150,8 @@ def test_models_are_saved_one_after_the_other(runs, monkeypatch):
         now.discard(threading.get_ident())
 
     monkeypatch.setattr(mlflow.sklearn, "save_model", save_slowly)
-    at_once([partial(HillClimbPerceptron(max_iter=2).fit, X, y)] * 4)
+    clfs = [HillClimbPerceptron(max_iter=2) for _ in range(4)]
+    at_once([partial(clf.fit, X, y) for clf in clfs])
     assert most == [1] * 4
 
 
