@@ -214,9 +214,7 @@ def runs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def untracked_everywhere():
+def untracked_everywhere(monkeypatch):
     """Switch tracking off in all threads, not only in that of the test."""
-    before = skperceptron.get_config()["tracking"]
+    monkeypatch.setattr(skperceptron._config, "_process_wide", {})
     skperceptron.set_config(tracking=False)
-    yield
-    skperceptron.set_config(tracking=before)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from skperceptron import HillClimbPerceptron
+from skperceptron import HillClimbPerceptron, _config
 from skperceptron.tracking import TrackingWarning, flush, pending
 
 X, y = load_iris(return_X_y=True)
@@ -105,6 +105,7 @@ def test_infinite_and_undefined_metrics_are_stored(runs):
 
 @pytest.mark.parametrize("value", ["maybe", "2"])
 def test_switch_that_is_not_understood_is_a_warning(value, runs, monkeypatch):
+    monkeypatch.setattr(_config, "_process_wide", {})  # of other tests
     monkeypatch.setenv("SKPERCEPTRON_TRACKING", value)
     with pytest.warns(TrackingWarning, match="SKPERCEPTRON_TRACKING must be one of"):
         clone(HillClimbPerceptron(max_iter=5)).fit(X, y)
