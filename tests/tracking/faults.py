@@ -138,7 +138,7 @@ def leave_behind(inbox, is_ended=True, parents=(), part_of=None, **changes):
     return entry
 
 
-def odd_entry(journal, name="odd", experiment_name="odd"):
+def odd_entry(journal, name="odd"):
     """Write down a run that is full of what MLflow refuses."""
     here = Destination.current()
     record = RunRecord(name, start_time=1_700_000_000_000, end_time=1_700_000_009_000)
@@ -157,14 +157,14 @@ def odd_entry(journal, name="odd", experiment_name="odd"):
     inbox.folder.mkdir(parents=True, exist_ok=True)
     entry = inbox.entry(uuid.uuid4().hex)
     destination = {**here.address(), "experiment_id": None}
-    destination["experiment_name"] = experiment_name
+    destination["experiment_name"] = "odd"
     head = header(record, key=entry.key, destination=destination, parents=[])
     head["writer"] = inbox.owner
     entry.append(head, *record.events(), create=True)
     return entry
 
 
-def assert_odd_run_is_complete(name="odd"):
+def assert_odd_run_is_complete():
     experiment = mlflow.get_experiment_by_name("odd")
     (run,) = runs_of(experiment.experiment_id)
     assert run.info.status == "FINISHED"

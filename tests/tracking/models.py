@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from sklearn.datasets import load_iris
 
 import skperceptron
+from benchmarks._servers import free_port
 from skperceptron import HillClimbPerceptron
 
 X, y = load_iris(return_X_y=True)
@@ -26,12 +26,6 @@ BIN = Path(sys.executable).parent
 
 def perceptron(**params):
     return HillClimbPerceptron(max_iter=50, random_state=0, **params)
-
-
-def free_port():
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Service:

@@ -9,16 +9,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
+from benchmarks._servers import free_port
 from skperceptron import HillClimbPerceptron, _config
 from skperceptron.tracking import TrackingWarning, flush, pending
 
 X, y = load_iris(return_X_y=True)
-
-
-def free_port():
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def test_no_server_is_a_quick_warning(tracking_uri):
