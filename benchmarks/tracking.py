@@ -41,7 +41,7 @@ GRID = {
 }
 N_FOLDS = 5
 N_RUNS = 1 + 49 + 245 + 1
-N_SEARCHES = 5
+N_SEARCHES = 9
 N_TRIALS = 1000
 Row = tuple[str, str, str]
 

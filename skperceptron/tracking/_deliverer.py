@@ -42,7 +42,7 @@ from skperceptron.tracking._named_stores import (
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works ...
-REST = 29
+REST = 39
 # ... but not when nothing was written for so long: then there are no fits beside it, or
 # such long ones that what they write is soon delivered.
 SECONDS_UNTIL_NO_REST = 1.0

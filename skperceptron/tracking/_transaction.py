@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
     from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -103,20 +104,26 @@ class _Sessions:
     """Stands in for what makes the sessions of MLflow's `SqlAlchemyStore`.
 
     Each of its methods opens a session. Here a thread can give all of them the same
-    one; the sessions of other threads are what they were.
+    one; the sessions of other threads are what they were. Whoever creates a run looks
+    its experiment up, which takes a fifth of the time of a run: here, once in a
+    transaction.
 
     Parameters
     ----------
-    make : callable
-        What made the sessions before.
+    store : SqlAlchemyStore
+        The store, which uses it from now on.
     """
 
-    def __init__(self, make: Callable[..., AbstractContextManager[Session]]) -> None:
-        self._make = make
+    def __init__(self, store: Any) -> None:
+        self._make: Callable[..., AbstractContextManager[Session]]
+        self._make = store.ManagedSessionMaker
+        self._get_experiment: Callable[[str], Experiment] = store.get_experiment
         self._of_thread = threading.local()
         # Older versions of MLflow know no sessions that only read.
-        is_told = "read_only" in inspect.signature(make).parameters
+        is_told = "read_only" in inspect.signature(self._make).parameters
         self._to_write: dict[str, bool] = {"read_only": False} if is_told else {}
+        store.ManagedSessionMaker = self
+        store.get_experiment = self.get_experiment
 
     @contextmanager
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Session]:
@@ -132,6 +139,16 @@ class _Sessions:
         with self._make(*args, **kwargs) as session:
             yield session
 
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """Look up an experiment, or remember it if this thread has done so before."""
+        known: dict[str, Experiment] | None
+        known = getattr(self._of_thread, "experiments", None)
+        if known is None:
+            return self._get_experiment(experiment_id)
+        if experiment_id not in known:
+            known[experiment_id] = self._get_experiment(experiment_id)
+        return known[experiment_id]
+
     @contextmanager
     def one(self) -> Iterator[AfterCommit]:
         """Let all that this thread does in the block be one transaction."""
@@ -142,11 +159,13 @@ class _Sessions:
             vars(session).update(commit=session.flush, rollback=self._give_up)
             self._of_thread.session = session
             self._of_thread.after_commit = calls.append
+            self._of_thread.experiments = {}
             self._of_thread.gave_up = False
             try:
                 yield calls.append
             finally:
                 self._of_thread.session = self._of_thread.after_commit = None
+                self._of_thread.experiments = None
                 del session.commit, session.rollback
         for call in calls:
             call()
@@ -171,6 +190,4 @@ def _sessions_of(client: MlflowClient) -> _Sessions | None:
     make = getattr(store, "ManagedSessionMaker", None)
     if store is None or make is None:
         return None
-    if not isinstance(make, _Sessions):
-        make = store.ManagedSessionMaker = _Sessions(make)
-    return make
+    return make if isinstance(make, _Sessions) else _Sessions(store)

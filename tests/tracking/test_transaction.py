@@ -60,6 +60,48 @@ def test_nobody_sees_a_part_of_it(store):
     assert run.data.tags["whole"] == "yes"
 
 
+def count_looks_at_experiments(calls):
+    """Count how often a function has MLflow read the table of experiments."""
+    looks = []
+
+    def note(connection, cursor, statement, *_):
+        if "FROM experiments" in statement:
+            looks.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        calls()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return len(looks)
+
+
+def test_experiment_is_looked_up_once_for_all_runs(store):
+    def create(after_commit):
+        return [store.create_run("0").info.run_id for _ in range(3)]
+
+    def one_by_one():
+        for _ in range(3):
+            store.create_run("0")
+
+    n_together = count_looks_at_experiments(lambda: in_one_transaction(store, create))
+    n_alone = count_looks_at_experiments(one_by_one)
+    assert n_alone == 3 * n_together > 0
+    assert count_runs(store) == 6
+
+
+def test_experiment_that_was_deleted_meanwhile_takes_no_more_runs(store):
+    experiment_id = store.create_experiment("short-lived")
+
+    def create(after_commit):
+        return store.create_run(experiment_id).info.experiment_id
+
+    assert in_one_transaction(store, create) == experiment_id
+    store.delete_experiment(experiment_id)
+    with pytest.raises(MlflowException, match="must be in the 'active' state"):
+        in_one_transaction(store, create)
+
+
 def test_what_follows_is_called_after_the_commit(store):
     seen = []
 
