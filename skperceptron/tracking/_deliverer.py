@@ -41,11 +41,15 @@ from skperceptron.tracking._named_stores import (
 )
 from skperceptron.tracking._tolerance import TrackingWarning
 
-# While nobody waits, the thread rests so many times longer than it works ...
-REST = 39
+# While nobody waits, the thread rests so many times longer than it works: where all
+# processors are at fits, they lose some three times as much as it takes ...
+REST = 99
 # ... but not when nothing was written for so long: then there are no fits beside it, or
 # such long ones that what they write is soon delivered.
 SECONDS_UNTIL_NO_REST = 1.0
+# ... or when so many runs wait: to store them takes some ten seconds, in which nothing
+# else goes on in the end.
+MOST_WAITING = 1000
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 # Worker processes say nothing when they have written: one has to look.
@@ -468,7 +472,8 @@ class Deliverer:
                     tried.add(entry.path)
                     self._try(inbox, entry)
                 # Afterwards there may be something newer.
-                has_rested = self._rest(time.thread_time() - began_at, inboxes)
+                if len(waiting) <= MOST_WAITING:
+                    has_rested = self._rest(time.thread_time() - began_at, inboxes)
                 began_at = time.thread_time()
 
     def _try_together(

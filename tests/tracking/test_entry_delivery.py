@@ -1,5 +1,6 @@
 """Runs that wait are delivered several at a time, and each exactly once."""
 
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -7,7 +8,13 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from skperceptron.tracking import TrackingWarning, _entry_delivery, flush, pending
+from skperceptron.tracking import (
+    TrackingWarning,
+    _deliverer,
+    _entry_delivery,
+    flush,
+    pending,
+)
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import EntryDelivery
@@ -84,6 +91,19 @@ def test_many_runs_take_few_transactions(search, runs):
         flush()
     assert len(runs.at_once()) == 22
     assert len(commits) <= 5
+
+
+def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch):
+    monkeypatch.setattr(_deliverer, "REST", 1e6)  # as if there were fits beside it
+    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
+    monkeypatch.setattr(_deliverer, "MOST_WAITING", 3)
+    inboxes = {write_fold(search, number)[0] for number in range(25)}
+    (inbox,) = inboxes
+    _deliverer.deliverer_for(search.tracking_uri).wake()
+    deadline = time.monotonic() + 60
+    while len(inbox.entries()) > 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(inbox.entries()) <= 3
 
 
 def test_what_is_delivered_leaves_the_journal(search, runs):
