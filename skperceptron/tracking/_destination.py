@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import threading
 import weakref
@@ -49,6 +50,8 @@ _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
 )
 # The stores whose addresses contain credentials, by the address without them.
 _with_credentials: dict[str, str] = {}
+# User and password of an address; a worker process need not know that of a store.
+_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 
 # Where a study, or its trial, sends whatever is fitted here.
 enclosing: ContextVar[Destination | None] = ContextVar(
@@ -339,12 +342,12 @@ def with_credentials(uri: str) -> str:
 
 
 def hide_credentials(text: str) -> str:
-    """Take what this process knows of credentials out of a message."""
+    """Take credentials out of a message: those of stores, and those in any address."""
     for bare, whole in _with_credentials.items():
         text = text.replace(whole, bare)
         for secret in _secrets_of(whole, bare):
             text = text.replace(secret, "***")
-    return text
+    return _IN_ADDRESS.sub("***", text)
 
 
 def _secrets_of(whole: str, bare: str) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sklearn.model_selection import _validation
 
+from skperceptron.tracking._destination import hide_credentials
 from skperceptron.tracking._recorder import MAX_TAG_LENGTH
 
 _CALLER = "_fit_and_score"
@@ -68,4 +69,5 @@ def _message_of(report: str) -> str:
     last_call = report.rpartition('  File "')[2].splitlines()
     message = dropwhile(lambda line: line.startswith(" "), last_call[1:])
     name, *rest = "\n".join(message).partition(":")
-    return "".join([name.rpartition(".")[2], *rest])[:MAX_TAG_LENGTH]
+    text = "".join([name.rpartition(".")[2], *rest])
+    return hide_credentials(text)[:MAX_TAG_LENGTH]

@@ -16,7 +16,11 @@ from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
-from skperceptron.tracking._destination import Destination, take_destination
+from skperceptron.tracking._destination import (
+    Destination,
+    hide_credentials,
+    take_destination,
+)
 from skperceptron.tracking._place import Place, find_place
 from skperceptron.tracking._record import (
     Metric,
@@ -195,8 +199,8 @@ def note_failure(run: TrackedRun, error: BaseException | None) -> None:
 
 
 def error_tag(error: BaseException) -> str:
-    """Write an error so that it fits into a tag."""
-    return f"{type(error).__name__}: {error}"[:MAX_TAG_LENGTH]
+    """Write an error so that it fits into a tag, and may be seen by others."""
+    return hide_credentials(f"{type(error).__name__}: {error}")[:MAX_TAG_LENGTH]
 
 
 def recorder_for(

@@ -1,5 +1,6 @@
 """Faults for tests to bring about, and what stores have of the runs after them."""
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning
+from skperceptron.tracking import TrackingWarning, flush
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._entry import header
 from skperceptron.tracking._journal import Inbox
@@ -32,6 +33,12 @@ BOUND = 10 + 5
 
 def fit(**params):
     return HillClimbPerceptron(max_iter=20, random_state=0, **params).fit(X, y)
+
+
+def finish_other_tests():
+    """Deliver what they leave: a run of `partial_fit` ends with its estimator only."""
+    gc.collect()
+    assert flush() == 0
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import json
 import platform
 import threading
@@ -329,6 +330,20 @@ class TestFailedFit:
         assert run.status == "FAILED"
         assert run.tags["error"].startswith("ValueError: Solver produced non-finite")
         assert run.run_id == clf.run_id_
+
+    def test_tells_no_password_of_an_address(self, runs):
+        calls = itertools.count()
+
+        def objective(y_true, y_pred):
+            if next(calls) > 5:
+                raise OSError("no answer from postgresql://me:s3cr%40t@host/db")
+            return 0.0
+
+        with pytest.raises(ValueError, match="s3cr"):
+            HillClimbPerceptron(objective=objective).fit(X, y)
+        (run,) = runs()
+        told = "OSError: no answer from postgresql://***@host/db"
+        assert run.tags["error"].endswith(told)
 
     def test_in_partial_fit_fails_the_run_of_the_calls_before(self, runs):
         clf = BackpropMLP(activation="identity", solver="sgd")

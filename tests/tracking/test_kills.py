@@ -23,6 +23,7 @@ from tests.tracking.faults import (
     fit,
     keys_of,
     leave_behind,
+    rows,
     statuses_of,
     warned_once,
     y,
@@ -232,6 +233,19 @@ def assert_nothing_is_lost_or_doubled(script, ended):
     assert set(statuses) <= {"FINISHED", "KILLED", "FAILED"}
 
 
+def assert_are_complete(script, ended):
+    """Fits that had ended before the kill have their end and their curve."""
+    found = rows(
+        script.store,
+        "SELECT tags.value, runs.status, COUNT(DISTINCT metrics.step) FROM runs "
+        "JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'skperceptron.key' "
+        "LEFT JOIN metrics ON metrics.run_uuid = runs.run_uuid "
+        "AND metrics.key = 'objective' GROUP BY runs.run_uuid",
+    )
+    known = {key: (status, n_points > 1) for key, status, n_points in found}
+    assert [known[key] for key in ended] == [("FINISHED", True)] * len(ended)
+
+
 @pytest.mark.parametrize(
     ("classifier", "n_jobs", "tracker", "who", "n_fits", "delay"), KILLS
 )
@@ -242,6 +256,7 @@ def test_killed_search_loses_and_doubles_nothing(
     codes, told = deliver_in_another_process(script)
     assert codes == [0], told
     assert_nothing_is_lost_or_doubled(script, ended)
+    assert_are_complete(script, ended)
 
 
 @pytest.mark.slow
@@ -257,6 +272,7 @@ def test_search_that_is_killed_at_any_moment_loses_and_doubles_nothing(seed, scr
     codes, told = deliver_in_another_process(script)
     assert codes == [0], told
     assert_nothing_is_lost_or_doubled(script, ended)
+    assert_are_complete(script, ended)
 
 
 # Processes that deliver at once

@@ -1,4 +1,4 @@
-"""Stores that are older than the MLflow that is installed here."""
+"""Stores that are older than the MLflow that is installed here, and file stores."""
 
 import math
 
@@ -6,11 +6,17 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
 
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import pending
 from skperceptron.tracking._delivery import deliver
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._record import Metric, RunRecord
+from tests.tracking.tracked_searches import make_search
 
+X, y = load_iris(return_X_y=True)
 NAN = Metric("loss", math.nan, 0, 1000)
 
 
@@ -74,3 +80,28 @@ def test_what_is_refused_for_another_reason_is_an_error(value, runs, monkeypatch
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
     with pytest.raises(MlflowException, match="no more room"):
         store([Metric("loss", value, 0, 1000)])
+
+
+# Of which MLflow 3.17 says that they are no longer developed.
+@pytest.mark.filterwarnings("ignore:The filesystem (tracking|model registry) backend")
+@pytest.mark.parametrize("is_uri", [True, False])
+def test_folder_of_files_takes_fits_and_searches(
+    is_uri, tracking_uri, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    folder = tmp_path / "mlruns"
+    tracking_uri(folder.as_uri() if is_uri else str(folder))
+    clf = HillClimbPerceptron(max_iter=20, random_state=0).fit(X, y)
+    search = make_search().fit(X, y)
+    assert pending() == 0
+    found = mlflow.search_runs(["0"], output_format="list")
+    assert len(found) == 1 + 1 + 3 + 6 + 1
+    assert {run.info.status for run in found} == {"FINISHED"}
+    single = mlflow.get_run(clf.run_id_)
+    assert len(single.inputs.dataset_inputs) == 1
+    history = mlflow.MlflowClient().get_metric_history(clf.run_id_, "objective")
+    assert sorted(metric.step for metric in history) == list(range(21))
+    (whole,) = (run for run in found if "best_score" in run.data.metrics)
+    assert whole.data.metrics["best_score"] == search.best_score_
+    loaded = mlflow.sklearn.load_model(f"runs:/{clf.run_id_}/model")
+    assert_array_equal(loaded.predict(X), clf.predict(X))

@@ -8,13 +8,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
+import optuna
 import pytest
 import requests
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking import (
+    MLflowTracker,
+    TrackingWarning,
+    flush,
+    pending,
+    track_study,
+)
 from skperceptron.tracking._journal import Inbox
 from tests.tracking.faults import (
     BOUND,
@@ -22,6 +29,7 @@ from tests.tracking.faults import (
     assert_odd_run_is_complete,
     at_most,
     fake_server,
+    finish_other_tests,
     fit,
     leave_behind,
     odd_entry,
@@ -44,8 +52,11 @@ from tests.tracking.faults import (
     ids=["500", "hangs", "only healthy, else 500", "only healthy, else hangs"],
 )
 def test_server_that_does_not_work_costs_one_wait_and_one_warning(
-    health, api, tracking_uri
+    health, api, tracking_uri, monkeypatch
 ):
+    finish_other_tests()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "20")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "500")
     with fake_server(health, api) as server:
         tracking_uri(server.uri)
         with at_most(BOUND), warned_once("could not be logged"):
@@ -59,6 +70,23 @@ def test_server_that_does_not_work_costs_one_wait_and_one_warning(
         assert pending() == 4 + 2 + 1
         with at_most(3), pytest.warns(TrackingWarning, match="could not be delivered"):
             assert flush(timeout=1) in (7, 8)  # now it may know of the search, too
+
+
+@pytest.mark.parametrize("health", [500, None], ids=["500", "hangs"])
+def test_server_that_does_not_work_costs_a_search_and_a_study_one_wait(
+    health, tracking_uri
+):
+    with fake_server(health, health) as server:
+        tracking_uri(server.uri)
+        with at_most(BOUND), warned_once("could not be logged"):
+            GridSearchCV(
+                HillClimbPerceptron(max_iter=5), {"step_size": [0.1, 0.2]}, cv=2
+            ).set_callbacks(MLflowTracker()).fit(X, y)
+        with at_most(3), track_study(optuna.create_study()) as study:
+            study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+        assert len(study.trials) == 3
+        # The candidates follow once their search is there.
+        assert pending() >= (1 + 4) + (1 + 3)
 
 
 def test_store_that_hangs_keeps_up_no_other(tracking_uri, runs):
@@ -159,6 +187,72 @@ def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
     assert whole.info.run_id == clf.run_id_
     history = mlflow.MlflowClient().get_metric_history(clf.run_id_, "objective")
     assert sorted(metric.step for metric in history) == list(range(81))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_server_that_is_down_in_the_middle_of_a_search_gets_all_of_it_by_itself(
+    server, tracking_uri
+):
+    if not server.is_up:
+        server.start()
+    tracking_uri(server.uri)
+    experiment_id = mlflow.set_experiment("middle of a search").experiment_id
+    fits = itertools.count()
+
+    class Unlucky(HillClimbPerceptron):
+        def fit(self, X, y):
+            if next(fits) == 3:
+                server.stop()
+            return super().fit(X, y)
+
+    search = GridSearchCV(Unlucky(max_iter=20), {"step_size": [0.1, 0.2, 0.4]}, cv=2)
+    search.set_callbacks(MLflowTracker(log_models="none"))
+    with warned_once("could not be logged"):
+        search.fit(X, y)
+    assert pending() > 0
+    server.start()
+    wait_until_nothing_is_pending()
+    runs = runs_of(experiment_id)
+    assert len(runs) == len({key_of(run) for run in runs}) == 1 + 3 + 6 + 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (whole,) = (run for run in runs if "best_score" in run.data.metrics)
+    assert whole.data.metrics["best_score"] == search.best_score_
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_server_that_is_down_in_the_middle_of_a_study_gets_all_of_it_by_itself(
+    server, tracking_uri
+):
+    if not server.is_up:
+        server.start()
+    tracking_uri(server.uri)
+    experiment_id = mlflow.set_experiment("middle of a study").experiment_id
+
+    def objective(trial):
+        step_size = trial.suggest_float("step_size", 0.1, 1)
+        clf = HillClimbPerceptron(max_iter=20, step_size=step_size).fit(X, y)
+        if trial.number == 2:
+            server.stop()
+        return clf.score(X, y)
+
+    with warnings.catch_warnings():
+        # One or two: that depends on when the deliverer looks again.
+        warnings.simplefilter("ignore", TrackingWarning)
+        with track_study(optuna.create_study(direction="maximize")) as study:
+            study.optimize(objective, n_trials=5)
+    assert pending() > 0
+    server.start()
+    wait_until_nothing_is_pending()
+    runs = runs_of(experiment_id)
+    assert len(runs) == len({key_of(run) for run in runs}) == 1 + 5 + 5
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def wait_until_nothing_is_pending():
+    deadline = time.monotonic() + 120
+    while pending() > 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert pending() == 0
 
 
 def fail_once(monkeypatch, cause):

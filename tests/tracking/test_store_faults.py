@@ -2,12 +2,12 @@
 
 import itertools
 import os
-import sqlite3
 import subprocess
+import sys
 import time
 import uuid
 import warnings
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -20,6 +20,7 @@ from tests.tracking.faults import (
     X,
     assert_odd_run_is_complete,
     at_most,
+    finish_other_tests,
     fit,
     keys_of,
     odd_entry,
@@ -33,18 +34,39 @@ from tests.tracking.faults import (
 # Stores that do not work
 
 
+# Locks the store that it is given until it is told to end.
+LOCK = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def locked_by_another_process(store):
+    command = [sys.executable, "-c", LOCK, store]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == "locked\n"
+        try:
+            yield
+        finally:
+            process.communicate()
+
+
 def test_locked_store_gets_everything_when_it_is_free(runs):
+    finish_other_tests()
     fit()
     store = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
-    with closing(sqlite3.connect(store, isolation_level=None)) as db:
-        db.execute("BEGIN EXCLUSIVE")
+    with locked_by_another_process(store):
         with at_most(BOUND), warned_once("could not be logged"):
             fit()
         with at_most(2):
             fit()
             fit()
         assert pending() == 3
-        db.execute("ROLLBACK")
     assert flush() == 0
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 4
 

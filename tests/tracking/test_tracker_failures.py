@@ -28,6 +28,12 @@ from tests.tracking.tracked_searches import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# What is to be told of the error below.
+TOLD = "OSError: no answer from postgresql://***@host/db"
+
+
+def cannot_connect(y_true, y_pred):
+    raise OSError("no answer from postgresql://me:s3cr%40t@host/db")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
@@ -58,6 +64,12 @@ class TestFailure:
         assert "error" not in tree.folds[0, 0].tags
         if n_jobs == 1:
             assert tree.folds[1, 0].end_time <= tree.folds[2, 0].start_time
+
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_tells_no_password_of_an_address(self, n_jobs, runs):
+        grid = {"objective": ["accuracy", cannot_connect]}
+        make_search(CLF, grid, n_jobs=n_jobs).fit(X, y)
+        assert Tree(runs()).folds[1, 0].tags["error"].endswith(TOLD)
 
     def test_of_some_folds_leaves_their_candidate_as_it_is(self, runs):
         every_other = np.arange(0, 150, 2)
