@@ -1,17 +1,20 @@
 """Fits under an event loop that runs already, as in notebooks and web services."""
 
+import ast
 import asyncio
-import contextvars
 import threading
 
+import mlflow
 import numpy as np
 import pytest
+from jupyter_client.manager import start_new_kernel
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush
+from tests.reliability.conftest import ROOT
 
 X, y = load_iris(return_X_y=True)
 
@@ -124,25 +127,46 @@ def test_searches_of_several_tasks_are_complete(runs):
     assert len(logged.keys) == (1 + 2 + 4 + 1) + (1 + 4 + 1)
 
 
-def test_fit_in_a_cell_shows_its_run_though_the_loop_of_the_kernel_runs(runs):
-    # A kernel runs each cell as a coroutine of its loop, in a context of its own.
-    cells = [
+@pytest.fixture
+def kernel():
+    """A client of a new kernel, which sees this process' environment."""
+    manager, client = start_new_kernel(kernel_name="python3", cwd=ROOT)
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel()
+    manager.cleanup_resources()
+    manager.context.destroy()
+
+
+def execute(kernel, *lines):
+    """Run a cell, and give back what it has shown."""
+    shown = []
+
+    def note(message):
+        content = message["content"]
+        if message["msg_type"] == "error":
+            raise AssertionError("\n".join(content["traceback"]))
+        shown.append(content.get("data", {}))
+
+    kernel.execute_interactive("\n".join(lines), output_hook=note, timeout=240)
+    return {kind: data for part in shown for kind, data in part.items()}
+
+
+def test_fits_in_cells_of_a_notebook_are_delivered_and_shown(runs, kernel):
+    experiment = mlflow.search_experiments(order_by=["creation_time DESC"])[0]
+    execute(
+        kernel,
+        "import asyncio, mlflow",
+        "from sklearn.datasets import load_iris",
         "from skperceptron import HillClimbPerceptron",
-        "clf = HillClimbPerceptron(max_iter=20).fit(X, y)",
-        "shown = clf._repr_html_()",
-    ]
-    namespace = {"X": X, "y": y}
-
-    async def kernel():
-        loop = asyncio.get_running_loop()
-        for cell in cells:
-
-            async def execute(cell=cell):
-                exec(cell, namespace)
-
-            context = contextvars.copy_context()
-            await loop.create_task(execute(), context=context)
-
-    asyncio.run(kernel())
-    assert runs().keys == keys_of([namespace["clf"]])
-    assert namespace["clf"].run_id_ in namespace["shown"]
+        f"mlflow.set_experiment(experiment_id={experiment.experiment_id!r})",
+        "X, y = load_iris(return_X_y=True)",
+    )
+    shown = execute(kernel, "clf = HillClimbPerceptron(max_iter=20).fit(X, y)", "clf")
+    assert len(runs().keys) == 1  # before the next cell
+    run_id = ast.literal_eval(execute(kernel, "clf.run_id_")["text/plain"])
+    assert run_id in shown["text/html"]
+    execute(kernel, "await asyncio.to_thread(clf.fit, X, y)")
+    logged = runs()
+    assert logged.are_finished_once
+    assert len(logged.keys) == 2

@@ -10,14 +10,22 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
-from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron import (
+    BackpropMLP,
+    HillClimbMLP,
+    HillClimbPerceptron,
+    config_context,
+)
 from tests.reliability import corpus
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +102,27 @@ def test_every_case_ends_in_a_good_error_or_a_finite_prediction(group, tmp_path)
     report = run(tmp_path, [group])
     assert report.faults == []
     assert report.n_run == report.n_distinct
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_samples", [10_000, 20])
+@pytest.mark.parametrize("cls", [BackpropMLP, HillClimbMLP, HillClimbPerceptron])
+def test_ten_thousand_classes_are_classes_like_others(cls, n_samples):
+    rng = np.random.default_rng(0)
+    X, classes = rng.normal(size=(n_samples, 3)), np.arange(10_000)
+    clf = cls(max_iter=2, random_state=0)
+    with config_context(tracking=False), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if n_samples == len(classes):
+            clf.fit(X, classes)
+        else:
+            clf.partial_fit(X, classes[:n_samples], classes=classes)
+    assert clf.classes_.size == 10_000
+    some = X[:20]
+    assert np.isin(clf.predict(some), classes).all()
+    assert np.isfinite(clf.decision_function(some)).all()
+    if cls is not HillClimbPerceptron:
+        assert_allclose(clf.predict_proba(some).sum(axis=1), 1)
 
 
 class TestTheCheckItself:
