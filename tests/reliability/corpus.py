@@ -1153,6 +1153,7 @@ def _displays() -> Iterator[tuple[str, Callable[..., Any], str]]:
 def _functions() -> Iterator[tuple[str, Callable[..., Any], str]]:
     import optuna
 
+    from skperceptron.plotting import influence
     from skperceptron.tracking import MLflowTracker, flush, track_study
     from skperceptron.tuning import (
         PruningCallback,
@@ -1174,6 +1175,9 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any], str]]:
     for option in inspect.signature(MLflowTracker).parameters:
         yield "MLflowTracker", MLflowTracker, option
     yield "flush", flush, "timeout"
+    yield "influence", influence, "cv_results"
+    results = {"params": [{"a": 1}, {"a": 2}], "mean_test_score": [0.5, 0.9]}
+    yield "influence", partial(influence, results), "scorer"
     for option in ("tracking", "log_models"):
         yield "set_config", _set_config_and_back, option
         yield "config_context", skperceptron.config_context, option
