@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
@@ -45,10 +46,23 @@ class Quickstart:
 
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory):
-    """Run the main job as a newcomer runs it, in a folder like a clone."""
-    folder = tmp_path_factory.mktemp("clone")
+    """Run the main job as a newcomer runs it, once for all processes of the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "clone"
+    out = folder / "out.txt"
+    with (shared / "quickstart.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            out.write_text(run_quickstart(folder), encoding="utf-8")
+    return Quickstart(out.read_text(encoding="utf-8"), folder / "mlruns" / "mlflow.db")
+
+
+def run_quickstart(folder):
+    """Run the main job in a folder like a clone, and give back what it prints."""
     for name in ("examples", "mlruns"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True, exist_ok=True)
     source = Path(__file__).parents[1] / "examples" / "quickstart.py"
     script = shutil.copy(source, folder / "examples")
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
@@ -57,7 +71,7 @@ def quickstart(tmp_path_factory):
         [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    return Quickstart(done.stdout, folder / "mlruns" / "mlflow.db")
+    return done.stdout
 
 
 @pytest.fixture
