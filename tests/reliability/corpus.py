@@ -1227,15 +1227,23 @@ def _call(call, option, make):
 
 
 def _of_tracked_fits() -> Iterator[Case]:
-    for table, fit in (
-        (SAMPLES, partial(fit_samples, HillClimbMLP, "fit")),
-        (LABELS, partial(fit_labels, HillClimbMLP)),
-        (CLASS_WEIGHTS, lambda make: fit_params(HillClimbMLP, class_weight=make)),
-        (OBJECTIVES, lambda make: fit_params(HillClimbMLP, objective=make)),
+    for option, table, fit in (
+        ("X", SAMPLES, partial(fit_samples, HillClimbMLP, "fit")),
+        ("y", LABELS, partial(fit_labels, HillClimbMLP)),
+        (
+            "class_weight",
+            CLASS_WEIGHTS,
+            lambda make: fit_params(HillClimbMLP, class_weight=make),
+        ),
+        (
+            "objective",
+            OBJECTIVES,
+            lambda make: fit_params(HillClimbMLP, objective=make),
+        ),
     ):
         for what, make in table.items():
             run = partial(_tracked, fit, make)
-            yield Case(f"tracked fit, {what}", run, errors_of(what))
+            yield Case(f"tracked fit({option}={what})", run, errors_of(what))
 
 
 def _tracked(fit, make):
