@@ -51,7 +51,7 @@ _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
 # The stores whose addresses contain credentials, by the address without them.
 _with_credentials: dict[str, str] = {}
 # User and password of an address; a worker process need not know that of a store.
-_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
+_IN_ADDRESS = re.compile(r"(?<=://)[^/\s'\"]+(?=@)")
 
 # Where a study, or its trial, sends whatever is fitted here.
 enclosing: ContextVar[Destination | None] = ContextVar(
