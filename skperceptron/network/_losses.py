@@ -73,6 +73,7 @@ def squared_error(
     return _average_rows(0.5 * (proba - y) ** 2, sample_weight)
 
 
+@np.errstate(over="ignore")
 def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> float:
     """Mean log-likelihood of class labels, from the sums of the output units.
 
@@ -94,7 +95,8 @@ def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> 
     Returns
     -------
     float
-        The negative of the log loss: at most 0, more is better.
+        The negative of the log loss: at most 0, more is better; minus infinity where
+        the sums are so large that it overflows.
     """
     if z.shape[1] == 1:
         signed = np.where(y == 1, z[:, 0], -z[:, 0])

@@ -103,6 +103,9 @@ def deliver(
         When the store cannot be reached or refuses the record.
     """
     client = client_of(address)
+    if run_id is None:
+        # Not a part of what may be undone: it is remembered that it is there.
+        experiment_of(client, address)
     store = partial(
         _store_record, client, record, address, key, parent_run_id, run_id, ends
     )

@@ -179,6 +179,8 @@ class EntryDelivery:
             if not self.has_transactions:
                 return set()
             held = {entry.path for _, entry, _ in fit}
+            for *_, contents in fit:  # made before what may be undone
+                _delivery.experiment_of(client, contents.destination)
             try:
                 with one_transaction(client) as after_commit:
                     self._together = Together(locks, after_commit, held)

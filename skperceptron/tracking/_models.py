@@ -444,6 +444,12 @@ class _Stripper:
         """Turn an attribute of a class of ours into what skops takes, and quickly."""
         if key == "objective" and callable(value):
             return param_value(value)
+        if key == "class_weight" and isinstance(value, dict):
+            # skops makes True of False; 0 and 1 are the same keys as False and True.
+            return {
+                int(k) if isinstance(k, bool | np.bool_) else k: v
+                for k, v in value.items()
+            }
         if type(value) is list:
             value = PackedList.pack(value)
             self._note(type(value))

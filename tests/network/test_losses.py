@@ -66,3 +66,13 @@ def test_log_likelihood_tells_apart_what_clipping_would_not(n_outputs):
     wrong = np.array([[50.0]]) if n_outputs == 1 else np.array([[50.0, 0.0]])
     label = np.array([0 if n_outputs == 1 else 1])
     assert log_likelihood(2 * wrong, label) < log_likelihood(wrong, label) < -49
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_log_likelihood_of_sums_that_overflow_is_minus_infinity(n_outputs):
+    largest = np.finfo(float).max
+    z = np.array([[largest], [largest]])
+    if n_outputs == 2:
+        z = np.hstack([z, [[0.0], [-largest]]])
+    labels = np.full(2, 0 if n_outputs == 1 else 1)
+    assert log_likelihood(z, labels) == -np.inf

@@ -133,6 +133,8 @@ def test_searches_of_forked_children_are_complete(way, program):
         import warnings
         from sklearn.exceptions import ConvergenceWarning
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # The children of a pool must not have children of their own.
+        warnings.filterwarnings("ignore", "Loky-backed parallel loops cannot be called")
         os.environ["PYTHONWARNINGS"] = "ignore"
         GridSearchCV(BackpropMLP(max_iter=2), {}, cv=2, n_jobs=2).fit(X, y)
         start()()

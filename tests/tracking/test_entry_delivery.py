@@ -1,10 +1,13 @@
 """Runs that wait are delivered several at a time, and each exactly once."""
 
 import time
+import uuid
 from contextlib import contextmanager, suppress
 
+import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -18,9 +21,11 @@ from skperceptron.tracking import (
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import EntryDelivery
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, now
 from skperceptron.tracking._run import TrackedRun
+from tests.tracking.faults import leave_behind, runs_of
 
 ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
 
@@ -205,6 +210,27 @@ def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypat
             assert flush() == 1
     assert names(runs.at_once()) == ["GridSearchCV", "candidate 0", "fold 0", "fold 2"]
     assert names(runs()) == ALL
+
+
+@pytest.mark.parametrize("n_runs", [1, 3])
+def test_new_experiment_stays_when_its_first_run_is_refused(
+    n_runs, journal, monkeypatch
+):
+    name = uuid.uuid4().hex
+    inbox = Inbox(journal, "vm-1-dead")
+    for _ in range(n_runs):
+        leave_behind(inbox, experiment_id=None, experiment_name=name)
+
+    def refuse(*args, **kwargs):
+        raise MlflowException("refused", INVALID_PARAMETER_VALUE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_terminated", refuse)
+        with pytest.warns(TrackingWarning, match="refused"):
+            assert flush() == n_runs
+    assert flush() == 0
+    experiment = mlflow.get_experiment_by_name(name)
+    assert len(runs_of(experiment.experiment_id)) == n_runs
 
 
 def test_one_that_another_process_delivers_is_left_to_it(search, runs):

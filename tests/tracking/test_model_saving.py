@@ -295,6 +295,15 @@ class TestSaving:
             f"skperceptron=={skperceptron.__version__}",
         }
 
+    @pytest.mark.parametrize("kind", [bool, np.bool_])
+    def test_weights_of_classes_that_are_booleans_are_kept(self, kind, tmp_path):
+        weights = {kind(False): 2.0, kind(True): 1.0}
+        clf = perceptron().set_params(class_weight=weights)
+        save_model(clf.fit(X, y > 0), X, tmp_path / "m")
+        loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
+        assert loaded.class_weight == weights
+        assert clf.class_weight is weights
+
     def test_transformers_are_saved_too(self, tmp_path):
         scaler = StandardScaler().fit(X)
         save_model(scaler, X, tmp_path)
