@@ -128,6 +128,11 @@ def test_searches_of_forked_children_are_complete(way, program):
         grid = {"hidden_layer_sizes": [(3,), (5,)]}
         search = GridSearchCV(BackpropMLP(max_iter=2), grid, cv=2, n_jobs=2)
         search.set_callbacks(MLflowTracker(log_models="none")).fit(X, y)
+        import multiprocessing
+        from joblib.externals.loky import get_reusable_executor
+        if not multiprocessing.current_process().daemon:
+            # The end of a process of `multiprocessing` waits for them, for minutes.
+            get_reusable_executor().shutdown()
         """
     parent = """
         import warnings
@@ -136,7 +141,9 @@ def test_searches_of_forked_children_are_complete(way, program):
         # The children of a pool must not have children of their own.
         warnings.filterwarnings("ignore", "Loky-backed parallel loops cannot be called")
         os.environ["PYTHONWARNINGS"] = "ignore"
-        GridSearchCV(BackpropMLP(max_iter=2), {}, cv=2, n_jobs=2).fit(X, y)
+        # In this process: a child cannot use the workers of its parent, but waits for
+        # them, whatever joblib is used for.
+        GridSearchCV(BackpropMLP(max_iter=2), {}, cv=2).fit(X, y)
         start()()
         """
     runs = run(program, way, parent, child)
