@@ -18,7 +18,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -33,6 +33,7 @@ from skperceptron.tracking._entry_delivery import (
     EntryDelivery,
     UndecidedError,
 )
+from skperceptron.tracking._forks import no_fork
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._named_stores import (
     UnnamedStoreError,
@@ -504,7 +505,8 @@ class Deliverer:
         # Whatever that says, it is said again when they are tried one by one.
         with suppress(Exception):
             ours = [item for item in some if self._is_ours(item[1])]
-            delivered = self.entries.deliver_together(ours)
+            with self._undisturbed():
+                delivered = self.entries.deliver_together(ours)
         for item in next_ones:
             waiting.popleft()
             if item[1].path in delivered:
@@ -559,7 +561,8 @@ class Deliverer:
 
     def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
         try:
-            was_stored = self._is_ours(entry) and self.entries.deliver(inbox, entry)
+            with self._undisturbed():
+                was_stored = self._is_ours(entry) and self.entries.deliver(inbox, entry)
         except UnreadableEntryError as error:
             self._complain(inbox, entry, error)
         except Exception as error:  # whatever a store may answer
@@ -571,6 +574,11 @@ class Deliverer:
                 self._note_failure(entry, error)
         else:
             self._note_success(entry, was_stored)
+
+    def _undisturbed(self) -> AbstractContextManager[None]:
+        """Let nothing be forked in the block that would spoil the store."""
+        is_sqlite = self.tracking_uri is None or self.tracking_uri.startswith("sqlite")
+        return no_fork() if is_sqlite else nullcontext()
 
     def _is_ours(self, entry: Entry) -> bool:
         # Not locked for that, which would turn the deliverer away whose it is.

@@ -409,7 +409,9 @@ class EntryDelivery:
             Whether another machine has stored all of it.
         """
         address, record = contents.destination, contents.record
-        if _is_foreign(contents, inbox):
+        if _is_foreign(contents, inbox) and not _processes.is_of_this_host(
+            contents.origin
+        ):
             _store.require_store(address)
         parent_run_id = self._parent(inbox, contents)
 

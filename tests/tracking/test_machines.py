@@ -1,5 +1,6 @@
 """What a worker on another machine delivers, as its journal has it."""
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, now
 from skperceptron.tracking._run import TrackedRun
+from tests.tracking.faults import statuses_of
 
 X, y = load_iris(return_X_y=True)
 
@@ -124,6 +126,21 @@ def test_store_in_a_file_that_this_machine_lacks_is_not_made(from_afar, key, tmp
     with pytest.warns(TrackingWarning, match="needs a tracking server"):
         assert flush() == 1
     assert not file.exists()
+
+
+def test_store_is_made_for_a_search_here_that_was_killed_before(
+    from_afar, key, tmp_path
+):
+    file = tmp_path / "new.db"
+    killed = Inbox(from_afar.inbox.journal, f"{socket.gethostname()}-1-deadbeef")
+    begun = replace(
+        from_afar, inbox=killed, tracking_uri=f"sqlite:///{file}", experiment_id=None
+    )
+    run = TrackedRun(RunRecord("fold 0"), begun, key)
+    run.end()
+    run.deliver(wait=False)
+    assert flush() == 0
+    assert statuses_of(file) == {"FINISHED": 1}
 
 
 def test_few_runs_wait_on_a_machine_that_may_be_lost(from_afar, key, runs, monkeypatch):

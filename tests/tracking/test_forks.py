@@ -1,0 +1,73 @@
+"""A fork does not come in the middle of what is written to SQLite."""
+
+import os
+import threading
+
+import pytest
+
+from skperceptron.tracking import _forks
+from skperceptron.tracking._forks import no_fork
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process.*is multi-threaded:DeprecationWarning"
+)
+
+
+@pytest.fixture
+def writing():
+    """A thread in the block; set the event to let it out."""
+    is_inside, may_go = threading.Event(), threading.Event()
+
+    def write():
+        with no_fork():
+            is_inside.set()
+            may_go.wait(60)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert is_inside.wait(60)
+    yield may_go
+    may_go.set()
+    thread.join()
+
+
+def fork(child=lambda: None):
+    """Fork, and give back how the child has ended."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1]
+
+
+def test_fork_waits_until_a_thread_has_written(writing):
+    timer = threading.Timer(0.3, writing.set)
+    timer.start()
+    assert fork() == 0
+    assert writing.is_set()
+
+
+def test_fork_does_not_wait_forever(writing, monkeypatch):
+    monkeypatch.setattr(_forks, "SECONDS_TO_WAIT", 0.1)
+    assert fork() == 0
+    assert not writing.is_set()
+
+
+def test_child_has_nothing_to_wait_for(writing, monkeypatch):
+    monkeypatch.setattr(_forks, "SECONDS_TO_WAIT", 0.1)
+
+    def write_and_fork():
+        monkeypatch.setattr(_forks, "SECONDS_TO_WAIT", 3600)
+        with no_fork(), no_fork():
+            pass
+        assert fork() == 0
+
+    assert fork(write_and_fork) == 0
+
+
+def test_thread_may_fork_while_it_writes_itself():
+    with no_fork():
+        assert fork() == 0
