@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+import uuid
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -115,6 +116,9 @@ class Server:
         self._stack = ExitStack()
 
     def start(self):
+        """Start it, unless it is up."""
+        if self.is_up:
+            return
         store = f"sqlite:///{self.store}"
         server = mlflow_server(store, self.store.parent, port=self.port)
         self._stack.enter_context(server)
@@ -130,6 +134,14 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def experiment_id(server, tracking_uri):
+    """A new experiment of the server, which is up, for all that is tracked."""
+    server.start()
+    tracking_uri(server.uri)
+    return mlflow.set_experiment(uuid.uuid4().hex).experiment_id
 
 
 def key_of(run):
@@ -158,12 +170,8 @@ def test_server_that_is_down_at_first_gets_everything_once(
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
-    server, tracking_uri
+    server, experiment_id
 ):
-    if not server.is_up:
-        server.start()
-    tracking_uri(server.uri)
-    experiment_id = mlflow.set_experiment("middle").experiment_id
     steps = itertools.count()
 
     def objective(y_true, y_pred):
@@ -191,12 +199,8 @@ def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_search_gets_all_of_it_by_itself(
-    server, tracking_uri
+    server, experiment_id
 ):
-    if not server.is_up:
-        server.start()
-    tracking_uri(server.uri)
-    experiment_id = mlflow.set_experiment("middle of a search").experiment_id
     fits = itertools.count()
 
     class Unlucky(HillClimbPerceptron):
@@ -221,12 +225,8 @@ def test_server_that_is_down_in_the_middle_of_a_search_gets_all_of_it_by_itself(
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_study_gets_all_of_it_by_itself(
-    server, tracking_uri
+    server, experiment_id
 ):
-    if not server.is_up:
-        server.start()
-    tracking_uri(server.uri)
-    experiment_id = mlflow.set_experiment("middle of a study").experiment_id
 
     def objective(trial):
         step_size = trial.suggest_float("step_size", 0.1, 1)
@@ -318,8 +318,7 @@ def test_credentials_are_told_nobody(uri, tracking_uri, journal, caplog, capfd):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.slow
 def test_credentials_are_not_printed_for_each_run(server, tracking_uri, capfd):
-    if not server.is_up:
-        server.start()
+    server.start()
     tracking_uri(server.uri.replace("//", "//someone:s3cret@"))
     assert fit().run_id_ is not None
     out, err = capfd.readouterr()
