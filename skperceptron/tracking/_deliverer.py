@@ -1,45 +1,35 @@
-"""Threads that bring what waits in the journal to MLflow.
+"""A thread that brings what waits in the journal to MLflow.
 
-One for each store, so that a server that hangs keeps up nobody else. A fit waits for
-its own run, for a bounded time; whatever happens, the run stays in the journal until
-MLflow has it.
+A fit waits for its own run, for a bounded time; whatever happens, the run stays in the
+journal until MLflow has it.
 """
 
 from __future__ import annotations
 
-import atexit
-
 # MLflow needs it, maybe not before the process ends; then it cannot be imported anew.
 import concurrent.futures.thread  # noqa: F401
 import math
-import os
 import threading
 import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from multiprocessing.util import Finalize
 from pathlib import Path
 
-from skperceptron.tracking import _delivery, _journal, _processes, _store
-from skperceptron.tracking._destination import Destination, hide_credentials
+from skperceptron.tracking import _delivery, _processes, _store
 from skperceptron.tracking._entry import Entry, LaterFormatError, UnreadableEntryError
 from skperceptron.tracking._entry_delivery import (
     BusyError,
     EntryDelivery,
     UndecidedError,
 )
+from skperceptron.tracking._failures import Failures
 from skperceptron.tracking._forks import no_fork
 from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._named_stores import (
-    UnnamedStoreError,
-    check_is_named,
-    note_store,
-)
+from skperceptron.tracking._named_stores import check_is_named
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works: where all
@@ -57,11 +47,6 @@ SECONDS_TO_WAIT = 10.0
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_BETWEEN_IDLE_LOOKS = 0.5
 SECONDS_UNTIL_IDLE = 5.0
-# A store that could not be reached is tried again after a while, then less often.
-FIRST_RETRY = 5.0
-LAST_RETRY = 60.0
-# So is a run that a store refuses, though it takes others.
-LAST_RETRY_OF_REFUSED = 600.0
 # The run of a search that says nothing of its end, and below which nothing happens.
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, so many runs may wait here, where they would be lost
@@ -72,47 +57,9 @@ SECONDS_TO_WRITE = 60.0
 # So many runs are stored in one transaction.
 MOST_TOGETHER = 10
 
-_deliverers: dict[str | None, Deliverer] = {}
-_all_lock = threading.Lock()
-
 
 class StoreDownError(Exception):
     """A store cannot be reached, and that has been said before."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run could not be delivered.
-
-    Attributes
-    ----------
-    reason : Exception
-        What the store said.
-
-    n_times : int
-        How often that happened.
-
-    failed_at : float
-        When that happened last, by the clock of `time.monotonic`.
-
-    retry_after : float
-        For so many seconds the run is left alone. 0 if that is up to the store, which
-        seems to be out of reach.
-
-    n_stored : int
-        What had been stored by then.
-    """
-
-    reason: Exception
-    n_times: int
-    failed_at: float
-    retry_after: float
-    n_stored: int
-
-    @property
-    def retry_at(self) -> float:
-        """When the run is to be tried again."""
-        return self.failed_at + self.retry_after
 
 
 class Deliverer:
@@ -142,16 +89,10 @@ class Deliverer:
         self._n_passes = self._n_tried = self._n_waiting = 0
         self._inboxes: set[Inbox] = set()
         self._visits: set[Inbox] = set()
-        self._failures: dict[Path, Failure] = {}
-        self._told: set[Path] = set()
+        self._failures = Failures()
         self._not_ours: set[Path] = set()
-        self._n_stored = 0
         self.entries = EntryDelivery()
         self._looked_at = time.monotonic()
-        self._retry_at = 0.0
-        self._retry_after = FIRST_RETRY
-        self._outage: Exception | None = None
-        self._outage_is_told = False
 
     @property
     def inboxes(self) -> set[Inbox]:
@@ -195,38 +136,25 @@ class Deliverer:
         """
         self.tell_notices()
         with self._changed:
-            if self._outage is not None and self._outage_is_told:
-                self.wake(max(self._retry_at - time.monotonic(), 0))
-                raise StoreDownError from self._outage
-            self._outage, self._retry_at = None, 0.0
-            self._failures.pop(entry.path, None)
-            n_stored = self._n_stored
+            if self._failures.outage_is_told:
+                self.wake(max(self._failures.retry_at - time.monotonic(), 0))
+                raise StoreDownError from self._failures.outage
+            self._failures.allow(entry)
+            n_stored = self._failures.n_stored
             self.wake()
             has_answer = self._wait_until(
                 lambda: (
-                    self._outage is not None
-                    or self._failure_of(entry) is not None
+                    self._failures.prevents(entry) is not None
                     or not entry.path.exists()
                 ),
                 timeout,
             )
-            if not has_answer and self._n_stored > n_stored:
+            if not has_answer and self._failures.n_stored > n_stored:
                 return  # its turn will come: so many others were waiting
             if not has_answer:
-                self._note_silence(timeout)
-            failure = self._failure_of(entry)
-            if failure is not None:
-                self._told.add(entry.path)
-            if self._outage is not None:
-                self._outage_is_told = True
-                raise self._outage
-            if failure is not None:
-                raise failure.reason
-
-    def _failure_of(self, entry: Entry) -> Failure | None:
-        failure = self._failures.get(entry.path)
-        is_busy = failure is not None and isinstance(failure.reason, BusyError)
-        return None if is_busy else failure
+                self._failures.note_silence(timeout)
+            if (reason := self._failures.tell(entry)) is not None:
+                raise reason
 
     def catch_up(self, inbox: Inbox) -> None:
         """Wait while many runs are to be delivered, unless the store takes none.
@@ -239,13 +167,13 @@ class Deliverer:
         with self._changed:
             has_caught_up = self._wait_until(
                 lambda: (
-                    self._outage is not None
+                    self._failures.outage is not None
                     or len(inbox.entries()) - len(self._failures) <= MOST_BEHIND
                 ),
                 SECONDS_TO_WAIT,
             )
             if not has_caught_up:
-                self._note_silence(SECONDS_TO_WAIT)
+                self._failures.note_silence(SECONDS_TO_WAIT)
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
         """Try everything once.
@@ -262,7 +190,7 @@ class Deliverer:
         """
         with self._changed:
             self._visits |= inboxes
-            self._try_everything()
+            self._failures.allow_all()
             self.wake()
             return self._n_passes + 1 + self._is_in_pass
 
@@ -293,8 +221,8 @@ class Deliverer:
                 has_moved = partial(self._has_moved, self._n_tried, n_passes)
                 pause = min(longest, deadline - time.monotonic())
                 if not self._wait_until(has_moved, pause):
-                    if self._outage is None:
-                        self._note_silence(pause)
+                    if self._failures.outage is None:
+                        self._failures.note_silence(pause)
                     return
 
     def drain_decided(self, n_passes: int, *, patience: float) -> None:
@@ -317,10 +245,7 @@ class Deliverer:
     @property
     def _is_undecided(self) -> bool:
         with self._changed:
-            return any(
-                isinstance(failure.reason, UndecidedError)
-                for failure in self._failures.values()
-            )
+            return self._failures.has(UndecidedError)
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
@@ -341,20 +266,8 @@ class Deliverer:
                 is_so, seconds if seconds < math.inf else None
             )
 
-    def _try_everything(self) -> None:
-        self._outage, self._retry_at = None, 0.0
-        self._failures = {
-            path: replace(failure, retry_after=0.0)
-            for path, failure in self._failures.items()
-        }
-
     def _has_moved(self, n_tried: int, n_passes: int) -> bool:
         return self._n_tried > n_tried or self._n_passes >= n_passes
-
-    def _note_silence(self, seconds: float) -> None:
-        """Let nobody else wait for a store that says nothing."""
-        self._outage = TimeoutError(f"no answer within {max(seconds, 0):.3g} s")
-        self._outage_is_told = False
 
     def deliver_all(self, patience: float = SECONDS_TO_WAIT) -> Exception | None:
         """Deliver what waits, for as long as the store answers.
@@ -371,7 +284,7 @@ class Deliverer:
         """
         self.tell_notices()
         with self._changed:
-            if self._outage is not None and self._outage_is_told:
+            if self._failures.outage_is_told:
                 return None
         self.drain_decided(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
@@ -379,35 +292,24 @@ class Deliverer:
     def new_failures(self) -> list[Exception]:
         """Tell what has prevented deliveries since somebody asked, if anything."""
         with self._changed:
-            failures = [
-                self._failures[path].reason
-                for path in self._failures.keys() - self._told
-                if not isinstance(self._failures[path].reason, BusyError)
-            ]
-            if self._outage is not None and not self._outage_is_told:
-                failures.insert(0, self._outage)
-            self._told = set(self._failures)
-            self._outage_is_told = True
-            return failures
+            return self._failures.tell_new()
 
     def failures(self) -> list[Exception]:
         """Tell what prevents deliveries now, each reason once."""
         with self._changed:
-            reasons = [failure.reason for failure in self._failures.values()]
-            if self._outage is not None:
-                reasons.insert(0, self._outage)
-            self._told = set(self._failures)
-            self._outage_is_told = True
-        return list({str(reason): reason for reason in reasons}.values())
+            return self._failures.tell_all()
+
+    @property
+    def can_deliver(self) -> bool:
+        """Whether it has begun, and its store has not been out of reach since."""
+        with self._changed:
+            return self._thread is not None and self._failures.outage is None
 
     @property
     def is_kept_up(self) -> bool:
         """Whether another process is just delivering what this one wanted to."""
         with self._changed:
-            return any(
-                isinstance(failure.reason, BusyError)
-                for failure in self._failures.values()
-            )
+            return self._failures.has(BusyError)
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
@@ -432,26 +334,17 @@ class Deliverer:
                 self._deliver_from(inboxes)
             finally:  # whatever it is, those who wait go on, and begin another thread
                 with self._changed:
-                    self._forget_failures_of_removed()
+                    self._failures.forget_removed()
                     self._looked_at = time.monotonic()
                     self._n_passes += 1
                     self._is_in_pass = False
                     self._changed.notify_all()
 
-    def _forget_failures_of_removed(self) -> None:
-        for path in [path for path in self._failures if not path.exists()]:
-            del self._failures[path]
-        if not self._failures:
-            self._outage, self._retry_after = None, FIRST_RETRY
-
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
-        at = self._due
-        if self._outage is not None:
-            return min(at, self._retry_at) - time.monotonic()
-        if self._failures:
-            at = min(at, *(failure.retry_at for failure in self._failures.values()))
-        if self.entries.groups or self.is_expecting:
+        at = min(self._due, self._failures.retry_at)
+        is_looking = self.entries.groups or self.is_expecting
+        if is_looking and self._failures.outage is None:
             idle = self._looked_at - self.entries.active_at > SECONDS_UNTIL_IDLE
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
@@ -466,7 +359,7 @@ class Deliverer:
             began_at = time.thread_time()
             waiting = deque(self._in_order(inboxes, tried))
             while waiting and not has_rested:
-                if self._outage is not None and time.monotonic() < self._retry_at:
+                if self._failures.is_out_of_reach:
                     return
                 if not self._try_together(waiting, alone):
                     inbox, entry = waiting.popleft()
@@ -529,16 +422,11 @@ class Deliverer:
         due = [
             (inbox, entry)
             for inbox, entry in found
-            if entry.path not in left_out and self._retry_of(entry) <= time.monotonic()
+            if entry.path not in left_out and self._failures.is_due(entry)
         ]
         # What has failed comes last, so that it keeps up nothing else.
-        return sorted(
-            due, key=lambda item: (self._failed_at(item[1]), -newest[item[1].key])
-        )
-
-    def _retry_of(self, entry: Entry) -> float:
-        failure = self._failures.get(entry.path)
-        return -math.inf if failure is None else failure.retry_at
+        failed_at = self._failures.failed_at
+        return sorted(due, key=lambda item: (failed_at(item[1]), -newest[item[1].key]))
 
     def _rest(self, seconds: float, inboxes: set[Inbox]) -> bool:
         """Leave the processor to the fits, unless somebody waits for the store."""
@@ -554,10 +442,6 @@ class Deliverer:
                 self._changed.wait_for(lambda: self._n_waiting > 0, pause)
             has_rested = True
         return has_rested
-
-    def _failed_at(self, entry: Entry) -> float:
-        failure = self._failures.get(entry.path)
-        return -math.inf if failure is None else failure.failed_at
 
     def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
         try:
@@ -592,45 +476,14 @@ class Deliverer:
     def _note_success(self, entry: Entry, was_stored: bool) -> None:
         with self._changed:
             self._n_tried += 1
-            self._failures.pop(entry.path, None)
-            if was_stored:
-                self._n_stored += 1
-                self._outage, self._retry_after = None, FIRST_RETRY
+            self._failures.note_success(entry, was_stored=was_stored)
             self._changed.notify_all()
 
     def _note_failure(self, entry: Entry, reason: Exception) -> None:
         with self._changed:
             self._n_tried += 1
-            before = self._failures.get(entry.path)
-            n_times = 1 if before is None else before.n_times + 1
-            retry_after = 0.0
-            if isinstance(reason, BusyError):
-                retry_after = SECONDS_BETWEEN_IDLE_LOOKS
-            elif (
-                _delivery.is_refusal(reason)
-                or isinstance(reason, UnnamedStoreError)
-                or (
-                    # The store has taken other runs since this one failed before.
-                    before is not None and before.n_stored < self._n_stored
-                )
-            ):
-                retry_after = min(
-                    FIRST_RETRY * 2.0 ** min(n_times - 1, 10), LAST_RETRY_OF_REFUSED
-                )
-            else:
-                self._note_outage(reason)
-            at = time.monotonic()
-            self._failures[entry.path] = Failure(
-                reason, n_times, at, retry_after, self._n_stored
-            )
+            self._failures.note_failure(entry, reason)
             self._changed.notify_all()
-
-    def _note_outage(self, reason: Exception) -> None:
-        if self._outage is None:
-            self._outage_is_told = False
-        self._outage = reason
-        self._retry_at = time.monotonic() + self._retry_after
-        self._retry_after = min(2 * self._retry_after, LAST_RETRY)
 
     def _complain(
         self, inbox: Inbox, entry: Entry, error: UnreadableEntryError
@@ -658,101 +511,3 @@ def _is_written_to(inboxes: set[Inbox]) -> bool:
     entries = [entry for inbox in inboxes for entry in inbox.entries()]
     newest = max((entry.written_at() for entry in entries), default=0)
     return time.time() - newest / 1e9 < SECONDS_UNTIL_NO_REST
-
-
-def deliverer_for(tracking_uri: str | None) -> Deliverer:
-    """Get the deliverer of a store.
-
-    Parameters
-    ----------
-    tracking_uri : str or None
-        Its address, without credentials.
-    """
-    with _all_lock:
-        if not _deliverers:
-            _register_finish(os.getpid())
-        return _deliverers.setdefault(tracking_uri, Deliverer(tracking_uri))
-
-
-def all_deliverers() -> dict[str | None, Deliverer]:
-    """List the deliverers of this process, by the addresses of their stores."""
-    return dict(_deliverers)
-
-
-def expect_entries(destination: Destination) -> None:
-    """Get ready for what other processes may write for this one to deliver."""
-    with suppress(OSError):  # they will find that out, too, and help themselves
-        note_store(destination.address())
-        destination.inbox.open()
-        deliverer = deliverer_for(destination.tracking_uri)
-        deliverer.watch(destination.inbox)
-        deliverer.is_expecting = True
-        deliverer.wake()
-
-
-def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
-    """Say why runs are not delivered, and where they are.
-
-    Parameters
-    ----------
-    tracking_uri : str or None
-        The store.
-
-    failure : Exception
-        What it said.
-    """
-    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
-    return (
-        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason}."
-    )
-
-
-def _register_finish(process_id: int) -> None:
-    if process_id not in _registered:
-        _registered.add(process_id)
-        atexit.register(finish)
-        # Child processes of multiprocessing end without the handlers of atexit.
-        Finalize(None, finish, exitpriority=5)
-
-
-_registered: set[int] = set()
-# What else there is to do when the process ends, and before a flush.
-before_finish: list[Callable[[], None]] = []
-before_flush: list[Callable[[], None]] = []
-
-
-def finish() -> None:
-    """Deliver what can be, before the process ends; the rest stays in the journal."""
-    for call in before_finish:
-        with suppress(Exception):  # a warning, say, that was made an error
-            call()
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    begun = []
-    for deliverer in list(_deliverers.values()):
-        deliverer.entries.end_groups()
-        if deliverer._thread is not None and deliverer._outage is None:
-            begun.append((deliverer, deliverer.begin_to_drain(set())))
-    for deliverer, n_passes in begun:
-        left = max(deadline - time.monotonic(), 0)
-        deliverer.drain_decided(n_passes, patience=left)
-    for uri, deliverer in list(_deliverers.items()):
-        with suppress(TrackingWarning):
-            deliverer.tell_notices()
-            for failure in deliverer.new_failures()[:1]:
-                message = what_prevents(uri, failure)
-                warnings.warn(message, TrackingWarning, stacklevel=1)
-        for inbox in deliverer._inboxes:
-            inbox.close()
-    _processes.remove_sign_of_life()
-
-
-def _start_anew() -> None:
-    """In a forked child: threads and what waits are the parent's."""
-    global _all_lock
-    _all_lock = threading.Lock()
-    _deliverers.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)

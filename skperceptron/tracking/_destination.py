@@ -222,7 +222,7 @@ class Destination:
     def __getstate__(self) -> dict[str, Any]:
         # Whoever unpickles this may write to the inbox, for this process to deliver.
         if self.enabled and self.is_of_this_process:
-            from skperceptron.tracking._deliverer import expect_entries
+            from skperceptron.tracking._deliverers import expect_entries
 
             expect_entries(self)
         return dict(vars(self))

@@ -11,9 +11,8 @@ from contextlib import suppress
 from numbers import Real
 
 from skperceptron.tracking import _journal, _processes
-from skperceptron.tracking._deliverer import (
-    SECONDS_BETWEEN_LOOKS,
-    Deliverer,
+from skperceptron.tracking._deliverer import SECONDS_BETWEEN_LOOKS, Deliverer
+from skperceptron.tracking._deliverers import (
     all_deliverers,
     before_flush,
     deliverer_for,

@@ -11,7 +11,8 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from skperceptron.tracking import _delivery, _journal, _processes
-from skperceptron.tracking._deliverer import SECONDS_TO_WAIT, deliverer_for
+from skperceptron.tracking._deliverer import SECONDS_TO_WAIT
+from skperceptron.tracking._deliverers import deliverer_for
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run

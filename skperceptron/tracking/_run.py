@@ -20,9 +20,8 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
 from skperceptron.tracking import _journal, _processes
-from skperceptron.tracking._deliverer import (
-    SECONDS_TO_WAIT,
-    StoreDownError,
+from skperceptron.tracking._deliverer import SECONDS_TO_WAIT, StoreDownError
+from skperceptron.tracking._deliverers import (
     before_finish,
     before_flush,
     deliverer_for,

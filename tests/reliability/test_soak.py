@@ -9,7 +9,7 @@ CODE = """
 import gc
 import psutil
 from skperceptron.classifiers import _base
-from skperceptron.tracking import _deliverer, _destination, _run, _store, _processes
+from skperceptron.tracking import _deliverers, _destination, _run, _store, _processes
 
 process = psutil.Process()
 flush()
@@ -32,7 +32,7 @@ def one_round():
 
 def look():
     gc.collect()
-    deliverers = _deliverer.all_deliverers().values()
+    deliverers = _deliverers.all_deliverers().values()
     entries = [d.entries for d in deliverers]
     return {{
         "memory": process.memory_info().rss / 2**20,
@@ -47,7 +47,7 @@ def look():
         "signs": len(_processes._signs),
         "stores": len(deliverers) + len(_store._answered_at),
         "inboxes": sum(len(d._inboxes) + len(d._visits) for d in deliverers),
-        "failures": sum(len(d._failures) + len(d._told) for d in deliverers),
+        "failures": sum(len(d._failures) + len(d._failures._told) for d in deliverers),
         "not ours": sum(len(d._not_ours) for d in deliverers),
         "groups": sum(len(e.groups) + len(e._over) for e in entries),
     }}

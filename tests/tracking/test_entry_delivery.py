@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 from skperceptron.tracking import (
     TrackingWarning,
     _deliverer,
+    _deliverers,
     _entry_delivery,
     flush,
     pending,
@@ -104,7 +105,7 @@ def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch
     monkeypatch.setattr(_deliverer, "MOST_WAITING", 3)
     inboxes = {write_fold(search, number)[0] for number in range(25)}
     (inbox,) = inboxes
-    _deliverer.deliverer_for(search.tracking_uri).wake()
+    _deliverers.deliverer_for(search.tracking_uri).wake()
     deadline = time.monotonic() + 60
     while len(inbox.entries()) > 3 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -10,6 +10,7 @@ from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import (
     TrackingWarning,
     _deliverer,
+    _deliverers,
     _known_runs,
     flush,
     pending,
@@ -74,7 +75,7 @@ def test_search_that_nobody_tracks_ends_when_its_worker_does(from_afar, key, run
     search = ParentRun(key_of(key, ()), "GridSearchCV", now())
     fit_fold(from_afar.below(search), key, restart=False)
     flush()
-    _deliverer.deliverer_for(from_afar.tracking_uri).entries.end_groups()
+    _deliverers.deliverer_for(from_afar.tracking_uri).entries.end_groups()
     assert {run.status for run in runs()} == {"FINISHED"}
 
 

@@ -1,0 +1,120 @@
+"""The deliverers of this process: one for each store, so that none keeps up another.
+
+What they have not delivered when the process ends, they try then, for a bounded time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.util import Finalize
+
+from skperceptron.tracking import _deliverer, _journal, _processes
+from skperceptron.tracking._deliverer import Deliverer
+from skperceptron.tracking._destination import Destination, hide_credentials
+from skperceptron.tracking._named_stores import note_store
+from skperceptron.tracking._tolerance import TrackingWarning
+
+_deliverers: dict[str | None, Deliverer] = {}
+_all_lock = threading.Lock()
+_registered: set[int] = set()
+# What else there is to do when the process ends, and before a flush.
+before_finish: list[Callable[[], None]] = []
+before_flush: list[Callable[[], None]] = []
+
+
+def deliverer_for(tracking_uri: str | None) -> Deliverer:
+    """Get the deliverer of a store.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        Its address, without credentials.
+    """
+    with _all_lock:
+        if not _deliverers:
+            _register_finish(os.getpid())
+        return _deliverers.setdefault(tracking_uri, Deliverer(tracking_uri))
+
+
+def all_deliverers() -> dict[str | None, Deliverer]:
+    """List the deliverers of this process, by the addresses of their stores."""
+    return dict(_deliverers)
+
+
+def expect_entries(destination: Destination) -> None:
+    """Get ready for what other processes may write for this one to deliver."""
+    with suppress(OSError):  # they will find that out, too, and help themselves
+        note_store(destination.address())
+        destination.inbox.open()
+        deliverer = deliverer_for(destination.tracking_uri)
+        deliverer.watch(destination.inbox)
+        deliverer.is_expecting = True
+        deliverer.wake()
+
+
+def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
+    """Say why runs are not delivered, and where they are.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        The store.
+
+    failure : Exception
+        What it said.
+    """
+    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
+    return (
+        f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
+        f"stay in the journal {_journal.default_folder()}: {reason}."
+    )
+
+
+def _register_finish(process_id: int) -> None:
+    if process_id not in _registered:
+        _registered.add(process_id)
+        atexit.register(finish)
+        # Child processes of multiprocessing end without the handlers of atexit.
+        Finalize(None, finish, exitpriority=5)
+
+
+def finish() -> None:
+    """Deliver what can be, before the process ends; the rest stays in the journal."""
+    for call in before_finish:
+        with suppress(Exception):  # a warning, say, that was made an error
+            call()
+    deadline = time.monotonic() + _deliverer.SECONDS_TO_WAIT
+    begun = []
+    for deliverer in list(_deliverers.values()):
+        deliverer.entries.end_groups()
+        if deliverer.can_deliver:
+            begun.append((deliverer, deliverer.begin_to_drain(set())))
+    for deliverer, n_passes in begun:
+        left = max(deadline - time.monotonic(), 0)
+        deliverer.drain_decided(n_passes, patience=left)
+    for uri, deliverer in list(_deliverers.items()):
+        with suppress(TrackingWarning):
+            deliverer.tell_notices()
+            for failure in deliverer.new_failures()[:1]:
+                message = what_prevents(uri, failure)
+                warnings.warn(message, TrackingWarning, stacklevel=1)
+        for inbox in deliverer.inboxes:
+            inbox.close()
+    _processes.remove_sign_of_life()
+
+
+def _start_anew() -> None:
+    """In a forked child: threads and what waits are the parent's."""
+    global _all_lock
+    _all_lock = threading.Lock()
+    _deliverers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
