@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -446,8 +447,11 @@ class _Stripper:
             return param_value(value)
         if key == "class_weight" and isinstance(value, dict):
             # skops makes True of False; 0 and 1 are the same keys as False and True.
+            # It stores no fractions, and training takes the nearest float as well.
             return {
-                int(k) if isinstance(k, bool | np.bool_) else k: v
+                int(k) if isinstance(k, bool | np.bool_) else k: (
+                    float(v) if isinstance(v, Fraction) else v
+                )
                 for k, v in value.items()
             }
         if type(value) is list:

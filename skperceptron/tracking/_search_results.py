@@ -12,6 +12,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._fold import are_scores_known
 from skperceptron.tracking._known_runs import last_end_below
 from skperceptron.tracking._place import TaskIds, key_of
@@ -151,13 +152,9 @@ def draw_search(run: FitRun, search: Any) -> None:
 
 
 def _draw(display: SearchHeatmapDisplay) -> bytes:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    figure = new_figure(6, 4.5)
     display.plot(figure.subplots())
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()
+    return as_png(figure)
 
 
 def _log_best(run: FitRun, search: Any) -> None:

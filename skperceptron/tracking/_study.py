@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from optuna.trial import TrialState
 
 from skperceptron.tracking._agreement import StudyIdentity, agree_on_run, is_shared
 from skperceptron.tracking._destination import Destination, ParentRun, enclosing
+from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._lost_trials import end_lost_trials
 from skperceptron.tracking._record import RunRecord, param_value
 from skperceptron.tracking._recorder import note_failure, origin_tags
@@ -277,35 +277,27 @@ def _draw_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> N
 
 def _draw_history(study: Study, complete: list[FrozenTrial], title: str) -> bytes:
     import numpy as np
-    from matplotlib.figure import Figure
     from optuna.study import StudyDirection
 
     numbers = [trial.number for trial in complete]
     values = np.array([trial.value for trial in complete], dtype=float)
     is_minimized = study.direction == StudyDirection.MINIMIZE
     best = (np.minimum if is_minimized else np.maximum).accumulate(values)
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = new_figure(8, 5)
     ax = figure.subplots()
     ax.plot(numbers, values, "o", color="C0", alpha=0.6, label="trials")
     ax.step(numbers, best, where="post", color="C1", label="best so far")
     ax.set(xlabel="trial", ylabel="value", title=title)
     ax.legend()
-    return _as_png(figure)
+    return as_png(figure)
 
 
 def _draw_importances(study: Study, title: str) -> bytes:
-    from matplotlib.figure import Figure
     from optuna.importance import get_param_importances
 
     importances = get_param_importances(study)
-    figure = Figure(figsize=(8, 1 + 0.5 * len(importances)), layout="constrained")
+    figure = new_figure(8, 1 + 0.5 * len(importances))
     ax = figure.subplots()
     ax.barh(list(importances)[::-1], list(importances.values())[::-1], color="C0")
     ax.set(xlabel="importance for the value", title=title)
-    return _as_png(figure)
-
-
-def _as_png(figure: Any) -> bytes:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
-    return image.getvalue()
+    return as_png(figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -303,6 +304,13 @@ class TestSaving:
         loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
         assert loaded.class_weight == weights
         assert clf.class_weight is weights
+
+    def test_weights_of_classes_that_are_fractions_are_kept_as_floats(self, tmp_path):
+        weights = {0: Fraction(1, 3), 1: 2}
+        clf = perceptron().set_params(class_weight=weights)
+        save_model(clf.fit(X, y > 0), X, tmp_path / "m")
+        loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
+        assert loaded.class_weight == {0: 1 / 3, 1: 2}
 
     def test_transformers_are_saved_too(self, tmp_path):
         scaler = StandardScaler().fit(X)
