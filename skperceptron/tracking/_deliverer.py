@@ -25,6 +25,7 @@ from skperceptron.tracking._entry_delivery import (
     BusyError,
     EntryDelivery,
     UndecidedError,
+    UnreadableParentError,
 )
 from skperceptron.tracking._failures import Failures
 from skperceptron.tracking._forks import no_fork
@@ -43,6 +44,8 @@ SECONDS_UNTIL_NO_REST = 1.0
 MOST_WAITING = 1000
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
+# Whoever waits no longer than this cannot tell whether a store answers.
+LEAST_SILENCE = 0.25
 # Worker processes say nothing when they have written: one has to look.
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_BETWEEN_IDLE_LOOKS = 0.5
@@ -168,12 +171,23 @@ class Deliverer:
             has_caught_up = self._wait_until(
                 lambda: (
                     self._failures.outage is not None
-                    or len(inbox.entries()) - len(self._failures) <= MOST_BEHIND
+                    or self._n_behind(inbox) <= MOST_BEHIND
                 ),
                 SECONDS_TO_WAIT,
             )
             if not has_caught_up:
                 self._failures.note_silence(SECONDS_TO_WAIT)
+
+    def _n_behind(self, inbox: Inbox) -> int:
+        """Count the runs for this store that wait for nothing but their delivery."""
+        entries = [
+            entry
+            for entry in inbox.entries()
+            if entry.path not in self._not_ours and self._failures.is_due(entry)
+        ]
+        if len(entries) <= MOST_BEHIND:
+            return len(entries)
+        return sum(map(_has_to_be_delivered, entries))
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
         """Try everything once.
@@ -217,11 +231,16 @@ class Deliverer:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         longest = math.inf if patience is None else patience
         with self._changed:
+            n_tried = self._n_tried
             while self._n_passes < n_passes:
                 has_moved = partial(self._has_moved, self._n_tried, n_passes)
                 pause = min(longest, deadline - time.monotonic())
                 if not self._wait_until(has_moved, pause):
-                    if self._failures.outage is None:
+                    # When the time in all is up, the store may still be answering.
+                    is_silent = pause == longest or (
+                        self._n_tried == n_tried and pause > LEAST_SILENCE
+                    )
+                    if self._failures.outage is None and is_silent:
                         self._failures.note_silence(pause)
                     return
 
@@ -313,9 +332,10 @@ class Deliverer:
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
-        while self.entries.notices:
-            message = self.entries.notices.popleft()
-            warnings.warn(message, TrackingWarning, stacklevel=4)
+        with suppress(IndexError):  # all are told, by other threads as well
+            while True:
+                message = self.entries.notices.popleft()
+                warnings.warn(message, TrackingWarning, stacklevel=4)
 
     # The thread
 
@@ -330,11 +350,15 @@ class Deliverer:
                 self._visits = set()
             try:
                 _store.calm_down_warnings()
-                self.entries.end_groups(after=SECONDS_UNTIL_SEARCH_IS_OVER)
                 self._deliver_from(inboxes)
+                self._end_groups(inboxes)
             finally:  # whatever it is, those who wait go on, and begin another thread
                 with self._changed:
                     self._failures.forget_removed()
+                    # What waits elsewhere and has failed is to be tried again, too.
+                    self._visits |= {
+                        i for i in inboxes if self._failures.are_in(i.folder)
+                    }
                     self._looked_at = time.monotonic()
                     self._n_passes += 1
                     self._is_in_pass = False
@@ -349,6 +373,16 @@ class Deliverer:
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
         return at - time.monotonic()
+
+    def _end_groups(self, inboxes: set[Inbox]) -> None:
+        """End the runs of searches that are over, as far as can be told.
+
+        While the store is away nothing happens below them, though fits may go on.
+        """
+        if self._failures.outage is None and self.entries.end_groups(
+            after=SECONDS_UNTIL_SEARCH_IS_OVER
+        ):
+            self._deliver_from(inboxes)
 
     def _deliver_from(self, inboxes: set[Inbox]) -> None:
         tried: set[Path] = set()
@@ -449,6 +483,13 @@ class Deliverer:
                 was_stored = self._is_ours(entry) and self.entries.deliver(inbox, entry)
         except UnreadableEntryError as error:
             self._complain(inbox, entry, error)
+        except UnreadableParentError as error:
+            self._complain(inbox, error.entry, error.reason)
+            is_put_aside = not error.entry.path.exists()
+            if again and is_put_aside:
+                self._try(inbox, entry, again=False)
+            else:
+                self._note_failure(entry, error)
         except Exception as error:  # whatever a store may answer
             if not entry.path.exists():  # another process was faster
                 return
@@ -490,6 +531,8 @@ class Deliverer:
     ) -> None:
         """Say, once, that a file cannot be read, and leave it where it can be found."""
         if isinstance(error, LaterFormatError):
+            if entry.path in self._not_ours:
+                return
             self._not_ours.add(entry.path)
             self.entries.notices.append(
                 f"A run waits in the journal, in {entry.path}, until that version "
@@ -505,6 +548,15 @@ class Deliverer:
                 "A file of the journal cannot be read and was put aside as "
                 f"{path}: {error}."
             )
+
+
+def _has_to_be_delivered(entry: Entry) -> bool:
+    """Tell whether there is something new in a file, or it is to be removed."""
+    try:
+        contents = entry.read()
+    except (OSError, UnreadableEntryError):
+        return False
+    return contents.is_done or not contents.record.is_empty
 
 
 def _is_written_to(inboxes: set[Inbox]) -> bool:

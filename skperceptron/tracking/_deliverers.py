@@ -1,6 +1,7 @@
 """The deliverers of this process: one for each store, so that none keeps up another.
 
-What they have not delivered when the process ends, they try then, for a bounded time.
+What they have not delivered when the process ends, they try then, as long as the stores
+answer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from skperceptron.tracking._deliverer import Deliverer
 from skperceptron.tracking._destination import Destination, hide_credentials
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._tolerance import TrackingWarning
+
+# Then each store has so many seconds at least, however long another one took.
+_LEAST_PATIENCE = 1.0
 
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
@@ -96,7 +100,7 @@ def finish() -> None:
         if deliverer.can_deliver:
             begun.append((deliverer, deliverer.begin_to_drain(set())))
     for deliverer, n_passes in begun:
-        left = max(deadline - time.monotonic(), 0)
+        left = max(deadline - time.monotonic(), _LEAST_PATIENCE)
         deliverer.drain_decided(n_passes, patience=left)
     for uri, deliverer in list(_deliverers.items()):
         with suppress(TrackingWarning):

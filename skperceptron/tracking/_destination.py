@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from joblib.parallel import (
     LokyBackend,
@@ -36,7 +36,7 @@ from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
 
 _SQLITE = "sqlite:///"
-_SECRETS = ("pass", "token", "secret", "key", "pwd", "user")
+_SECRETS = ("pass", "token", "secret", "key", "pwd", "user", "odbc_connect")
 # Engines such as Ray's are derived from these.
 _OF_ONE_MACHINE = (
     LokyBackend,
@@ -52,6 +52,10 @@ _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
 _with_credentials: dict[str, str] = {}
 # User and password of an address; a worker process need not know that of a store.
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s'\"]+(?=@)")
+# The same where an address begins: of a server, and of a database as SQLAlchemy reads
+# it, where the password may contain anything but "@".
+_OF_SERVER = re.compile(r"(?:[^/?#@]*@)+")
+_OF_DATABASE = re.compile(r"[^:/@]*(?::[^@]*)?@(?:[^/?@]*@)*")
 
 # Where a study, or its trial, sends whatever is fitted here.
 enclosing: ContextVar[Destination | None] = ContextVar(
@@ -322,18 +326,24 @@ def without_credentials(uri: str | None) -> str | None:
     """
     if uri is None or "://" not in uri:
         return uri
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    query = parse_qsl(parts.query, keep_blank_values=True)
+    scheme, user, path, query = _parts_of(uri)
     shown = [(k, v) for k, v in query if not any(s in k.lower() for s in _SECRETS)]
-    if host == parts.netloc and shown == query:
+    if not user and shown == query:
         return uri
     # Not put together by `urlunsplit`, which drops a slash of sqlite:////path.
-    scheme, _, rest = uri.partition("://")
-    rest = rest.replace(parts.netloc, host, 1).partition("?")[0]
-    bare = f"{scheme}://{rest}" + (f"?{urlencode(shown)}" if shown else "")
+    bare = f"{scheme}://{path}" + (f"?{urlencode(shown)}" if shown else "")
     _with_credentials[bare] = uri
     return bare
+
+
+def _parts_of(uri: str) -> tuple[str, str, str, list[tuple[str, str]]]:
+    """Divide an address into scheme, user with password, host with path, and query."""
+    scheme, _, rest = uri.partition("://")
+    is_server = scheme.lower() in ("http", "https")
+    match = (_OF_SERVER if is_server else _OF_DATABASE).match(rest)
+    user = match.group() if match else ""
+    path, _, query = rest.removeprefix(user).partition("?")
+    return scheme, user[:-1], path, parse_qsl(query, keep_blank_values=True)
 
 
 def with_credentials(uri: str) -> str:
@@ -351,8 +361,8 @@ def hide_credentials(text: str) -> str:
 
 
 def _secrets_of(whole: str, bare: str) -> list[str]:
-    parts = urlsplit(whole)
-    shown = dict(parse_qsl(urlsplit(bare).query))
-    hidden = [v for k, v in parse_qsl(parts.query) if k not in shown]
-    found = [parts.netloc.rpartition("@")[0], parts.password or "", *hidden]
+    _, user, _, query = _parts_of(whole)
+    shown = dict(_parts_of(bare)[3])
+    hidden = [value for key, value in query if key not in shown]
+    found = [user, user.partition(":")[2], *hidden]
     return [secret for secret in found if secret]

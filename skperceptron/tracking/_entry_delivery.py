@@ -42,6 +42,24 @@ class UndecidedError(BusyError):
     """Several machines have just created a run, and it is open which is the one."""
 
 
+class UnreadableParentError(BusyError):
+    """A run cannot be delivered as long as the file of one above it is unreadable.
+
+    Parameters
+    ----------
+    entry : Entry
+        The file.
+
+    reason : UnreadableEntryError
+        What is wrong with it.
+    """
+
+    def __init__(self, entry: Entry, reason: UnreadableEntryError) -> None:
+        super().__init__(f"{entry.path.name}, which is above it: {reason}")
+        self.entry = entry
+        self.reason = reason
+
+
 class NotTogetherError(Exception):
     """A run cannot be delivered in one transaction with others."""
 
@@ -357,10 +375,9 @@ class EntryDelivery:
 
     def _keep_groups(self, contents: Contents) -> None:
         """Note that something happens below the runs of searches."""
-        for parent in contents.parents:
-            if parent["key"] in self.groups:
-                entry, _ = self.groups[parent["key"]]
-                self.groups[parent["key"]] = (entry, time.monotonic())
+        for key in [parent["key"] for parent in contents.parents]:
+            if (group := self.groups.get(key)) is not None:
+                self.groups[key] = (group[0], time.monotonic())
 
     def _store(
         self,
@@ -478,12 +495,15 @@ class EntryDelivery:
         if is_own and not parent.is_managed:
             self.groups[parent.key] = (entry, time.monotonic())
             if parent.key in self._over:
-                self._end_group(parent.key, self._over.pop(parent.key))
-        self.deliver(inbox, entry)
+                self._end_group(parent.key, entry, self._over.pop(parent.key))
+        try:
+            self.deliver(inbox, entry)
+        except UnreadableEntryError as error:
+            raise UnreadableParentError(entry, error) from error
         if self._known(parent.key) is None:
             raise BusyError(f"another process has just delivered {entry.path.name}")
 
-    def end_groups(self, after: float = 0.0, only: str | None = None) -> None:
+    def end_groups(self, after: float = 0.0, only: str | None = None) -> bool:
         """End the runs of searches below which nothing has happened for a while.
 
         Parameters
@@ -493,15 +513,24 @@ class EntryDelivery:
 
         only : str or None, default=None
             The key of the one to end.
+
+        Returns
+        -------
+        bool
+            Whether any was.
         """
         if only is not None and only not in self.groups and known_run(only) is None:
             self._over[only] = now()  # it is not begun yet: the store may be down
-        for key, (_, since) in list(self.groups.items()):
-            if time.monotonic() - since >= after and only in (None, key):
-                self._end_group(key, now())
+        due = [
+            (key, entry)
+            for key, (entry, since) in list(self.groups.items())
+            if time.monotonic() - since >= after and only in (None, key)
+        ]
+        for key, entry in due:
+            self._end_group(key, entry, now())
+        return bool(due)
 
-    def _end_group(self, key: str, end_time: int) -> None:
-        entry, _ = self.groups[key]
+    def _end_group(self, key: str, entry: Entry, end_time: int) -> None:
         try:
             entry.append({"kind": "end", "status": "FINISHED", "end_time": end_time})
         except FileNotFoundError:  # it has been ended

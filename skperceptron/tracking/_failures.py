@@ -124,6 +124,7 @@ class Failures:
         """Let nobody else wait for a store that says nothing."""
         self.outage = TimeoutError(f"no answer within {max(seconds, 0):.3g} s")
         self._outage_is_told = False
+        self._retry_at = time.monotonic() + self._retry_after
 
     # When to try again
 
@@ -163,6 +164,10 @@ class Failures:
         """Whether a run is to be tried now."""
         failure = self._of_runs.get(entry.path)
         return failure is None or failure.retry_at <= time.monotonic()
+
+    def are_in(self, folder: Path) -> bool:
+        """Whether runs that wait in a folder have failed."""
+        return any(path.parent == folder for path in self._of_runs)
 
     def failed_at(self, entry: Entry) -> float:
         """When a run failed last; before all times if it has not."""
@@ -212,7 +217,7 @@ class Failures:
 
     def tell_all(self) -> list[Exception]:
         """List what there is, each reason once."""
-        reasons = [failure.reason for failure in self._of_runs.values()]
+        reasons = [f.reason for path, f in self._of_runs.items() if path.exists()]
         if self.outage is not None:
             reasons.insert(0, self.outage)
         self._note_all_told()

@@ -87,16 +87,26 @@ def flush(timeout: float | None = None) -> int:
     for uri, inboxes_of_store in found.items():
         begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
         unreadable = set()
+    reasons = [
+        f"Runs wait in the journal {journal}: {hide_credentials(reason)}."
+        for reason in sorted(unnamed)[:_MOST_REASONS]
+    ]
     for uri, n_passes in begun.items():
         deliverer = deliverer_for(uri)
         _drain_together(deliverer, n_passes, found[uri], deadline)
         deliverer.tell_notices()
-        for failure in deliverer.failures()[:_MOST_REASONS]:
-            _warn(what_prevents(uri, failure))
-    for reason in sorted(unnamed)[:_MOST_REASONS]:
-        _warn(f"Runs wait in the journal {journal}: {hide_credentials(reason)}.")
+        failures = deliverer.failures()[:_MOST_REASONS]
+        reasons += [what_prevents(uri, failure) for failure in failures]
+    for reason in reasons:
+        _warn(reason)
     _journal.sweep(journal)
-    return pending()
+    n_waiting = pending()
+    if n_waiting and not reasons and time.monotonic() >= deadline:
+        _warn(
+            f"{n_waiting} runs still wait in the journal {journal}: {timeout} seconds "
+            "were not enough to deliver all of them. Call flush again, with more time."
+        )
+    return n_waiting
 
 
 def _check_timeout(timeout: float | None) -> None:

@@ -124,15 +124,18 @@ class FitRecorder:
         with tolerate("The curves of a fit could not be tracked"):
             self._record_curves(estimator)
         if not self._has_ended:
-            note_failure(self.run, sys.exception())
+            error = sys.exception()
+            with tolerate("The error of a fit could not be tracked"):
+                note_failure(self.run, error)
         if not self.owns_run:
             return
         if not self.run.incremental or self.run.status != "FINISHED":
             self.run.end()
         self.run.deliver(wait=self.run.waits)
-        if self.place.role == "refit" and self.place.search is not None:
-            end_search(self.run, self.place.search)
-        close_left_behind()
+        with tolerate("The run of a search could not be ended"):
+            if self.place.role == "refit" and self.place.search is not None:
+                end_search(self.run, self.place.search)
+            close_left_behind()
 
     def _record_curves(self, estimator: Any) -> None:
         run = self.run

@@ -84,9 +84,10 @@ class RunTicket:
         """
         run_id = known_run(self.key)
         if run_id is None:
-            from skperceptron.tracking import _delivery
+            from skperceptron.tracking import _delivery, _store
 
             with suppress(Exception):  # whatever keeps the store from answering
+                _store.require_store(self.address)
                 run_id = _delivery.find_run(self.address, self.key)
         return run_id
 

@@ -247,7 +247,8 @@ def _knock(uri: str) -> None:
     """Find out quickly whether a server answers: MLflow would retry for minutes."""
     if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_KNOCKS:
         return
-    parts = urlsplit(uri)
+    # A password may contain what would end the name of the host.
+    parts = urlsplit(without_credentials(uri) or uri)
     if parts.scheme == "http" and parts.hostname:
         connection = HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_TIMEOUT)
         with closing(connection):

@@ -55,6 +55,14 @@ def at_most(seconds):
     assert time.perf_counter() - started < seconds
 
 
+def within(seconds, is_so):
+    """Wait until something is so, and tell whether it has become so."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not is_so():
+        time.sleep(0.05)
+    return is_so()
+
+
 def rows(store, query):
     with closing(sqlite3.connect(store)) as db:
         return db.execute(query).fetchall()

@@ -1,17 +1,21 @@
 import pickle
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sqlalchemy.engine import make_url
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking._destination import (
     Destination,
+    hide_credentials,
     take_destination,
     with_credentials,
+    without_credentials,
 )
 
 
@@ -64,13 +68,54 @@ def test_fit_forgets_the_destination():
     assert "_tracking_destination" not in vars(copy)
 
 
-def test_password_does_not_travel(monkeypatch):
-    uri = "postgresql://me:secret@host/db"
-    monkeypatch.setattr("mlflow.get_tracking_uri", lambda: uri)
-    destination = Destination.current()
-    assert destination.tracking_uri == "postgresql://host/db"
-    assert with_credentials(destination.tracking_uri) == uri
-    assert b"secret" not in pickle.dumps(destination)
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("postgresql://me:a-secret@host/db", "postgresql://host/db"),
+        ("postgresql://me:a/secret@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://me:a#secret@host/db?c=d", "postgresql://host/db?c=d"),
+        ("postgresql://me:a?b=secret@host/db", "postgresql://host/db"),
+        ("postgresql://host/db?password=a-secret&c=d", "postgresql://host/db?c=d"),
+        ("mssql+pyodbc:///?odbc_connect=Uid%3Dme%3BPwd%3Da-secret", "mssql+pyodbc:///"),
+        ("http://me:a-secret@host:5000", "http://host:5000"),
+        ("https://me:a@secret@host/a@b?c=d", "https://host/a@b?c=d"),
+        ("https://a-secret@host", "https://host"),
+    ],
+)
+class TestPassword:
+    def test_does_not_travel(self, uri, expected, monkeypatch):
+        monkeypatch.setattr("mlflow.get_tracking_uri", lambda: uri)
+        destination = Destination.current()
+        assert destination.tracking_uri == expected
+        assert with_credentials(destination.tracking_uri) == uri
+        assert b"secret" not in pickle.dumps(destination)
+
+    def test_is_taken_out_of_messages(self, uri, expected):
+        assert without_credentials(uri) == expected
+        told = hide_credentials(f"{uri} cannot be reached")
+        assert "secret" not in told
+        assert told.endswith(" cannot be reached")
+
+    def test_is_where_the_libraries_look_for_it(self, uri, expected):
+        parse = urlsplit if uri.startswith("http") else make_url
+        bare, whole = parse(expected), parse(uri)
+        name = "hostname" if uri.startswith("http") else "host"
+        assert getattr(bare, name) == getattr(whole, name)
+        assert bare.port == whole.port
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:////data/me:secret@host/runs.db",
+        "file:///data/a@b",
+        "databricks://scope:prefix",
+        "postgresql://host:5432/db",
+        "http://host:5000/a:b@c",
+    ],
+)
+def test_address_without_a_password_stays_as_it_is(uri):
+    assert without_credentials(uri) == uri
 
 
 def test_environment_is_read_as_long_as_mlflow_is_not_imported(monkeypatch):

@@ -1,6 +1,7 @@
 """What a worker on another machine delivers, as its journal has it."""
 
 import socket
+import time
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,8 @@ from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, now
-from skperceptron.tracking._run import TrackedRun
-from tests.tracking.faults import statuses_of
+from skperceptron.tracking._run import RunTicket, TrackedRun
+from tests.tracking.faults import new_key, statuses_of
 
 X, y = load_iris(return_X_y=True)
 
@@ -161,3 +162,32 @@ def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
     clf._tracking_destination = from_afar.directed_to(None, "of the client")
     clf.fit(X, y)
     assert clf._run_ticket.address["experiment_name"] == "of the client"
+
+
+def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_path):
+    away = f"sqlite:///{tmp_path / 'of another machine.db'}"
+    for number in range(2 * _deliverer.MOST_BEHIND):
+        elsewhere = replace(from_afar, tracking_uri=away, experiment_id=None)
+        run = TrackedRun(RunRecord("a fit"), elsewhere, key_of(key, (number,)))
+        run.end()
+        run.write()
+    started = time.monotonic()
+    fit_fold(from_afar, key_of(key, ("last",)), restart=False)
+    assert time.monotonic() - started < _deliverer.SECONDS_TO_WAIT / 2
+    assert [run.name for run in runs.at_once()] == ["fold 0"]
+
+
+def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):
+    started = time.monotonic()
+    for number in range(2 * _deliverer.MOST_BEHIND):
+        run = TrackedRun(RunRecord("partial fits"), from_afar, key_of(key, (number,)))
+        run.deliver(wait=False)
+    fit_fold(from_afar, key_of(key, ("last",)), restart=False)
+    assert time.monotonic() - started < _deliverer.SECONDS_TO_WAIT / 2
+
+
+def test_run_is_not_looked_up_in_a_store_that_is_gone(tmp_path):
+    file = tmp_path / "gone.db"
+    address = {"tracking_uri": f"sqlite:///{file}", "working_directory": None}
+    assert RunTicket(new_key(), address).run_id() is None
+    assert not file.exists()

@@ -19,7 +19,17 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import _deliverer, flush
+from skperceptron.tracking import (
+    _deliverer,
+    _deliverers,
+    _failures,
+    _store,
+    flush,
+)
+from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._run import TrackedRun
+from tests.tracking.faults import new_key, within
 
 X, y = load_iris(return_X_y=True)
 GRID = {"hillclimbperceptron__step_size": [0.05, 0.1, 0.2, 0.4]}
@@ -80,6 +90,37 @@ def test_search_without_refit_ends_when_nothing_happens_any_more(
             return
         time.sleep(0.1)
     raise AssertionError([run.status for run in runs.at_once()])
+
+
+def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
+    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
+    here = Destination.current()
+    failures = _deliverers.deliverer_for(here.tracking_uri)._failures
+    monkeypatch.setattr(_failures, "FIRST_RETRY", 0.7)
+    monkeypatch.setattr(failures, "_retry_after", 0.7)
+    search = ParentRun(new_key(), "GridSearchCV", now())
+    below = here.below(search)
+
+    def fit_fold():
+        fold = TrackedRun(RunRecord("a fold"), below, new_key())
+        fold.end()
+        fold.deliver(wait=False)
+
+    def refuse(uri):
+        raise ConnectionError("away")
+
+    fit_fold()
+    assert flush() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(_store, "_knock", refuse)
+        fit_fold()
+        time.sleep(1.5)
+        fit_fold()
+        last = now()
+    assert within(30, lambda: split_off(runs(), search.name)[0].status == "FINISHED")
+    above, folds = split_off(runs.at_once(), "GridSearchCV")
+    assert len(folds) == 3
+    assert above.end_time >= last
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

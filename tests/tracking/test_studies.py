@@ -114,7 +114,7 @@ def test_figures_have_the_name_of_the_run(runs, monkeypatch):
         titles.append(figure.axes[0].get_title())
         return b""
 
-    monkeypatch.setattr(_study, "_as_png", note)
+    monkeypatch.setattr(_study, "as_png", note)
     tracked_study(run_name="step sizes")
     assert titles == ["step sizes", "step sizes"]
 

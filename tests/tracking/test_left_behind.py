@@ -1,0 +1,123 @@
+"""Runs that other processes have left behind, and what stands in their way."""
+
+import time
+
+import pytest
+
+from benchmarks._servers import free_port
+from skperceptron.tracking import TrackingWarning, _deliverers, _failures, flush
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._journal import Inbox
+from tests.tracking.faults import fake_server, leave_behind, new_key, within
+
+DEAD = "vm-1-dead"
+
+
+@pytest.fixture
+def inbox(journal, runs):
+    """Of a process that was killed."""
+    return Inbox(journal, DEAD)
+
+
+def parent_of(name):
+    return {"key": new_key(), "name": name, "start_time": 1, "is_managed": True}
+
+
+class TestStoreThatIsAway:
+    @pytest.fixture
+    def uri(self, monkeypatch):
+        monkeypatch.setattr(_failures, "FIRST_RETRY", 0.2)
+        monkeypatch.setattr(_failures, "LAST_RETRY", 0.4)
+        return f"http://127.0.0.1:{free_port()}"
+
+    @pytest.fixture
+    def deliverer(self, inbox, uri):
+        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
+        with pytest.warns(TrackingWarning, match="could not be delivered"):
+            assert flush() == 1
+        return _deliverers.deliverer_for(uri)
+
+    def test_is_tried_now_and_then_after_a_flush(self, deliverer):
+        before = deliverer._n_passes
+        time.sleep(2)
+        assert 2 <= deliverer._n_passes - before <= 100
+
+    def test_is_told_once_more_by_the_next_flush(self, deliverer):
+        with pytest.warns(TrackingWarning, match="could not be delivered") as caught:
+            assert flush() == 1
+        assert len(caught) == 1
+
+
+def test_run_that_another_process_is_delivering_is_looked_at_now_and_then(inbox):
+    entry = leave_behind(inbox)
+    deliverer = _deliverers.deliverer_for(Destination.current().tracking_uri)
+    with entry.locked():
+        with pytest.warns(TrackingWarning, match="another process"):
+            assert flush(timeout=0.5) == 1
+        before = deliverer._n_passes
+        time.sleep(2)
+        assert deliverer._n_passes - before <= 100
+    # By itself, though nobody asks for it again.
+    assert within(20, lambda: not entry.path.exists())
+
+
+class TestUnreadableFileOfARunAbove:
+    """Its process was killed between making the file and writing to it."""
+
+    @pytest.fixture
+    def candidate(self, inbox):
+        return parent_of("candidate 0")
+
+    @pytest.fixture
+    def damaged(self, inbox, candidate):
+        path = inbox.entry(candidate["key"]).path
+        path.parent.mkdir(parents=True)
+        path.touch()
+        return path
+
+    @pytest.fixture
+    def folds(self, inbox, candidate, damaged):
+        return [leave_behind(inbox, parents=[candidate]) for _ in range(3)]
+
+    def test_is_put_aside_alone(self, damaged, folds, inbox, runs, monkeypatch):
+        monkeypatch.setattr("skperceptron.tracking._deliverer.SECONDS_TO_WRITE", 0)
+        with pytest.warns(TrackingWarning, match="was put aside") as caught:
+            assert flush() == 0
+        assert len(caught) == 1
+        found = runs.at_once()
+        (above,) = [run for run in found if run.name == "candidate 0"]
+        below = [run for run in found if run is not above]
+        assert [run.parent for run in below] == [above.run_id] * 3
+        assert [run.status for run in below] == ["FINISHED"] * 3
+        assert [path.name for path in inbox.folder.iterdir()] == [
+            damaged.with_suffix(".damaged").name
+        ]
+
+    def test_that_is_still_being_written_keeps_them_waiting(
+        self, damaged, folds, runs, journal, monkeypatch
+    ):
+        monkeypatch.setattr(
+            "skperceptron.tracking._processes.is_alive", lambda journal, process: True
+        )
+        with pytest.warns(TrackingWarning, match="which is above it"):
+            assert flush(timeout=1) == 3
+        assert damaged.exists()
+        assert runs.at_once() == []
+
+
+def test_too_little_time_is_no_fault_of_the_store(inbox, runs, monkeypatch):
+    for _ in range(200):
+        leave_behind(inbox)
+    with pytest.warns(TrackingWarning, match="were not enough") as caught:
+        n_waiting = flush(timeout=0.3)
+    assert 0 < n_waiting < 200
+    assert not any("no answer" in str(warning.message) for warning in caught)
+    assert flush() == 0
+    assert len(runs.at_once()) == 200
+
+
+def test_silence_of_the_store_is_told(inbox):
+    with fake_server(health=None, api=None) as server:
+        leave_behind(inbox, tracking_uri=server.uri, experiment_id=None)
+        with pytest.warns(TrackingWarning, match=r"no answer within [\d.]+ s"):
+            assert flush(timeout=1) == 1
