@@ -262,6 +262,12 @@ class Entry:
     def _open(self) -> BinaryIO:
         return open(os.open(self.path, os.O_RDONLY | _NO_LINKS), "rb")
 
+    def size(self) -> int:
+        """Tell how many bytes the file has; 0 if it is gone."""
+        with suppress(OSError):
+            return self.path.stat().st_size
+        return 0
+
     def written_at(self) -> int:
         """Tell when something was written last, in nanoseconds since 1970."""
         with suppress(OSError):

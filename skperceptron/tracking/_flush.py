@@ -168,13 +168,13 @@ def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
         for entry in inbox.entries():
             with suppress(OSError, UnreadableEntryError):
                 contents = entry.read()
-                if _has_to_wait(inbox, contents):
+                if _has_to_wait(inbox, entry, contents):
                     yield inbox, entry, contents
 
 
-def _has_to_wait(inbox: Inbox, contents: Contents) -> bool:
+def _has_to_wait(inbox: Inbox, entry: Entry, contents: Contents) -> bool:
     has_news = contents.is_done or not contents.record.is_empty
-    is_new = contents.run_id is None
+    is_new = contents.run_id is None and entry.part == 0
     return has_news or is_new or not _processes.is_alive(inbox.journal, contents.writer)
 
 

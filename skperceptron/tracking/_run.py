@@ -44,6 +44,8 @@ SECONDS_BETWEEN_WRITES = 2.0
 # Of the curve of a fold, one of many, so many points are kept: each takes the store as
 # long as a hundredth of the run.
 POINTS_PER_FOLD = 10
+# A run that goes on and on begins another file then: each delivery reads all of one.
+MOST_BYTES_PER_FILE = 2**20
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
 # Size of the sample by which training data is recognised.
@@ -460,7 +462,20 @@ class FitRun(TrackedRun):
         """Append what is new to the journal; of a fold's curve only some points."""
         if self.is_fold:
             self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
-        return super().write()
+        entry = super().write()
+        if not self._has_ended and entry.size() > MOST_BYTES_PER_FILE:
+            self._begin_next_file(entry)
+        return entry
+
+    def _begin_next_file(self, entry: Entry) -> None:
+        """Let the journal not grow with a run that goes on and on."""
+        self._part += 1
+        self._has_file = False
+        # There before the other one is done: if this process is killed, whoever
+        # delivers it finds a file that was not ended.
+        self._append(RunRecord(self.record.name, self.record.start_time))
+        with suppress(FileNotFoundError):  # somebody has removed it
+            entry.append({"kind": "done"})
 
     def knows(self, X: Any) -> bool:
         """Tell whether `X` is the training data, or a chunk that was trained on."""

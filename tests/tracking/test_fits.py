@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import _delivery, _run, flush
+from skperceptron.tracking import _delivery, _run, flush, pending
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
@@ -265,6 +265,32 @@ class TestPartialFit:
         steps = [step for step, _ in run.metrics[key]]
         assert steps == sorted(set(steps))
         assert len(steps) == (7 if key == "loss" else 8)
+
+    @pytest.mark.parametrize("in_between", [flush, lambda: None])
+    def test_calls_that_take_many_files_are_one_run(
+        self, in_between, clf, runs, journal, monkeypatch
+    ):
+        monkeypatch.setattr(_run, "MOST_BYTES_PER_FILE", 3_000)
+        most = 0
+        for _ in range(60):
+            clf.partial_fit(X, y, classes=[0, 1, 2])
+            in_between()
+            most = max(most, sum(p.stat().st_size for p in journal.rglob("*.jsonl")))
+        assert clf._tracked_run._part > 2
+        if in_between is flush:
+            assert most < 2 * 3_000
+        (run,) = runs()
+        assert run.status == "RUNNING"
+        assert pending() == 0
+        n_iter, curve = clf._last_step, "loss" if "loss" in run.metrics else "objective"
+        clf.fit(X, y)
+        run, _ = runs()
+        assert run.status == "FINISHED"
+        assert run.latest("n_iter") == n_iter
+        steps = [step for step, _ in run.metrics[curve]]
+        assert steps == sorted(set(steps))
+        assert len(steps) == (60 if curve == "loss" else 61)
+        assert not list(journal.rglob("*.jsonl"))
 
     def test_calls_do_not_wait_for_the_store(self, clf, runs, monkeypatch):
         def hang(*args, **kwargs):

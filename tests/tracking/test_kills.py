@@ -275,6 +275,37 @@ def test_search_that_is_killed_at_any_moment_loses_and_doubles_nothing(seed, scr
     assert_are_complete(script, ended)
 
 
+# In the middle of many calls
+
+
+PARTIAL_FITS = """
+from skperceptron.tracking import _run
+
+_run.MOST_BYTES_PER_FILE = 2_000
+clf = HillClimbPerceptron(max_iter=100)
+while True:
+    clf.partial_fit(X, y, classes=[0, 1, 2])
+    note("ended", clf._last_step)
+"""
+
+
+def test_killed_partial_fits_are_one_run_up_to_the_last_of_them(script):
+    with script.start(PARTIAL_FITS) as process:
+        while len(script.ended()) < 200:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
+        process.kill()
+    codes, told = deliver_in_another_process(script)
+    assert codes == [0], told
+    assert statuses_of(script.store) == {"KILLED": 1}
+    query = "SELECT step FROM metrics WHERE key = 'objective' ORDER BY step"
+    steps = [step for (step,) in rows(script.store, query)]
+    # What it had not noted yet may be there, too.
+    assert steps == list(range(steps[0], steps[-1] + 1))
+    assert steps[-1] >= int(script.ended()[-1])
+    assert not list((script.folder / "journal").rglob("*.jsonl"))
+
+
 # Processes that deliver at once
 
 
