@@ -25,6 +25,7 @@ from skperceptron.tracking._attributes import (
     RUN_ATTRIBUTE,
     TICKET_ATTRIBUTE,
 )
+from skperceptron.tracking._notes import Notes
 from skperceptron.tracking._record import param_value
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ _OUR_FLAVORS = [
     ("python_function", "mlflow.sklearn", _MODEL_FILE, None),
     ("sklearn", "skops", _MODEL_FILE, None),
 ]
+# Where the description says what else skops may load, ...
+_TRUSTED_TYPES = "skops_trusted_types"
+# ... which is what the users have allowed, and not whoever can write a file.
+_trusted = Notes("trusted_types")
 # Bytes of a description, that of a model with thousands of named columns included.
 _MOST_DESCRIPTION = 16_000_000
 # Where MLflow's pages look for the registered models that a model is a version of.
@@ -206,6 +211,8 @@ def save_model(
     model = stripper.strip(estimator)
     rows = _rows(X)
     trusted = [*sorted(stripper.own_types), *_HARMLESS, *trusted_types]
+    for name in trusted_types:
+        _trusted.add(name)
     try:
         with _saving, _without_hints():
             _save(
@@ -364,11 +371,19 @@ def why_not_ours(folder: Path) -> str:
             (name, *(flavors[name].get(key) for key in keys))
             for name, keys in _FLAVORS.items()
         ]
+        trusted = {str(name) for name in flavors["sklearn"].get(_TRUSTED_TYPES, ())}
     except Exception as error:  # whatever comes of reading anything as a description
         return f"has no {_DESCRIPTION_FILE} that can be read ({type(error).__name__})"
     if set(flavors) != set(_FLAVORS) or described != _OUR_FLAVORS:
         return "is not stored as this package stores models"
+    foreign = {name for name in trusted if not _is_trusted(name)}
+    if foreign:
+        return f"trusts types that no fit of yours did: {', '.join(sorted(foreign))}"
     return ""
+
+
+def _is_trusted(name: str) -> bool:
+    return name.startswith(f"{_OURS}.") or name in _HARMLESS or name in _trusted
 
 
 # What is saved

@@ -9,19 +9,16 @@ processes that deliver what others have left behind.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 from contextlib import suppress
-from pathlib import Path
-
-import platformdirs
 
 from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._notes import Notes
 
 Address = dict[str, str | None]
 
-_named: set[str] = set()
+_named = Notes("stores")
 
 
 class UnnamedStoreError(Exception):
@@ -42,14 +39,7 @@ class UnnamedStoreError(Exception):
 
 def note_store(address: Address) -> None:
     """Note that this process sends runs to a store."""
-    name = _name(address)
-    if name in _named:
-        return
-    _named.add(name)
-    with suppress(OSError):  # then only this process knows
-        note = _note(name)
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        note.touch(mode=0o600)
+    _named.add(_name(address))
 
 
 def check_is_named(address: Address) -> None:
@@ -60,12 +50,7 @@ def check_is_named(address: Address) -> None:
     UnnamedStoreError
         When only the journal knows of it.
     """
-    name = _name(address)
-    if name in _named:
-        return
-    if _is_own(address) or _note(name).is_file():
-        _named.add(name)
-    else:
+    if _name(address) not in _named and not _is_own(address):
         raise UnnamedStoreError(address)
 
 
@@ -73,11 +58,6 @@ def _name(address: Address) -> str:
     if address["tracking_uri"] is not None:
         return address["tracking_uri"]
     return f"MLflow's default store in {address['working_directory']}"
-
-
-def _note(name: str) -> Path:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return platformdirs.user_state_path("skperceptron") / "stores" / digest[:32]
 
 
 def _is_own(address: Address) -> bool:

@@ -43,6 +43,7 @@ from skperceptron.tracking._entry import (
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._models import save_model, why_not_ours
 from skperceptron.tracking._named_stores import note_store
+from skperceptron.tracking._notes import Notes
 from skperceptron.tracking._record import Dataset, Metric, RunRecord
 
 SECRET = "nobody must read this"
@@ -57,6 +58,10 @@ class Payload:
 
     def __reduce__(self):
         return os.mkdir, (str(self.canary),)
+
+
+# Nobody but a planted file would make it.
+SYSTEM_FOLDER = Path("/etc/mlflow")
 
 
 class Sandbox:
@@ -128,6 +133,7 @@ class Sandbox:
         self.plant(name="genuine")
         self.model()
         before = snapshot(self.folder, self.store, self.inbox.journal)
+        was_there = SYSTEM_FOLDER.exists()
         done = subprocess.run(
             [sys.executable, "-m", "skperceptron.tracking", "--timeout", "120"],
             cwd=self.store,
@@ -148,6 +154,7 @@ class Sandbox:
         assert done.returncode in (0, 1), done.stderr
         assert "Traceback" not in done.stderr
         assert snapshot(self.folder, self.store, self.inbox.journal) == before
+        assert SYSTEM_FOLDER.exists() == was_there
         assert "genuine" in self.names(), done.stderr
         for path in self.store.rglob("*"):
             assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
@@ -251,7 +258,7 @@ STORES: dict[str, Callable[[Sandbox], str]] = {
     "a new folder": lambda s: (s.outside / "new").as_uri(),
     "a folder": lambda s: s.outside.as_uri(),
     "a folder without a scheme": lambda s: str(s.outside / "folder"),
-    "the folder of the system": lambda s: "file:///etc/mlflow",
+    "a folder of the system": lambda s: SYSTEM_FOLDER.as_uri(),
     "a server that nobody named": lambda s: "http://127.0.0.1:9/",
     "a server with a bad address": lambda s: "http://[",
     "a server with a bad port": lambda s: "http://127.0.0.1:99999999",
@@ -333,6 +340,10 @@ def plant_pickle(s: Sandbox) -> None:
     (folder / "MLmodel").write_text(text)
 
 
+def plant_trust(s: Sandbox) -> None:
+    describe_model(s, "    - numpy.dtype\n", "    - numpy.dtype\n    - os.system\n")
+
+
 def plant_code(s: Sandbox) -> None:
     folder = s.plant_model()
     (folder / "code").mkdir()
@@ -373,10 +384,14 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
             "experiment_id",
             "experiment_name",
             "parent_run_id",
-            "key",
         )
         for what, text in ODD_TEXTS.items()
-        if field != "key"
+    },
+    **{
+        f"the key in its first line is {what}": lambda s, t=text: s.plant_bytes(
+            json.dumps({**s.head(), "key": t}).encode() + b"\n"
+        )
+        for what, text in ODD_TEXTS.items()
     },
     **{
         f"the names of its {kind} are {what}": lambda s, k=kind, t=text: s.plant(
@@ -470,6 +485,7 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
     "its model has another flavor, too": lambda s: describe_model(
         s, "flavors:\n", "flavors:\n  pytorch:\n    model_data: data\n"
     ),
+    "its model trusts foreign types": plant_trust,
     "its model describes itself by commands": plant_yaml,
     "its model describes itself through a pipe": plant_pipe_in_model,
     "its model has a huge description": lambda s: (
@@ -670,6 +686,7 @@ def test_model_file_that_is_a_pickle_is_refused(sandbox):
         "its model brings code",
         "its model is loaded by something else",
         "its model has another flavor, too",
+        "its model trusts foreign types",
         "its model describes itself by commands",
         "its model has a huge description",
     ],
@@ -679,9 +696,20 @@ def test_reason_why_a_model_is_not_ours(plant, sandbox):
     (model,) = sandbox.inbox.folder.glob("*.files/model")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert why_not_ours(model).startswith(("has no", "has an", "is not stored"))
+        assert why_not_ours(model).startswith(
+            ("has no", "has an", "is not stored", "trusts types")
+        )
     assert not sandbox.canary.exists()
 
 
 def test_good_model_is_ours(sandbox):
     assert why_not_ours(sandbox.plant_model()) == ""
+
+
+def test_model_with_types_that_its_user_trusts_is_ours_for_all_processes(
+    sandbox, monkeypatch
+):
+    plant_trust(sandbox)
+    (model,) = sandbox.inbox.folder.glob("*.files/model")
+    Notes("trusted_types").add("os.system")
+    assert why_not_ours(model) == ""
