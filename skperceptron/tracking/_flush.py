@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from numbers import Real
+from pathlib import Path
 
 from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._deliverer import SECONDS_BETWEEN_LOOKS, Deliverer
@@ -63,34 +64,17 @@ def flush(timeout: float | None = None) -> int:
     0
     """
     _check_timeout(timeout)
-    for call in before_flush:
-        call()
-    found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
-    unnamed: set[str] = set()
-    for inbox, _, contents in waiting():
-        try:
-            check_is_named(contents.destination)
-        except UnnamedStoreError as error:
-            unnamed.add(str(error))
-        else:
-            found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
-    journal = _journal.default_folder()
-    unreadable = {
-        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
-    }
-    if unreadable and not found:
-        found[None] = set()
     deadline = math.inf
     if timeout is not None and timeout < threading.TIMEOUT_MAX:
         deadline = time.monotonic() + max(timeout, 0)
-    begun = {}
-    for uri, inboxes_of_store in found.items():
-        begun[uri] = deliverer_for(uri).begin_to_drain(inboxes_of_store | unreadable)
-        unreadable = set()
-    reasons = [
-        f"Runs wait in the journal {journal}: {hide_credentials(reason)}."
-        for reason in sorted(unnamed)[:_MOST_REASONS]
-    ]
+    for call in before_flush:
+        call()
+    journal = _journal.default_folder()
+    found, reasons = _inboxes_by_store(journal)
+    begun = {
+        uri: deliverer_for(uri).begin_to_drain(inboxes)
+        for uri, inboxes in found.items()
+    }
     for uri, n_passes in begun.items():
         deliverer = deliverer_for(uri)
         _drain_together(deliverer, n_passes, found[uri], deadline)
@@ -107,6 +91,32 @@ def flush(timeout: float | None = None) -> int:
             "were not enough to deliver all of them. Call flush again, with more time."
         )
     return n_waiting
+
+
+def _inboxes_by_store(
+    journal: Path,
+) -> tuple[dict[str | None, set[Inbox]], list[str]]:
+    """Find where something waits for each store, and why some has to wait on."""
+    found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
+    unnamed: set[str] = set()
+    for inbox, _, contents in waiting():
+        try:
+            check_is_named(contents.destination)
+        except UnnamedStoreError as error:
+            unnamed.add(str(error))
+        else:
+            found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
+    # One of the deliverers sees to what cannot be read, whichever that is.
+    unreadable = {
+        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
+    }
+    if unreadable:
+        found.setdefault(next(iter(found), None), set()).update(unreadable)
+    reasons = [
+        f"Runs wait in the journal {journal}: {hide_credentials(reason)}."
+        for reason in sorted(unnamed)[:_MOST_REASONS]
+    ]
+    return found, reasons
 
 
 def _check_timeout(timeout: float | None) -> None:

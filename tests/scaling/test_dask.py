@@ -1,5 +1,6 @@
 """Searches whose folds are fitted by Dask's workers, on this and on other machines."""
 
+import math
 import os
 import random
 import signal
@@ -119,7 +120,7 @@ def other_machine(scheduler, folder, *options):
 
 
 def environment_of(folder):
-    changes = {"HOME": str(folder), "TMPDIR": str(folder)}
+    changes = dict.fromkeys(("HOME", "TMPDIR", "XDG_STATE_HOME"), str(folder))
     return {**os.environ, **changes, "SKPERCEPTRON_JOURNAL": JOURNAL_OF_EACH_MACHINE}
 
 
@@ -259,12 +260,18 @@ class Killer(threading.Thread):
 
     process_ids : list of int
         What to kill.
+
+    Attributes
+    ----------
+    killed_at : float
+        When, by the clock of `time.monotonic`.
     """
 
     def __init__(self, store, n_runs, delay, process_ids):
         super().__init__(daemon=True)
         self.store, self.n_runs, self.delay = store, n_runs, delay
         self.process_ids = process_ids
+        self.killed_at = math.inf
 
     def run(self):
         while len(self.store.runs()) < self.n_runs:
@@ -272,6 +279,7 @@ class Killer(threading.Thread):
         time.sleep(self.delay)
         for process_id in self.process_ids:
             os.kill(process_id, signal.SIGKILL)
+        self.killed_at = time.monotonic()
 
 
 def processes_of(machine):
@@ -294,7 +302,8 @@ def test_worker_that_is_killed_leaves_each_fold_one_run(
 ):
     rng = random.Random(seed)
     folders = [tmp_path / name for name in "abc"]
-    estimator = HillClimbPerceptron(max_iter=20_000, random_state=0)
+    # Long enough for the kill to come in the middle of some of them.
+    estimator = HillClimbPerceptron(max_iter=1_000_000, random_state=0)
     with ExitStack() as stack:
         client = stack.enter_context(cluster_of(folders[:2]))
         third = stack.enter_context(other_machine(client.scheduler.address, folders[2]))
@@ -302,10 +311,11 @@ def test_worker_that_is_killed_leaves_each_fold_one_run(
         doomed = processes_of(third)
         if lost == "process":  # which Dask starts anew
             doomed = doomed[-1:]
-        n_runs = rng.randrange(1, 20)
-        killer = Killer(server, n_runs, rng.uniform(0, 0.3), doomed)
+        n_runs = rng.randrange(1, 8)
+        killer = Killer(server, n_runs, rng.uniform(0, 1), doomed)
         killer.start()
         search = fit_search(estimator, tracked=tracked, grid=LONG_GRID)
+        assert killer.killed_at < time.monotonic()
         killer.join(timeout=60)
         assert not killer.is_alive()
         # The scheduler may still send it to the worker that is lost.

@@ -98,6 +98,7 @@ class Machine:
             "MLFLOW_EXPERIMENT_NAME": self.experiment,
             "SKPERCEPTRON_JOURNAL": str(self.folder / "journal"),
             "TMPDIR": str(self.folder),
+            "XDG_STATE_HOME": str(self.folder),
             **variables,
         }
         return subprocess.Popen(
