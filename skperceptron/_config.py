@@ -142,7 +142,7 @@ def _checked(tracking: bool | None, log_models: LogModels | None) -> dict[str, A
 def check_log_models(log_models: Any) -> None:
     """Refuse a value that `log_models` cannot have."""
     allowed = get_args(LogModels)
-    if log_models not in allowed:
+    if not isinstance(log_models, str) or log_models not in allowed:
         raise ValueError(
             f"log_models must be one of {list(allowed)}, got {log_models!r}."
         )

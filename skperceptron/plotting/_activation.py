@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -103,8 +104,8 @@ class ActivationDisplay:
         Raises
         ------
         TypeError
-            When the names are no sequence of str, the limits no two numbers, or `ax` is
-            no axes.
+            When the names are no sequence of str, `derivative` is no bool, the limits
+            are no two numbers, or `ax` is no axes.
 
         ValueError
             When there is no such activation, no name at all, or no room between the
@@ -112,6 +113,10 @@ class ActivationDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_names")
         _check_names(names)
+        if not isinstance(derivative, bool | np.bool_):
+            raise TypeError(
+                f"derivative must be a bool, got {reprlib.repr(derivative)}."
+            )
         low, high = _check_limits(limits)
         z = np.linspace(low, high, _N_POINTS)
         # Beside 0, where some of them jump or bend.

@@ -175,7 +175,7 @@ class SearchHeatmapDisplay:
             When the search has no ``cv_results_``, as when all of its fits have failed.
 
         TypeError
-            When `search` is no estimator, or `ax` no axes.
+            When `search` is no estimator, `x` or `y` no str, or `ax` no axes.
 
         ValueError
             When an option is none of those above, a name is not in the search or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection
 
 import numpy as np
@@ -43,6 +44,8 @@ def choose_axes(
 
 
 def _find(axis: str, name: str, among: list[Hyperparameter]) -> Hyperparameter:
+    if not isinstance(name, str):
+        raise TypeError(f"{axis} must be a str or None, got {reprlib.repr(name)}.")
     same = [hyperparameter for hyperparameter in among if hyperparameter.name == name]
     found = same or [other for other in among if other.name.endswith(f"__{name}")]
     if len(found) == 1:

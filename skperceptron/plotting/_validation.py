@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 def check_option(name: str, value: Any, allowed: Iterable[str]) -> None:
     """Refuse a value that is none of the allowed ones."""
     options = list(dict.fromkeys(allowed))
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {options}, got {value!r}.")
 
 

@@ -26,6 +26,7 @@ from skperceptron.tracking._entry_delivery import (
     EntryDelivery,
     UndecidedError,
     UnreadableParentError,
+    WaitsForAnotherError,
 )
 from skperceptron.tracking._failures import Failures
 from skperceptron.tracking._forks import no_fork
@@ -328,7 +329,7 @@ class Deliverer:
     def is_kept_up(self) -> bool:
         """Whether another process is just delivering what this one wanted to."""
         with self._changed:
-            return self._failures.has(BusyError)
+            return self._failures.has(BusyError, but=(WaitsForAnotherError,))
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""

@@ -38,11 +38,15 @@ class BusyError(Exception):
     """Something has to come first, which another process may just be delivering."""
 
 
+class WaitsForAnotherError(BusyError):
+    """Something has to come first, which waits in the journal for its own reasons."""
+
+
 class UndecidedError(BusyError):
     """Several machines have just created a run, and it is open which is the one."""
 
 
-class UnreadableParentError(BusyError):
+class UnreadableParentError(WaitsForAnotherError):
     """A run cannot be delivered as long as the file of one above it is unreadable.
 
     Parameters
@@ -406,7 +410,7 @@ class EntryDelivery:
         # Somebody may have created it, or be about to. A first part that still waits is
         # created without asking: who delivers another part leaves that to it.
         if entry.part > 0 and (first := inbox.entry(entry.key)).path.exists():
-            raise BusyError(
+            raise WaitsForAnotherError(
                 f"{first.path.name}, which comes first, is not delivered yet"
             )
         _store.client_of(address)  # which keeps others out by the same lock

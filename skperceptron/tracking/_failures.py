@@ -176,9 +176,14 @@ class Failures:
 
     # What there is to tell
 
-    def has(self, kind: type[Exception]) -> bool:
-        """Whether a run waits for a reason of this kind."""
-        return any(isinstance(f.reason, kind) for f in self._of_runs.values())
+    def has(
+        self, kind: type[Exception], *, but: tuple[type[Exception], ...] = ()
+    ) -> bool:
+        """Whether a run waits for a reason of this kind, but not of some others."""
+        return any(
+            isinstance(failure.reason, kind) and not isinstance(failure.reason, but)
+            for failure in self._of_runs.values()
+        )
 
     @property
     def outage_is_told(self) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import reprlib
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from optuna import Study
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from skperceptron.tracking._agreement import StudyIdentity, agree_on_run, is_shared
+from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._destination import Destination, ParentRun, enclosing
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._lost_trials import end_lost_trials
@@ -22,7 +25,6 @@ from skperceptron.tracking._tolerance import tolerate
 from skperceptron.tracking._trial_run import end_trial_run, trial_run
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -80,6 +82,12 @@ def track_study(
     study : optuna.Study
         The same study.
 
+    Raises
+    ------
+    TypeError
+        When `study` is no Optuna study, `tags` is no dict, or another argument is no
+        text.
+
     See Also
     --------
     MLflowTracker : Log a scikit-learn search.
@@ -100,6 +108,15 @@ def track_study(
     >>> with track_study(optuna.create_study(direction="maximize")) as study:
     ...     study.optimize(objective, n_trials=3)
     """
+    if not isinstance(study, Study):
+        raise TypeError(
+            f"study must be an Optuna study, got {reprlib.repr(study)}. Pass what "
+            "optuna.create_study() or optuna.load_study() returns."
+        )
+    check_texts(
+        experiment_name=experiment_name, tracking_uri=tracking_uri, run_name=run_name
+    )
+    check_tags(tags)
     destination = Destination.current().directed_to(tracking_uri, experiment_name)
     identity = agree_on_run(study)
     run, parent = _study_run(study, identity, destination, run_name, tags or {})

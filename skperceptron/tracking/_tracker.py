@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from skperceptron._config import LogModels, check_log_models, config_context
+from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE, RUN_ATTRIBUTE
 from skperceptron.tracking._destination import (
     Destination,
@@ -136,17 +137,13 @@ class MLflowTracker:
         registered_model_name: str | None = None,
     ) -> None:
         check_log_models(log_models)
-        texts = {
-            "experiment_name": experiment_name,
-            "tracking_uri": tracking_uri,
-            "run_name": run_name,
-            "registered_model_name": registered_model_name,
-        }
-        for name, value in texts.items():
-            if not isinstance(value, str | None):
-                raise TypeError(f"{name} must be a str or None, got {value!r}.")
-        if not isinstance(tags, dict | None):
-            raise TypeError(f"tags must be a dict of str or None, got {tags!r}.")
+        check_texts(
+            experiment_name=experiment_name,
+            tracking_uri=tracking_uri,
+            run_name=run_name,
+            registered_model_name=registered_model_name,
+        )
+        check_tags(tags)
         if not isinstance(log_folds, bool):
             raise TypeError(f"log_folds must be a bool, got {log_folds!r}.")
         if not _are_names(skops_trusted_types):

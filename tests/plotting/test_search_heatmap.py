@@ -585,7 +585,6 @@ class TestErrors:
         [
             ({"x": "alpha"}, r"x='alpha' is not .*\['a', 'b', 'c'\]"),
             ({"x": "a", "y": "beta"}, r"y='beta' is not .*\['a', 'b', 'c'\]"),
-            ({"x": 3}, r"x=3 is not .*\['a', 'b', 'c'\]"),
             ({"x": "a", "y": "a"}, "x and y must be two .*'a' for both"),
             ({"reduce": "max"}, r"reduce must be one of \['best', 'mean'\], .*'max'"),
             ({"reduce": None}, r"reduce must be one of \['best', 'mean'\], got None"),
@@ -598,6 +597,12 @@ class TestErrors:
     def test_arguments(self, search, arguments, message):
         with pytest.raises(ValueError, match=message):
             SearchHeatmapDisplay.from_search(search, **arguments)
+
+    @pytest.mark.parametrize("axis", ["x", "y"])
+    @pytest.mark.parametrize("name", [3, np.ones(2), ["a"]])
+    def test_name_that_is_no_text(self, search, axis, name):
+        with pytest.raises(TypeError, match=f"{axis} must be a str or None, got"):
+            SearchHeatmapDisplay.from_search(search, **{axis: name})
 
     @pytest.mark.parametrize("search", [GridSearchCV(Scripted(), {}), Scripted()])
     def test_not_fitted(self, search):

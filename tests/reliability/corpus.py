@@ -13,6 +13,8 @@ import fractions
 import inspect
 import itertools
 import math
+import re
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +23,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import sklearn
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -35,6 +38,11 @@ N, D = 24, 4
 X = np.random.default_rng(0).normal(size=(N, D))
 y = np.arange(N) % 3
 y2 = np.arange(N) % 2
+# What Python itself says when something is not what the code takes it for.
+_OF_PYTHON = re.compile(
+    "object has no attribute|unsupported operand|object is not (subscriptable|iterable)"
+    "|not supported between instances|cannot unpack|truth value of"
+)
 DOCUMENTED = (ValueError, TypeError, NotFittedError, AttributeError)
 
 
@@ -69,8 +77,9 @@ def outcome(case: Case) -> str:
     except BaseException as error:
         return f"raises {type(error).__name__}: {str(error)[:300]}"
     for values in computed or ():
-        if np.isnan(values).any():
-            return f"computes NaN: {np.asarray(values).ravel()[:5]}"
+        # Minus infinity is the logarithm of no probability at all.
+        if np.isnan(values).any() or np.isposinf(values).any():
+            return f"computes NaN or infinity: {np.asarray(values).ravel()[:5]}"
     return ""
 
 
@@ -84,7 +93,17 @@ def _weakness(error: BaseException) -> str:
     # Two words and a number of characters: enough to say what is wrong with what.
     if len(text) < 15 or len(text.split()) < 3:
         return f"raises {type(error).__name__} that says only {text!r}"
+    if _OF_PYTHON.search(text) and not _is_of_sklearn(error):
+        return f"raises {type(error).__name__} that nobody has thought of: {text[:99]}"
     return ""
+
+
+def _is_of_sklearn(error: BaseException) -> bool:
+    """Tell whether it was scikit-learn that called what raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [f.f_globals.get("__name__", "").partition(".")[0] for f in frames]
+    ours = [package for package in packages if package in ("sklearn", "skperceptron")]
+    return ours[-1:] == ["sklearn"]
 
 
 # Values
@@ -842,7 +861,7 @@ ACTS: dict[str, Callable[[Any], Any]] = {
         estimator.set_params(tol=math.nan) and None
     ),
     "predicts": lambda estimator: (
-        hasattr(estimator, "coef_") and estimator.predict(X) and None
+        hasattr(estimator, "coef_") and estimator.predict(X).fill(0)
     ),
 }
 
@@ -990,7 +1009,7 @@ def _of_samples() -> Iterator[Case]:
             for method in ("fit", "partial_fit"):
                 run = partial(fit_samples, cls, method, make)
                 yield Case(f"{cls.__name__}.{method}(X={what})", run)
-            for method in asking:
+            for method in filter(partial(hasattr, cls()), asking):
                 run = partial(ask, cls, method, make)
                 yield Case(f"{cls.__name__}.{method}(X={what})", run)
             run = partial(score_samples, cls, make)
@@ -1144,6 +1163,13 @@ def _displays() -> Iterator[tuple[str, Callable[..., Any], str]]:
     yield "SearchHeatmapDisplay", draw, "search"
     for option in ("x", "y", "reduce", "split", "scoring", "ax"):
         yield "SearchHeatmapDisplay", partial(draw, search), option
+    for display in (
+        LossCurveDisplay.from_estimator(fitted(BackpropMLP)),
+        draw(search),
+        ActivationDisplay.from_names(["relu"]),
+    ):
+        yield f"{type(display).__name__}.plot", display.plot, "ax"
+    plt.close("all")
     yield "ActivationDisplay", ActivationDisplay.from_names, "names"
     for option in ("derivative", "limits", "ax"):
         draw = partial(ActivationDisplay.from_names, ["relu"])
@@ -1185,6 +1211,15 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any], str]]:
         yield f"{cls.__name__}.set_params", new(cls).set_params, "no_such_parameter"
         yield f"{cls.__name__}.set_params", new(cls).set_params, "tol__nested"
         yield f"{cls.__name__}.set_callbacks", new(cls).set_callbacks, ""
+        for method in ("fit", "partial_fit", "score"):
+            name = f"set_{method}_request"
+            request = partial(_request, new(cls), name)
+            yield f"{cls.__name__}.{name}", request, "sample_weight"
+
+
+def _request(clf, name, **requests):
+    with sklearn.config_context(enable_metadata_routing=True):
+        getattr(clf, name)(**requests).get_metadata_routing()
 
 
 def _set_config_and_back(**switches):
@@ -1227,6 +1262,7 @@ def _call(call, option, make):
 
 
 def _of_tracked_fits() -> Iterator[Case]:
+    yield from _of_trackers()
     for option, table, fit in (
         ("X", SAMPLES, partial(fit_samples, HillClimbMLP, "fit")),
         ("y", LABELS, partial(fit_labels, HillClimbMLP)),
@@ -1244,6 +1280,22 @@ def _of_tracked_fits() -> Iterator[Case]:
         for what, make in table.items():
             run = partial(_tracked, fit, make)
             yield Case(f"tracked fit({option}={what})", run, errors_of(what))
+
+
+def _of_trackers() -> Iterator[Case]:
+    from skperceptron.tracking import MLflowTracker
+
+    for option in inspect.signature(MLflowTracker).parameters:
+        for what, make in PARAMETERS.items():
+            if option != "tracking_uri":  # what is text leads to another store
+                run = partial(_fit_with_tracker, MLflowTracker, option, make)
+                name = f"fit with MLflowTracker({option}={what})"
+                yield Case(name, run, errors_of(what))
+
+
+def _fit_with_tracker(tracker, option, make):
+    clf = new(HillClimbPerceptron).set_callbacks(tracker(**{option: make()}))
+    return computed(clf.fit(X, y))
 
 
 def _tracked(fit, make):

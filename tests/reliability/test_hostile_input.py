@@ -138,7 +138,10 @@ class TestTheCheckItself:
             (lambda: (_ for _ in ()).throw(SystemExit), "raises SystemExit"),
             (lambda: (_ for _ in ()).throw(ValueError("bad")), "says only 'bad'"),
             (lambda: "\ud800".encode(), "is about our code"),
+            (lambda: None.shape, "that nobody has thought of"),
+            (lambda: "a" - 1, "that nobody has thought of"),
             (lambda: [np.array([1.0, np.nan])], "computes NaN"),
+            (lambda: [np.array([1.0, np.inf])], "computes NaN or infinity"),
         ],
     )
     def test_finds(self, run, fault):

@@ -105,6 +105,16 @@ class TestUnreadableFileOfARunAbove:
         assert runs.at_once() == []
 
 
+def test_flush_does_not_wait_for_parts_of_a_run_that_is_refused(inbox):
+    first = leave_behind(inbox, experiment_id=None, experiment_name="")
+    leave_behind(inbox, part_of=first, experiment_id=None, experiment_name="")
+    deliverer = _deliverers.deliverer_for(Destination.current().tracking_uri)
+    before = deliverer._n_tried
+    with pytest.warns(TrackingWarning, match="could not be delivered"):
+        assert flush() == 1
+    assert deliverer._n_tried - before <= 4
+
+
 def test_too_little_time_is_no_fault_of_the_store(inbox, runs, monkeypatch):
     for _ in range(200):
         leave_behind(inbox)

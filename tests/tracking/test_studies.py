@@ -373,3 +373,20 @@ def test_processes_that_share_a_study_share_its_run(kind, runs, tmp_path):
     study = optuna.load_study(storage=storage, study_name="shared")
     (key, _) = json.loads(study.user_attrs["skperceptron.run"])
     assert above.tags["skperceptron.key"] == key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"study": None}, "study must be an Optuna study, got None"),
+        ({"study": "my study"}, r"optuna\.load_study"),
+        ({"tags": ["a"]}, "tags must be a dict of str or None"),
+        ({"tracking_uri": 5000}, "tracking_uri must be a str or None, got 5000"),
+        ({"experiment_name": 3}, "experiment_name must be a str or None"),
+        ({"run_name": 3}, "run_name must be a str or None"),
+    ],
+)
+def test_arguments_that_are_refused(arguments, message):
+    arguments = {"study": optuna.create_study(), **arguments}
+    with pytest.raises(TypeError, match=message), track_study(**arguments):
+        raise AssertionError("the block is not entered")
