@@ -13,7 +13,7 @@ _ON = {"1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
 
 LogModels = Literal["best", "all", "none"]
-_DEFAULTS = {"log_models": "best"}
+_DEFAULTS = {"log_models": "best", "log_input_examples": True}
 
 # What `set_config` changed, for the whole process, ...
 _process_wide: dict[str, Any] = {}
@@ -29,7 +29,7 @@ def get_config() -> dict[str, Any]:
     Returns
     -------
     config : dict
-        ``{"tracking": bool, "log_models": str}``.
+        ``{"tracking": bool, "log_models": str, "log_input_examples": bool}``.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def get_config() -> dict[str, Any]:
     >>> import skperceptron
     >>> with skperceptron.config_context(tracking=False):
     ...     skperceptron.get_config()
-    {'log_models': 'best', 'tracking': False}
+    {'log_models': 'best', 'log_input_examples': True, 'tracking': False}
     """
     config = {**_DEFAULTS, **_process_wide, **(_in_context.get() or {})}
     if "tracking" not in config:
@@ -51,7 +51,10 @@ def get_config() -> dict[str, Any]:
 
 
 def set_config(
-    *, tracking: bool | None = None, log_models: LogModels | None = None
+    *,
+    tracking: bool | None = None,
+    log_models: LogModels | None = None,
+    log_input_examples: bool | None = None,
 ) -> None:
     """Set switches for the whole process, all its threads included.
 
@@ -66,10 +69,14 @@ def set_config(
         Which runs hold their models: those of single fits and of the best of a search
         (at the start of a process), those of the folds too, or none.
 
+    log_input_examples : bool or None, default=None
+        Whether a model holds its input example: the first rows of the training data.
+        A process starts with True.
+
     Raises
     ------
     TypeError
-        When `tracking` is neither a bool nor None.
+        When `tracking` or `log_input_examples` is neither a bool nor None.
 
     ValueError
         When `log_models` is none of its values.
@@ -79,12 +86,15 @@ def set_config(
     config_context : Set switches for a block of code.
     get_config : Look at the switches.
     """
-    _process_wide.update(_checked(tracking, log_models))
+    _process_wide.update(_checked(tracking, log_models, log_input_examples))
 
 
 @contextmanager
 def config_context(
-    *, tracking: bool | None = None, log_models: LogModels | None = None
+    *,
+    tracking: bool | None = None,
+    log_models: LogModels | None = None,
+    log_input_examples: bool | None = None,
 ) -> Iterator[None]:
     """Set switches for a block of code.
 
@@ -98,10 +108,13 @@ def config_context(
     log_models : {"best", "all", "none"} or None, default=None
         Which runs hold their models, as in `set_config`.
 
+    log_input_examples : bool or None, default=None
+        Whether models hold rows of the training data, as in `set_config`.
+
     Raises
     ------
     TypeError
-        When `tracking` is neither a bool nor None.
+        When `tracking` or `log_input_examples` is neither a bool nor None.
 
     ValueError
         When `log_models` is none of its values.
@@ -119,7 +132,7 @@ def config_context(
     >>> clf.run_id_ is None
     True
     """
-    changes = _checked(tracking, log_models)
+    changes = _checked(tracking, log_models, log_input_examples)
     token = _in_context.set({**(_in_context.get() or {}), **changes})
     try:
         yield
@@ -127,12 +140,16 @@ def config_context(
         _in_context.reset(token)
 
 
-def _checked(tracking: bool | None, log_models: LogModels | None) -> dict[str, Any]:
+def _checked(
+    tracking: bool | None, log_models: LogModels | None, log_input_examples: bool | None
+) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if tracking is not None:
-        if not isinstance(tracking, bool):
-            raise TypeError(f"tracking must be True, False or None, got {tracking!r}.")
-        changes["tracking"] = tracking
+    bools = {"tracking": tracking, "log_input_examples": log_input_examples}
+    for name, value in bools.items():
+        if value is not None:
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True, False or None, got {value!r}.")
+            changes[name] = value
     if log_models is not None:
         check_log_models(log_models)
         changes["log_models"] = log_models

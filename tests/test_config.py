@@ -13,7 +13,11 @@ def _restore():
 
 
 def test_tracking_is_on_by_default():
-    assert get_config() == {"tracking": True, "log_models": "best"}
+    assert get_config() == {
+        "tracking": True,
+        "log_models": "best",
+        "log_input_examples": True,
+    }
 
 
 def test_set_config_holds_in_every_thread():
@@ -64,11 +68,12 @@ def test_environment_must_be_understood(monkeypatch):
         get_config()
 
 
-def test_switch_is_a_bool():
-    with pytest.raises(TypeError, match="tracking must be True, False or None"):
-        set_config(tracking="no")
+@pytest.mark.parametrize("name", ["tracking", "log_input_examples"])
+def test_switch_is_a_bool(name):
+    with pytest.raises(TypeError, match=f"{name} must be True, False or None"):
+        set_config(**{name: "no"})
     with (
-        pytest.raises(TypeError, match="tracking must be True, False or None"),
-        config_context(tracking=1),
+        pytest.raises(TypeError, match=f"{name} must be True, False or None"),
+        config_context(**{name: 1}),
     ):
         pass

@@ -100,6 +100,9 @@ class Destination:
     log_models : {"best", "all", "none"}
         Which fits keep their models.
 
+    log_input_examples : bool
+        Whether a model holds rows of the training data.
+
     tracking_uri : str or None
         The store, without credentials. None leaves the choice to MLflow.
 
@@ -125,6 +128,7 @@ class Destination:
 
     enabled: bool
     log_models: str
+    log_input_examples: bool
     tracking_uri: str | None
     experiment_id: str | None
     experiment_name: str | None
@@ -149,19 +153,16 @@ class Destination:
             if active := mlflow.active_run():
                 parent_run_id = active.info.run_id
                 experiment_id = active.info.experiment_id
-        config = get_config()
         around = enclosing.get()
         if around is not None and parent_run_id in (None, around.parent_run_id):
             return replace(
                 around,
-                enabled=config["tracking"],
-                log_models=config["log_models"],
+                **_switches(),
                 thread_id=threading.get_ident(),
                 is_spread=_is_work_spread(),
             )
         return cls(
-            enabled=config["tracking"],
-            log_models=config["log_models"],
+            **_switches(),
             tracking_uri=without_credentials(_absolute(tracking_uri)),
             experiment_id=experiment_id,
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
@@ -233,6 +234,12 @@ class Destination:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def _switches() -> dict[str, Any]:
+    """Read what the user has switched, as attributes of a destination."""
+    config = get_config()
+    return {"enabled": config.pop("tracking"), **config}
 
 
 def remember_destination(clone: Any, original: Any) -> None:

@@ -20,6 +20,7 @@ import sklearn
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
+from skperceptron.tracking import pyfunc
 from skperceptron.tracking._attributes import (
     DESTINATION_ATTRIBUTE,
     RUN_ATTRIBUTE,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model, ModelSignature
 
 # So many rows are the input example, fewer where they have very many columns, ...
 _EXAMPLE_ROWS = 5
@@ -62,11 +63,14 @@ _FLAVORS = {
     "python_function": ("loader_module", "model_path", "code"),
     "sklearn": ("serialization_format", "pickled_model", "code"),
 }
-# ... as it is for ours.
-_OUR_FLAVORS = [
-    ("python_function", "mlflow.sklearn", _MODEL_FILE, None),
-    ("sklearn", "skops", _MODEL_FILE, None),
-]
+# ... as it may be for ours.
+_OUR_FLAVORS = {
+    "python_function": [
+        (pyfunc.__name__, _MODEL_FILE, None),
+        ("mlflow.sklearn", _MODEL_FILE, None),
+    ],
+    "sklearn": [("skops", _MODEL_FILE, None)],
+}
 # Where the description says what else skops may load, ...
 _TRUSTED_TYPES = "skops_trusted_types"
 # ... which is what the users have allowed, and not whoever can write a file.
@@ -169,9 +173,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def save_model(
-    estimator: Any, X: Any, folder: str | Path, *, trusted_types: Iterable[str] = ()
+    estimator: Any,
+    X: Any,
+    folder: str | Path,
+    *,
+    trusted_types: Iterable[str] = (),
+    with_example: bool = True,
 ) -> None:
     """Write a model that predicts as an estimator does, as MLflow stores models.
+
+    Where there is a classifier of ours in it, MLflow's ``pyfunc`` predicts what each
+    call asks for, labels or probabilities: see `skperceptron.tracking.pyfunc`.
 
     What is written is a stripped copy: it has no callbacks, and functions and scorers
     that were maximised are only named. It can be trained further with ``partial_fit``
@@ -192,6 +204,9 @@ def save_model(
     trusted_types : iterable of str, default=()
         Qualified names of the types that may be stored, beyond our own and those that
         skops trusts.
+
+    with_example : bool, default=True
+        Whether the input example is stored. Without it, no row of `X` is.
 
     Raises
     ------
@@ -219,10 +234,12 @@ def save_model(
                 model,
                 folder,
                 trusted,
-                pip_requirements=_requirements(with_ours=bool(stripper.own_types)),
-                signature=_signature(model, rows),
-                input_example=_example(rows),
+                pip_requirements=_requirements(with_ours=stripper.has_ours),
+                signature=_signature(model, rows, has_params=stripper.has_ours),
+                input_example=_example(rows) if with_example else None,
             )
+            if stripper.has_ours:
+                _let_us_load(folder)
     except Exception as error:
         untrusted = _untrusted_types(folder / _MODEL_FILE, trusted)
         shutil.rmtree(folder, ignore_errors=True)
@@ -241,6 +258,27 @@ def _save(model: Any, folder: Path, trusted: list[str], **options: Any) -> None:
         skops_trusted_types=trusted,
         **options,
     )
+
+
+def _let_us_load(folder: Path) -> None:
+    """Let our own module load what was saved, where MLflow's ``pyfunc`` can at all."""
+    from mlflow.models import Model
+
+    description = Model.load(str(folder))
+    if (flavor := description.flavors.get("python_function")) is not None:
+        flavor["loader_module"] = pyfunc.__name__
+        _write(description, folder)
+
+
+def _write(description: Model, folder: Path) -> None:
+    """Write the description of a model.
+
+    At once: who is interrupted here must be able to try again.
+    """
+    file = folder / _DESCRIPTION_FILE
+    draft = file.with_suffix(".draft")
+    draft.write_text(description.to_yaml(), encoding="utf-8")
+    draft.replace(file)
 
 
 @contextmanager
@@ -367,14 +405,14 @@ def why_not_ours(folder: Path) -> str:
         if file.stat().st_size > _MOST_DESCRIPTION:
             return f"has an {_DESCRIPTION_FILE} that is too large"
         flavors = Model.load(str(file)).flavors
-        described = [
-            (name, *(flavors[name].get(key) for key in keys))
+        are_ours = set(flavors) == set(_FLAVORS) and all(
+            tuple(flavors[name].get(key) for key in keys) in _OUR_FLAVORS[name]
             for name, keys in _FLAVORS.items()
-        ]
+        )
         trusted = {str(name) for name in flavors["sklearn"].get(_TRUSTED_TYPES, ())}
     except Exception as error:  # whatever comes of reading anything as a description
         return f"has no {_DESCRIPTION_FILE} that can be read ({type(error).__name__})"
-    if set(flavors) != set(_FLAVORS) or described != _OUR_FLAVORS:
+    if not are_ours:
         return "is not stored as this package stores models"
     foreign = {name for name in trusted if not _is_trusted(name)}
     if foreign:
@@ -396,10 +434,14 @@ class _Stripper:
     ----------
     own_types : set of str
         Qualified names of the classes of this package that were met.
+
+    has_ours : bool
+        Whether an estimator of this package, or of a class derived from one, was met.
     """
 
     def __init__(self) -> None:
         self.own_types: set[str] = set()
+        self.has_ours = False
         self._stripped: dict[int, Any] = {}
 
     def strip(self, value: Any) -> Any:
@@ -447,6 +489,7 @@ class _Stripper:
         before = vars(value)
         after = {k: v for k, v in before.items() if not k.startswith(_LEFT_OUT)}
         if any(map(_is_ours, cls.__mro__)):
+            self.has_ours = True
             after = {key: self._simplify(key, part) for key, part in after.items()}
         after = {key: self.strip(part) for key, part in after.items()}
         if len(after) == len(before) and all(after[k] is before[k] for k in after):
@@ -546,15 +589,17 @@ def _example(rows: Any) -> Any:
     return few if hasattr(few, "iloc") else np.asarray(few)
 
 
-def _signature(model: Any, rows: Any) -> ModelSignature:
+def _signature(model: Any, rows: Any, *, has_params: bool) -> ModelSignature:
     """Infer what goes into and comes out of a model."""
     from mlflow.models import infer_signature
 
-    outputs = None
+    outputs = params = None
     if hasattr(model, "predict"):
         outputs = model.predict(rows[:1])
+        if has_params:
+            params = {pyfunc.METHOD_PARAM: pyfunc.METHODS[0]}
     # MLflow does not know sparse arrays, only matrices.
-    return infer_signature(_example(rows) if issparse(rows) else rows, outputs)
+    return infer_signature(_example(rows) if issparse(rows) else rows, outputs, params)
 
 
 # Where it goes
@@ -574,15 +619,11 @@ def _sign(folder: Path, model: LoggedModel) -> None:
     """Write into a model's description which model of which run it is."""
     from mlflow.models import Model
 
-    file = folder / _DESCRIPTION_FILE
-    description = Model.load(str(file))
+    description = Model.load(str(folder))
     description.model_id = description.model_uuid = model.model_id
     description.run_id = model.source_run_id
     description.artifact_path = model.artifact_location
-    # At once: who is interrupted here must be able to try again.
-    draft = file.with_suffix(".draft")
-    draft.write_text(description.to_yaml(), encoding="utf-8")
-    draft.replace(file)
+    _write(description, folder)
 
 
 def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:

@@ -231,7 +231,13 @@ class TrackedRun:
         folder = self.entry.files / "model"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
-            save_model(estimator, X, folder, trusted_types=trusted_types)
+            save_model(
+                estimator,
+                X,
+                folder,
+                trusted_types=trusted_types,
+                with_example=self.destination.log_input_examples,
+            )
 
     def keep_file(self, name: str, content: bytes) -> None:
         """Save an artifact of the run."""

@@ -1204,7 +1204,7 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any], str]]:
     yield "influence", influence, "cv_results"
     results = {"params": [{"a": 1}, {"a": 2}], "mean_test_score": [0.5, 0.9]}
     yield "influence", partial(influence, results), "scorer"
-    for option in ("tracking", "log_models"):
+    for option in ("tracking", "log_models", "log_input_examples"):
         yield "set_config", _set_config_and_back, option
         yield "config_context", skperceptron.config_context, option
     for cls in CLASSIFIERS:

@@ -480,7 +480,7 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
     "its model is a pickle": plant_pickle,
     "its model brings code": plant_code,
     "its model is loaded by something else": lambda s: describe_model(
-        s, "loader_module: mlflow.sklearn", "loader_module: os"
+        s, "loader_module: skperceptron.tracking.pyfunc", "loader_module: os"
     ),
     "its model has another flavor, too": lambda s: describe_model(
         s, "flavors:\n", "flavors:\n  pytorch:\n    model_data: data\n"

@@ -17,7 +17,8 @@ import pytest
 import sklearn
 import skops
 import yaml
-from numpy.testing import assert_array_equal
+from mlflow.exceptions import MlflowException
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csr_matrix
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
@@ -25,6 +26,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -73,6 +75,10 @@ def of_frame(clf):
         ("passthrough", ["flag"]),
     )
     return make_pipeline(columns, clf)
+
+
+class Derived(BackpropMLP):
+    """A class of a user's own."""
 
 
 def plain_metric(y_true, y_pred):
@@ -250,6 +256,49 @@ class TestSaving:
         expected = estimator.predict(data)[: len(example)]
         assert_array_equal(served.predict(example), expected)
 
+    @every_case
+    def test_it_predicts_what_is_asked_for_when_served(self, case, fitted, folders):
+        served = mlflow.pyfunc.load_model(str(folders[case]))
+        estimator, _ = fitted[case]
+        example = served.input_example
+        for method in ("predict", "predict_proba", "decision_function"):
+            params = {"predict_method": method}
+            if hasattr(estimator, method):
+                expected = getattr(estimator, method)(example)
+                assert_array_equal(served.predict(example, params), expected)
+            else:
+                with pytest.raises(MlflowException, match=r"predict_method must be"):
+                    served.predict(example, params)
+
+    def test_served_it_refuses_what_it_does_not_have(self, folders):
+        served = mlflow.pyfunc.load_model(str(folders["backprop"]))
+        with pytest.raises(
+            MlflowException, match=r"one of \['predict', 'predict_proba'"
+        ):
+            served.predict(X[:2], {"predict_method": "fit"})
+
+    def test_models_of_other_packages_do_not_need_ours(self, tmp_path):
+        save_model(LogisticRegression().fit(X, y), X, tmp_path)
+        description = mlflow.models.Model.load(str(tmp_path))
+        loader = description.flavors["python_function"]["loader_module"]
+        assert loader == "mlflow.sklearn"
+        assert "skperceptron" not in (tmp_path / "requirements.txt").read_text()
+
+    def test_models_of_derived_classes_predict_probabilities(self, tmp_path):
+        clf = Derived((5,), max_iter=5).fit(X, y)
+        save_model(clf, X, tmp_path, trusted_types=[f"{__name__}.Derived"])
+        served = mlflow.pyfunc.load_model(str(tmp_path))
+        proba = served.predict(X, {"predict_method": "predict_proba"})
+        assert_array_equal(proba, clf.predict_proba(X))
+
+    def test_without_its_example_it_holds_no_row(self, tmp_path):
+        clf = backprop().fit(X, y)
+        save_model(clf, X, tmp_path, with_example=False)
+        assert not list(tmp_path.glob("*input_example*"))
+        served = mlflow.pyfunc.load_model(str(tmp_path))
+        assert_array_equal(served.predict(X), clf.predict(X))
+        assert served.metadata.get_input_schema() is not None
+
     def test_example_and_signature_of_a_dataframe_have_its_columns(self, folders):
         model = mlflow.models.Model.load(str(folders["backprop on a dataframe"]))
         example = model.load_input_example(str(folders["backprop on a dataframe"]))
@@ -404,12 +453,23 @@ class TestTrainingOn:
 
 def test_mlflow_serves_models(tmp_path, folders, fitted):
     folder = folders["backprop on a dataframe"]
+    example = json.loads((folder / "serving_input_example.json").read_text())
+    answers = {}
     with Service(
         *(tmp_path, "/ping", "models", "serve", "--env-manager", "local"),
         *("--model-uri", str(folder)),
     ) as service:
-        example = (folder / "serving_input_example.json").read_text()
-        status, answer = service.ask("POST", "/invocations", example)
-    assert status == 200, answer
+        for method in (None, "predict_proba", "transform"):
+            params = {} if method is None else {"predict_method": method}
+            request = json.dumps({**example, "params": params})
+            status, answer = service.ask("POST", "/invocations", request)
+            answers[method] = status, json.loads(answer)
     estimator, data = fitted["backprop on a dataframe"]
-    assert json.loads(answer)["predictions"] == estimator.predict(data[:5]).tolist()
+    labels = estimator.predict(data[:5]).tolist()
+    assert answers[None] == (200, {"predictions": labels})
+    status, answer = answers["predict_proba"]
+    assert status == 200, answer
+    assert_allclose(answer["predictions"], estimator.predict_proba(data[:5]))
+    status, answer = answers["transform"]
+    assert status == 400, answer
+    assert "predict_method must be one of" in answer["message"]

@@ -78,6 +78,19 @@ class TestOptions:
         assert sum(map(has_model, runs())) == expected
 
     @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_models_without_rows_of_the_training_data(self, n_jobs, runs, client):
+        tracker = MLflowTracker(log_models="all")
+        with skperceptron.config_context(log_input_examples=False):
+            make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
+            CLF.fit(X, y)
+        models = [run for run in runs() if has_model(run)]
+        assert len(models) == 8
+        for run in models:
+            files = {file.path for file in client.list_artifacts(run.run_id, "model")}
+            assert "model/MLmodel" in files
+            assert not [path for path in files if "input_example" in path]
+
+    @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_without_folds(self, n_jobs, runs):
         tracker = MLflowTracker(log_folds=False)
         search = make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
