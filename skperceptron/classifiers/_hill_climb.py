@@ -297,7 +297,9 @@ class HillClimbPerceptron(BaseHillClimb):
     >>> X, y = make_classification(
     ...     n_samples=1000, n_features=5, n_redundant=1, random_state=1
     ... )
-    >>> clf = skperceptron.HillClimbPerceptron(objective="f1", random_state=0)
+    >>> clf = skperceptron.HillClimbPerceptron(
+    ...     objective="f1", max_iter=500, random_state=0
+    ... )
     >>> with skperceptron.config_context(tracking=False):
     ...     clf.fit(X, y).score(X, y) > 0.8
     True
