@@ -23,6 +23,7 @@ from skperceptron.tracking._entry import (
 )
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run, note_end_below, remember_run
+from skperceptron.tracking._origin import SOURCE_TAG, with_context
 from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._transaction import (
     AfterCommit,
@@ -274,6 +275,8 @@ class EntryDelivery:
             self._remember(entry.key, run_id)  # another process may have created it
             return False
         self.active_at = time.monotonic()
+        if _tells_its_origin(contents, run_id):
+            record.tags = with_context(record.tags)
         with ExitStack() as locks:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
             has_files = any(part.files.exists() for part in parts)
@@ -542,6 +545,17 @@ class EntryDelivery:
         except OSError:  # the disk is full; later, then
             return
         self.groups.pop(key, None)
+
+
+def _tells_its_origin(contents: Contents, run_id: str | None) -> bool:
+    """Tell whether it is now that a run says where it comes from: from this process.
+
+    Runs that come by the hundred leave that to the one above them.
+    """
+    if contents.origin != _processes.this_process():
+        return False
+    is_topmost = run_id is None and not contents.parents
+    return is_topmost or SOURCE_TAG in contents.record.tags
 
 
 def _is_foreign(contents: Contents, inbox: Inbox) -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
 import sys
 import time
 from typing import Any
 
 import numpy as np
-import sklearn
 from sklearn.callback import CallbackContext
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight
@@ -21,6 +18,7 @@ from skperceptron.tracking._destination import (
     hide_credentials,
     take_destination,
 )
+from skperceptron.tracking._origin import origin_tags
 from skperceptron.tracking._place import Place, find_place
 from skperceptron.tracking._record import (
     Metric,
@@ -359,25 +357,3 @@ def _estimator_tags(estimator: Any) -> dict[str, str]:
         "estimator_name": cls.__name__,
         "estimator_class": f"{cls.__module__}.{cls.__name__}",
     }
-
-
-def origin_tags() -> dict[str, str]:
-    """Tell with what, from where and by whom a run is logged."""
-    import skperceptron
-
-    return {
-        "skperceptron_version": skperceptron.__version__,
-        "scikit_learn_version": sklearn.__version__,
-        "numpy_version": np.__version__,
-        "python_version": platform.python_version(),
-        "mlflow.source.name": sys.argv[0] or "python",
-        "mlflow.source.type": "LOCAL",
-        **_user_tag(),
-    }
-
-
-def _user_tag() -> dict[str, str]:
-    try:
-        return {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return {}

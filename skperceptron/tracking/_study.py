@@ -18,8 +18,9 @@ from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._destination import Destination, ParentRun, enclosing
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._lost_trials import end_lost_trials
+from skperceptron.tracking._origin import origin_tags
 from skperceptron.tracking._record import RunRecord, param_value
-from skperceptron.tracking._recorder import note_failure, origin_tags
+from skperceptron.tracking._recorder import note_failure
 from skperceptron.tracking._run import TrackedRun, deliver_all
 from skperceptron.tracking._tolerance import tolerate
 from skperceptron.tracking._trial_run import end_trial_run, trial_run

@@ -21,6 +21,7 @@ from skperceptron.tracking._destination import (
 )
 from skperceptron.tracking._fold import FoldResult, result_of_fold
 from skperceptron.tracking._known_runs import known_run
+from skperceptron.tracking._origin import origin_tags
 from skperceptron.tracking._place import (
     FOLD_TASK,
     REFIT_TASK,
@@ -35,7 +36,7 @@ from skperceptron.tracking._record import (
     describe_data,
     param_value,
 )
-from skperceptron.tracking._recorder import error_tag, origin_tags, status_after
+from skperceptron.tracking._recorder import error_tag, status_after
 from skperceptron.tracking._run import (
     FitRun,
     TrackedRun,
