@@ -25,7 +25,8 @@ def main() -> int:
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="how long to wait for the stores (default: until each has answered)",
+        help="how long to wait for the stores, and to retry those that are away "
+        "(default: until each has answered, without a retry)",
     )
     options = parser.parse_args()
     n_waiting = _show()

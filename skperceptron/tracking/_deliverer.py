@@ -331,6 +331,12 @@ class Deliverer:
         with self._changed:
             return self._failures.has(BusyError, but=(WaitsForAnotherError,))
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the store cannot be reached."""
+        with self._changed:
+            return self._failures.outage is not None
+
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
         with suppress(IndexError):  # all are told, by other threads as well

@@ -29,6 +29,8 @@ from skperceptron.tracking._tolerance import TrackingWarning
 _MOST_REASONS = 3
 # So often a flush comes back to what another process was just delivering.
 _MOST_ROUNDS = 100
+# A flush that has time asks a store that is away again after this pause.
+SECONDS_BETWEEN_RETRIES = 0.5
 
 
 def flush(timeout: float | None = None) -> int:
@@ -41,7 +43,9 @@ def flush(timeout: float | None = None) -> int:
     Parameters
     ----------
     timeout : float or None, default=None
-        Seconds to wait for the stores at most. None waits until each has answered.
+        Seconds to wait for the stores at most. A store that cannot be reached, because
+        its server is just starting, say, is tried again until then. None waits until
+        each store has answered, and tries one that cannot be reached only once.
 
     Returns
     -------
@@ -132,13 +136,24 @@ def _check_timeout(timeout: float | None) -> None:
 def _drain_together(
     deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
 ) -> None:
-    """Drain, and wait for other processes that have begun to."""
-    for _ in range(_MOST_ROUNDS):
+    """Drain, wait for other processes that have begun to, and for a store that is away.
+
+    Without a deadline, nobody waits for a store that is away.
+    """
+    n_rounds = 0
+    while True:
         left = deadline - time.monotonic()
         deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
-        if not deliverer.is_kept_up or time.monotonic() >= deadline:
+        if time.monotonic() >= deadline:
             return
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        if deliverer.is_away and left < math.inf:
+            pause = SECONDS_BETWEEN_RETRIES
+        elif deliverer.is_kept_up and n_rounds < _MOST_ROUNDS:
+            n_rounds += 1
+            pause = SECONDS_BETWEEN_LOOKS
+        else:
+            return
+        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
         n_passes = deliverer.begin_to_drain(inboxes)
 
 

@@ -79,7 +79,7 @@ def test_what_waits_is_delivered(command, journal, runs):
 def test_what_cannot_be_delivered_is_an_error(command, journal, runs):
     leave_behind(journal, tracking_uri="http://127.0.0.1:1")
     leave_behind(journal)
-    code, out, err = command("--timeout", "30")
+    code, out, err = command()
     assert code == 1
     assert "1 delivered, 1 still waiting" in out
     assert "Runs for http://127.0.0.1:1 could not be delivered" in err

@@ -126,6 +126,42 @@ def test_too_little_time_is_no_fault_of_the_store(inbox, runs, monkeypatch):
     assert len(runs.at_once()) == 200
 
 
+class TestFlushWithATimeout:
+    """What becomes of a server that starts meanwhile is in test_server.py."""
+
+    def test_tries_a_store_that_is_away_until_the_time_is_over(self, inbox):
+        uri = f"http://127.0.0.1:{free_port()}"
+        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
+        begun_at = time.monotonic()
+        with pytest.warns(TrackingWarning, match="could not be delivered") as caught:
+            assert flush(timeout=1.5) == 1
+        assert 1.4 < time.monotonic() - begun_at < 30
+        assert len(caught) == 1
+
+    def test_and_none_tries_it_once(self, inbox):
+        uri = f"http://127.0.0.1:{free_port()}"
+        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
+        before = _deliverers.deliverer_for(uri)._n_passes
+        with pytest.warns(TrackingWarning, match="could not be delivered"):
+            assert flush() == 1
+        assert _deliverers.deliverer_for(uri)._n_passes - before <= 3
+
+    def test_keeps_no_other_store_waiting(self, inbox, runs):
+        uri = f"http://127.0.0.1:{free_port()}"
+        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
+        leave_behind(inbox)
+        with pytest.warns(TrackingWarning, match="could not be delivered"):
+            assert flush(timeout=1) == 1
+        assert len(runs.at_once()) == 1
+
+    def test_does_not_try_again_what_a_store_refuses(self, inbox):
+        leave_behind(inbox, experiment_id=None, experiment_name="")
+        begun_at = time.monotonic()
+        with pytest.warns(TrackingWarning, match="could not be delivered"):
+            assert flush(timeout=300) == 1
+        assert time.monotonic() - begun_at < 200
+
+
 def test_silence_of_the_store_is_told(inbox):
     with fake_server(health=None, api=None) as server:
         leave_behind(inbox, tracking_uri=server.uri, experiment_id=None)

@@ -1,6 +1,8 @@
 """A real MLflow server on loopback."""
 
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import mlflow
@@ -10,8 +12,11 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 import skperceptron
-from benchmarks._servers import mlflow_server
+from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import __main__, flush, pending
+from skperceptron.tracking._journal import Inbox
+from tests.tracking.faults import leave_behind
 
 X, y = load_iris(return_X_y=True)
 
@@ -100,3 +105,70 @@ def test_notebooks_link_to_the_page_of_the_run(server, tracked_by_server):
     page = f"{server}/#/experiments/{tracked_by_server}/runs/{clf.run_id_}"
     assert f'<a href="{page}"' in html
     assert "s3cret" not in html
+
+
+class Door(ThreadingHTTPServer):
+    """Leads to a server, but answers by itself while that is said to be starting."""
+
+    daemon_threads = True
+    is_open = False
+
+
+class Doorman(BaseHTTPRequestHandler):
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.server.is_open:
+            url = f"{self.server.leads_to}{self.path}"
+            options = {"data": body, "headers": {"Content-Type": "application/json"}}
+            response = requests.request(self.command, url, **options)
+            status, content = response.status_code, response.content
+        else:
+            status, content = 503, b"{}"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815 - names of http.server
+
+    def log_message(self, *args):
+        pass
+
+
+class TestServerThatIsJustStarting:
+    """It begins to listen, or to answer, while somebody flushes."""
+
+    @pytest.fixture(params=["does not listen", "answers 503"])
+    def uri(self, request, server):
+        door = Door(("127.0.0.1", free_port()), Doorman, bind_and_activate=False)
+        door.leads_to = server
+
+        def start():
+            if request.param == "answers 503":
+                door.server_activate()
+                threading.Timer(1.5, setattr, (door, "is_open", True)).start()
+            else:
+                door.is_open = True
+                time.sleep(1.5)
+                door.server_activate()
+            door.serve_forever()
+
+        door.server_bind()
+        thread = threading.Thread(target=start)
+        thread.start()
+        yield f"http://127.0.0.1:{door.server_port}"
+        door.shutdown()
+        thread.join()
+        door.server_close()
+
+    def test_gets_everything_while_a_flush_has_time(self, uri, journal):
+        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
+        assert flush(timeout=120) == 0
+        assert pending() == 0
+
+    def test_gets_everything_from_the_command(self, uri, journal, monkeypatch, capsys):
+        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
+        monkeypatch.setattr("sys.argv", ["tracking", "--timeout", "120"])
+        assert __main__.main() == 0
+        assert "1 delivered, 0 still waiting" in capsys.readouterr().out
