@@ -45,6 +45,8 @@ SECONDS_UNTIL_NO_REST = 1.0
 MOST_WAITING = 1000
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
+# So much longer while MLflow is being imported or a store made, on a busy machine.
+SECONDS_TO_GET_READY = 120.0
 # Whoever waits no longer than this cannot tell whether a store answers.
 LEAST_SILENCE = 0.25
 # Worker processes say nothing when they have written: one has to look.
@@ -121,16 +123,13 @@ class Deliverer:
                 self._thread.daemon = True  # `finish` waits for it as long as is fair
                 self._thread.start()
 
-    def wait_for(self, entry: Entry, timeout: float = SECONDS_TO_WAIT) -> None:
-        """Wait until a run that has ended is delivered.
+    def wait_for(self, entry: Entry) -> None:
+        """Wait until a run that has ended is delivered, at most `SECONDS_TO_WAIT`.
 
         Parameters
         ----------
         entry : Entry
             Its file.
-
-        timeout : float, default=10
-            For so many seconds.
 
         Raises
         ------
@@ -146,17 +145,17 @@ class Deliverer:
             self._failures.allow(entry)
             n_stored = self._failures.n_stored
             self.wake()
-            has_answer = self._wait_until(
+            has_answer = self._wait_patiently(
                 lambda: (
                     self._failures.prevents(entry) is not None
                     or not entry.path.exists()
                 ),
-                timeout,
+                SECONDS_TO_WAIT,
             )
             if not has_answer and self._failures.n_stored > n_stored:
                 return  # its turn will come: so many others were waiting
             if not has_answer:
-                self._failures.note_silence(timeout)
+                self._note_silence(SECONDS_TO_WAIT)
             if (reason := self._failures.tell(entry)) is not None:
                 raise reason
 
@@ -169,7 +168,7 @@ class Deliverer:
             Where they wait.
         """
         with self._changed:
-            has_caught_up = self._wait_until(
+            has_caught_up = self._wait_patiently(
                 lambda: (
                     self._failures.outage is not None
                     or self._n_behind(inbox) <= MOST_BEHIND
@@ -177,7 +176,7 @@ class Deliverer:
                 SECONDS_TO_WAIT,
             )
             if not has_caught_up:
-                self._failures.note_silence(SECONDS_TO_WAIT)
+                self._note_silence(SECONDS_TO_WAIT)
 
     def _n_behind(self, inbox: Inbox) -> int:
         """Count the runs for this store that wait for nothing but their delivery."""
@@ -236,13 +235,15 @@ class Deliverer:
             while self._n_passes < n_passes:
                 has_moved = partial(self._has_moved, self._n_tried, n_passes)
                 pause = min(longest, deadline - time.monotonic())
-                if not self._wait_until(has_moved, pause):
+                is_patient = pause == longest
+                wait = self._wait_patiently if is_patient else self._wait_until
+                if not wait(has_moved, pause):
                     # When the time in all is up, the store may still be answering.
-                    is_silent = pause == longest or (
+                    is_silent = is_patient or (
                         self._n_tried == n_tried and pause > LEAST_SILENCE
                     )
                     if self._failures.outage is None and is_silent:
-                        self._failures.note_silence(pause)
+                        self._note_silence(pause)
                     return
 
     def drain_decided(self, n_passes: int, *, patience: float) -> None:
@@ -285,6 +286,24 @@ class Deliverer:
             return self._changed.wait_for(
                 is_so, seconds if seconds < math.inf else None
             )
+
+    def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a store, and longer while MLflow is imported or the store made."""
+        if self._wait_until(is_so, seconds) or not self._is_getting_ready:
+            return is_so()
+        limit = time.monotonic() + SECONDS_TO_GET_READY
+        while self._is_getting_ready and time.monotonic() < limit:
+            if self._wait_until(is_so, SECONDS_BETWEEN_IDLE_LOOKS):
+                return True
+        return self._wait_until(is_so, seconds)
+
+    @property
+    def _is_getting_ready(self) -> bool:
+        return _store.is_getting_ready(self._thread)
+
+    def _note_silence(self, seconds: float) -> None:
+        what = "MLflow was not ready" if self._is_getting_ready else "no answer"
+        self._failures.note_silence(f"{what} within {max(seconds, 0):.3g} s")
 
     def _has_moved(self, n_tried: int, n_passes: int) -> bool:
         return self._n_tried > n_tried or self._n_passes >= n_passes

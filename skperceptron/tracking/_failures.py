@@ -120,9 +120,9 @@ class Failures:
         self._retry_at = time.monotonic() + self._retry_after
         self._retry_after = min(2 * self._retry_after, LAST_RETRY)
 
-    def note_silence(self, seconds: float) -> None:
+    def note_silence(self, reason: str) -> None:
         """Let nobody else wait for a store that says nothing."""
-        self.outage = TimeoutError(f"no answer within {max(seconds, 0):.3g} s")
+        self.outage = TimeoutError(reason)
         self._outage_is_told = False
         self._retry_at = time.monotonic() + self._retry_after
 

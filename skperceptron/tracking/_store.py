@@ -13,7 +13,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -49,14 +49,42 @@ _this_thread = threading.local()
 
 
 def calm_down_warnings() -> None:
-    """Let no warning of MLflow's keep it from working under ``python -W error``."""
+    """Let no warning of MLflow's reach a user who can do nothing about it.
+
+    Nor may it keep MLflow from working under ``python -W error``.
+    """
     # Not by `warnings.catch_warnings`, which would swallow those of other threads.
-    actions = {action for action, *_ in warnings.filters}
-    patterns = {
-        getattr(module, "pattern", module) for *_, module, _ in warnings.filters
+    known = {
+        (category, getattr(module, "pattern", module))
+        for _, _, category, module, _ in warnings.filters
     }
-    if "error" in actions and _NOT_OURS not in patterns:
-        warnings.filterwarnings("ignore", module=_NOT_OURS)
+    is_strict = "error" in {action for action, *_ in warnings.filters}
+    category = Warning if is_strict else DeprecationWarning
+    if (category, _NOT_OURS) not in known:
+        warnings.filterwarnings("ignore", category=category, module=_NOT_OURS)
+
+
+# The threads that import MLflow or make a store, neither of which a server can delay.
+_getting_ready: set[int] = set()
+
+
+@contextmanager
+def _preparation() -> Iterator[None]:
+    """Let whoever waits for this thread be patient in the block."""
+    thread_id = threading.get_ident()
+    _getting_ready.add(thread_id)
+    try:
+        yield
+    finally:
+        _getting_ready.discard(thread_id)
+
+
+def is_getting_ready(thread: threading.Thread | None) -> bool:
+    """Tell whether a thread is importing MLflow, or making or waiting for a store.
+
+    That takes seconds, on a busy machine many.
+    """
+    return thread is not None and thread.ident in _getting_ready
 
 
 @contextmanager
@@ -77,7 +105,8 @@ def bounded() -> Iterator[None]:
 
 @lru_cache
 def _limit_mlflow() -> None:
-    from mlflow import environment_variables as variables
+    with _preparation():
+        from mlflow import environment_variables as variables
 
     _override(variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, lambda value: 0)
     _override(variables.MLFLOW_HTTP_REQUEST_TIMEOUT, lambda value: min(value, PATIENCE))
@@ -149,10 +178,10 @@ def require_store(address: Address) -> None:
 
 @lru_cache
 def _cached_client(tracking_uri: str) -> MlflowClient:
+    path = _database_of(tracking_uri)
     # The first client of a database creates its tables; two processes must not try that
     # at once.
-    with alone(tracking_uri):
-        path = _database_of(tracking_uri)
+    with _preparation() if path is not None else nullcontext(), alone(tracking_uri):
         if path is not None and not path.exists():
             _make_database(path)
         return _connect(tracking_uri)

@@ -30,6 +30,12 @@ def test_process_ends_though_its_server_hangs(tmp_path, monkeypatch):
     assert script.stderr.count("TrackingWarning") == 1
 
 
+def test_first_fit_says_nothing_for_other_packages(script):
+    script.run("import warnings; warnings.simplefilter('default')", "fit()")
+    assert "Warning" not in script.stderr
+    assert statuses_of(script.store) == {"FINISHED": 1}
+
+
 @pytest.mark.slow
 def test_search_without_refit_loses_nothing_when_the_process_ends(script):
     script.run(

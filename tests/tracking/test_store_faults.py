@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 import warnings
@@ -14,7 +15,14 @@ import mlflow
 import pytest
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking import (
+    TrackingWarning,
+    _deliverer,
+    _store,
+    flush,
+    pending,
+)
+from skperceptron.tracking._deliverer import Deliverer
 from tests.tracking.faults import (
     BOUND,
     X,
@@ -157,6 +165,45 @@ def test_store_that_somebody_else_makes_meanwhile_is_theirs(
     assert statuses_of(store) == {"FINISHED": 1}
     assert ("theirs",) in rows(store, "SELECT name FROM experiments")
     assert not list(tmp_path.glob(".mlflow.db.*"))
+
+
+@pytest.fixture
+def slow_store(tracking_uri, tmp_path, monkeypatch):
+    """A new store; to make it takes longer than a fit waits for an answer."""
+    make_database, wait_until = _store._make_database, Deliverer._wait_until
+    may_be_made = threading.Event()
+
+    def make_late(path):
+        assert may_be_made.wait(100)
+        make_database(path)
+
+    def wait_no_longer_than_for_its_begin(deliverer, is_so, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not deliverer._is_getting_ready:
+            if wait_until(deliverer, is_so, 0.05):
+                return True
+        return wait_until(deliverer, is_so, 0)
+
+    tracking_uri(f"sqlite:///{tmp_path / 'new.db'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(_store, "_make_database", make_late)
+        patch.setattr(Deliverer, "_wait_until", wait_no_longer_than_for_its_begin)
+        yield may_be_made
+        may_be_made.set()
+    assert flush() == 0
+    assert statuses_of(tmp_path / "new.db") == {"FINISHED": 1}
+
+
+def test_fit_waits_longer_for_a_store_that_is_being_made(slow_store):
+    threading.Timer(1, slow_store.set).start()
+    fit()  # a warning would be an error here
+    assert pending() == 0
+
+
+def test_store_that_takes_all_too_long_to_make_is_told_calmly(slow_store, monkeypatch):
+    monkeypatch.setattr(_deliverer, "SECONDS_TO_GET_READY", 0.2)
+    with warned_once("MLflow was not ready within"):
+        fit()
 
 
 def test_store_is_made_where_files_cannot_be_linked(
