@@ -127,7 +127,11 @@ class BackpropMLP(BaseMLP):
         Whether to print the loss of each epoch.
 
     warm_start : bool, default=False
-        Whether a second `fit` continues from the present weights.
+        Whether a second `fit` starts from the present weights. All else begins anew:
+        the state of the solver, the count of epochs without an improvement, and the
+        best loss or validation score, which are those of the new epochs on the new
+        data. (MLPClassifier goes on counting, so that it ends a warm start after one
+        epoch once it has converged.)
 
     momentum : float in [0, 1], default=0.9
         Momentum of "sgd".
@@ -137,7 +141,7 @@ class BackpropMLP(BaseMLP):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the accuracy on it
-        does not improve any more, and to keep the best weights.
+        does not improve any more, and to keep the best weights of the fit.
 
     validation_fraction : float in [0, 1), default=0.1
         Share of the training data held out.
@@ -173,10 +177,12 @@ class BackpropMLP(BaseMLP):
         Loss of the last epoch.
 
     best_loss_ : float or None
-        Smallest loss of an epoch; None with early stopping.
+        Smallest loss of an epoch since the last `fit` began; None with early
+        stopping.
 
     loss_curve_ : list of float
-        Loss of each epoch (iteration of "lbfgs").
+        Loss of each epoch (iteration of "lbfgs"). `partial_fit` and warm starts append
+        to it, and to the other curves.
 
     grad_norms_ : ndarray of shape (n_epochs, `n_layers_` - 1)
         Norm of each layer's gradient, weights and biases together, as a mean over the
@@ -192,7 +198,7 @@ class BackpropMLP(BaseMLP):
         dropout; None without early stopping.
 
     best_validation_score_ : float or None
-        The best of them; None without early stopping.
+        The best of those of the last `fit`; None without early stopping.
 
     n_iter_ : int
         Epochs trained by the last call.
@@ -370,8 +376,11 @@ class BackpropMLP(BaseMLP):
         check_memory(layers.n_params, data.X.dtype.itemsize)
         rng = check_random_state(self.random_state)
         has_scores = getattr(self, "validation_scores_", None) is not None
-        if fresh or has_scores != self.early_stopping:
+        starts_over = fresh or has_scores != self.early_stopping
+        if starts_over:
             self._reset_curves()
+        if starts_over or not incremental:
+            self._reset_progress()
         if fresh:
             output_activation = self.activation if not layers.activations else "relu"
             self._set_output(y.shape[1], multilabel=data.y.ndim == 2)
@@ -435,17 +444,20 @@ class BackpropMLP(BaseMLP):
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self._grad_norms: list[Array] = []
+        validates = self.early_stopping
+        self.validation_scores_: list[float] | None = [] if validates else None
+        self.validation_loss_curve_: list[float] | None = [] if validates else None
+
+    def _reset_progress(self) -> None:
+        """Forget what the next epoch would be compared with.
+
+        What other data, or the end of an earlier fit, have set as a mark would end a
+        warm start before it has learned anything.
+        """
         self._no_improvement_count = 0
-        if self.early_stopping:
-            self.validation_scores_: list[float] | None = []
-            self.validation_loss_curve_: list[float] | None = []
-            self.best_validation_score_: float | None = -np.inf
-            self.best_loss_: float | None = None
-        else:
-            self.validation_scores_ = None
-            self.validation_loss_curve_ = None
-            self.best_validation_score_ = None
-            self.best_loss_ = np.inf
+        validates = self.early_stopping
+        self.best_validation_score_: float | None = -np.inf if validates else None
+        self.best_loss_: float | None = None if validates else np.inf
 
     @property
     def grad_norms_(self) -> Array:
@@ -523,7 +535,7 @@ class BackpropMLP(BaseMLP):
                 self.n_iter_ += 1
                 self.loss_ = value
                 self.loss_curve_.append(value)
-                self.best_loss_ = min(self.loss_curve_)
+                self.best_loss_ = min(self.loss_curve_[-self.n_iter_ :])
                 self._grad_norms.append(layers.norms(gradient))
                 if self.verbose:
                     print(f"Iteration {self.n_iter_}, loss = {value:.8f}")

@@ -64,6 +64,92 @@ def test_early_stopping_may_be_switched_between_warm_starts():
     assert clf.best_loss_ == min(clf.loss_curve_)
 
 
+class TestWarmStart:
+    """A fit that goes on from the weights of an earlier one, and from nothing else."""
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 10))
+    # Inside a sphere of three of the features.
+    y = ((X[:, :3] ** 2).sum(axis=1) > 2.5).astype(int)
+    by_first, by_second = (X[:, 0] > 0).astype(int), (X[:, 1] > 0).astype(int)
+
+    every_solver = pytest.mark.parametrize(
+        "solver", ["sgd", "adam", "adamw", "rmsprop"]
+    )
+    with_and_without_early_stopping = pytest.mark.parametrize("early_stopping", [0, 1])
+
+    def make(self, solver="adam", **params):
+        rate = 0.5 if solver == "sgd" else 0.02
+        params = {
+            "hidden_layer_sizes": (30,),
+            "learning_rate_init": rate,
+            "random_state": 0,
+            "warm_start": True,
+            **params,
+        }
+        return BackpropMLP(solver=solver, **params)
+
+    @every_solver
+    @pytest.mark.parametrize(("max_iter", "n_fits"), [(1, 40), (5, 15), (20, 8)])
+    def test_short_fits_add_up_to_a_long_one(self, max_iter, n_fits, solver):
+        clf = self.make(solver, max_iter=max_iter, early_stopping=True)
+        for _ in range(n_fits):
+            clf.fit(self.X, self.y)
+        assert clf.score(self.X, self.y) > 0.9
+
+    @every_solver
+    @with_and_without_early_stopping
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_other_data_are_learned_after_convergence(
+        self, dtype, early_stopping, solver
+    ):
+        X = self.X.astype(dtype)
+        clf = self.make(solver, early_stopping=bool(early_stopping))
+        clf.set_params(class_weight={1: 2.0}).fit(X, self.by_first)
+        assert clf.score(X, self.by_first) > 0.9
+        clf.fit(X, self.by_second)
+        assert clf.n_iter_ > clf.n_iter_no_change
+        assert clf.score(X, self.by_second) > 0.9
+
+    @with_and_without_early_stopping
+    def test_other_indicators_are_learned_after_convergence(self, early_stopping):
+        both = np.column_stack([self.by_first, self.by_second])
+        clf = self.make(early_stopping=bool(early_stopping)).fit(self.X, both)
+        clf.fit(self.X, both[:, ::-1])
+        assert clf.score(self.X, both[:, ::-1]) > 0.9
+
+    @with_and_without_early_stopping
+    def test_a_converged_fit_can_be_repeated(self, early_stopping):
+        clf = self.make(early_stopping=bool(early_stopping))
+        n_iter = []
+        for _ in range(3):
+            before = [w.copy() for w in clf.coefs_] if n_iter else None
+            clf.fit(self.X, self.by_first)
+            n_iter.append(clf.n_iter_)
+            assert not n_iter[1:] or np.abs(clf.coefs_[0] - before[0]).max() > 0
+        assert min(n_iter) > clf.n_iter_no_change
+        assert len(clf.loss_curve_) == sum(n_iter)
+
+    @with_and_without_early_stopping
+    def test_adaptive_learning_rate_begins_anew(self, early_stopping):
+        clf = self.make(
+            "sgd", learning_rate="adaptive", early_stopping=bool(early_stopping)
+        )
+        clf.set_params(tol=1e-2, n_iter_no_change=3)
+        clf.fit(self.X, self.by_first).fit(self.X, self.by_second)
+        assert clf.score(self.X, self.by_second) > 0.9
+
+    def test_marks_are_those_of_the_present_fit(self):
+        clf = self.make().fit(self.X, self.by_first)
+        best = clf.best_loss_
+        clf.set_params(max_iter=2).fit(self.X, self.by_second)
+        assert clf.best_loss_ == min(clf.loss_curve_[-2:]) > best
+        clf.set_params(early_stopping=True, max_iter=100).fit(self.X, self.by_first)
+        best = clf.best_validation_score_
+        clf.set_params(max_iter=2).fit(self.X, self.by_second)
+        assert clf.best_validation_score_ == max(clf.validation_scores_[-2:]) < best
+
+
 def test_converged_lbfgs_ends_at_the_same_loss():
     ours, theirs = fit_both(make_data("multiclass"), solver="lbfgs", max_iter=2000)
     assert ours.loss_ <= theirs.loss_ * (1 + 1e-6)

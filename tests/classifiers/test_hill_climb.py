@@ -349,6 +349,22 @@ class TestEarlyStopping:
 
 
 @both
+@pytest.mark.parametrize("step_schedule", ["constant", "one_fifth"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_other_data_are_learned_after_convergence(cls, early_stopping, step_schedule):
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    first, second = (X[:, 0] > 0).astype(int), (X[:, 1] > 0).astype(int)
+    options = {"step_schedule": step_schedule, "max_iter": 1000, "random_state": 0}
+    clf = cls(**options, early_stopping=early_stopping, warm_start=True)
+    assert clf.fit(X, first).score(X, first) > 0.9
+    assert clf.fit(X, second).score(X, second) > 0.9
+    clf.set_params(early_stopping=False)
+    for _ in range(100):
+        clf.partial_fit(X, first)
+    assert clf.score(X, first) > 0.9
+
+
+@both
 def test_already_optimal_start_is_kept_finite(cls):
     X, y = np.array([[-1.0], [1.0]] * 10), np.array([0, 1] * 10)
     clf = cls(objective="accuracy", step_schedule="one_fifth", max_iter=5000)
