@@ -141,7 +141,8 @@ class BackpropMLP(BaseMLP):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the accuracy on it
-        does not improve any more, and to keep the best weights of the fit.
+        does not improve any more, and to keep the best weights of the fit. "lbfgs"
+        takes no notice of it.
 
     validation_fraction : float in [0, 1), default=0.1
         Share of the training data held out.
@@ -177,8 +178,8 @@ class BackpropMLP(BaseMLP):
         Loss of the last epoch.
 
     best_loss_ : float or None
-        Smallest loss of an epoch since the last `fit` began; None with early
-        stopping.
+        Smallest loss of an epoch since the last `fit` began; None where there is a
+        validation score.
 
     loss_curve_ : list of float
         Loss of each epoch (iteration of "lbfgs"). `partial_fit` and warm starts append
@@ -191,14 +192,16 @@ class BackpropMLP(BaseMLP):
         exploding gradient. As many rows as ``loss_curve_`` has values.
 
     validation_scores_ : list of float or None
-        Accuracy on the held-out data after each epoch; None without early stopping.
+        Accuracy on the held-out data after each epoch; None without early stopping and
+        for "lbfgs".
 
     validation_loss_curve_ : list of float or None
         Loss on the held-out data after each epoch, without the penalty and without
-        dropout; None without early stopping.
+        dropout; None without early stopping and for "lbfgs".
 
     best_validation_score_ : float or None
-        The best of those of the last `fit`; None without early stopping.
+        The best of those of the last `fit`; None without early stopping and for
+        "lbfgs".
 
     n_iter_ : int
         Epochs trained by the last call.
@@ -376,7 +379,7 @@ class BackpropMLP(BaseMLP):
         check_memory(layers.n_params, data.X.dtype.itemsize)
         rng = check_random_state(self.random_state)
         has_scores = getattr(self, "validation_scores_", None) is not None
-        starts_over = fresh or has_scores != self.early_stopping
+        starts_over = fresh or has_scores != self._validates
         if starts_over:
             self._reset_curves()
         if starts_over or not incremental:
@@ -439,12 +442,17 @@ class BackpropMLP(BaseMLP):
             return codes[:, np.newaxis] == 1
         return codes[:, np.newaxis] == np.arange(len(self.classes_))
 
+    @property
+    def _validates(self) -> bool:
+        """Whether a part of the data is held out; as in MLPClassifier not for lbfgs."""
+        return bool(self.early_stopping) and self.solver != "lbfgs"
+
     def _reset_curves(self) -> None:
         self.n_iter_ = 0
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self._grad_norms: list[Array] = []
-        validates = self.early_stopping
+        validates = self._validates
         self.validation_scores_: list[float] | None = [] if validates else None
         self.validation_loss_curve_: list[float] | None = [] if validates else None
 
@@ -455,7 +463,7 @@ class BackpropMLP(BaseMLP):
         warm start before it has learned anything.
         """
         self._no_improvement_count = 0
-        validates = self.early_stopping
+        validates = self._validates
         self.best_validation_score_: float | None = -np.inf if validates else None
         self.best_loss_: float | None = None if validates else np.inf
 

@@ -217,10 +217,7 @@ def _check_monitor(estimator: Any, monitor: str) -> None:
     produced = [
         name
         for name, (attribute, _) in _MONITORS.items()
-        # scikit-learn's MLPClassifier, whose parameters these are, takes no notice of
-        # early_stopping with this solver, either.
         if getattr(estimator, attribute, None) is not None
-        and not (name.startswith("validation") and _is_lbfgs(estimator))
     ]
     if monitor in produced:
         return

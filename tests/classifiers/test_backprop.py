@@ -150,6 +150,35 @@ class TestWarmStart:
         assert clf.best_validation_score_ == max(clf.validation_scores_[-2:]) < best
 
 
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_lbfgs_takes_no_notice_of_early_stopping(warm_start):
+    X, y = make_data("multiclass")
+    params = {"solver": "lbfgs", "random_state": 0, "max_iter": 4}
+    clf = BackpropMLP(early_stopping=True, warm_start=warm_start, **params)
+    without = BackpropMLP(warm_start=warm_start, **params)
+    for _ in range(2):
+        assert_same_weights(clf.fit(X, y), without.fit(X, y), rtol=0)
+        assert clf.validation_scores_ is None
+        assert clf.validation_loss_curve_ is None
+        assert clf.best_validation_score_ is None
+        assert clf.loss_curve_ == without.loss_curve_
+        assert clf.best_loss_ == without.best_loss_ == min(clf.loss_curve_)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop"])
+def test_validation_begins_and_ends_with_the_solver_that_validates(solver):
+    X, y = make_data("binary")
+    clf = BackpropMLP(early_stopping=True, warm_start=True, random_state=0, max_iter=3)
+    for name in (solver, "lbfgs", solver):
+        clf.set_params(solver=name).fit(X, y)
+        validates = name != "lbfgs"
+        assert (clf.validation_scores_ is not None) == validates
+        assert (clf.validation_loss_curve_ is not None) == validates
+        assert (clf.best_validation_score_ is not None) == validates
+        assert (clf.best_loss_ is None) == validates
+        assert len(clf.loss_curve_) == clf.n_iter_ == 3
+
+
 def test_converged_lbfgs_ends_at_the_same_loss():
     ours, theirs = fit_both(make_data("multiclass"), solver="lbfgs", max_iter=2000)
     assert ours.loss_ <= theirs.loss_ * (1 + 1e-6)
