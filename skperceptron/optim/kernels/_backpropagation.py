@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._borrow import matrix
@@ -16,6 +15,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
 from skperceptron.optim.kernels._products import (
@@ -331,7 +331,8 @@ def _log_loss(p, targets, weight, begin, is_softmax):
     """Add up the log loss, clipped as in MLPClassifier; turn `p` into its slope."""
     low = np.finfo(p.dtype).eps
     high = p.dtype.type(1) - low
-    total, product, n_factors = 0.0, 1.0, 0
+    # As float64 by name: Python adds a plain number in the precision of the other one.
+    total, product, n_factors = np.float64(0), np.float64(1), 0
     n_shares = 1 if is_softmax else p.shape[1]
     for b in range(len(p)):
         for k in range(n_shares):
@@ -349,7 +350,7 @@ def _log_loss(p, targets, weight, begin, is_softmax):
             n_factors += 1
             if n_factors == _MOST_FACTORS:
                 total -= math.log(product)
-                product, n_factors = 1.0, 0
+                product, n_factors = np.float64(1), 0
     # For both kinds of outputs the slope is the difference, whatever the clipping.
     _subtract(p, targets, begin)
     if weight.size:
@@ -400,9 +401,9 @@ def _multiply_rows(delta, weight, begin):
 @njit(**COMPILE_PRIVATE)
 def _squared_error(p, targets, weight, begin, is_softmax):
     """Add up half the squared error; turn `p` into its slope."""
-    total = 0.0
+    total = np.float64(0)
     for b in range(len(p)):
-        value, mean = 0.0, 0.0
+        value, mean = np.float64(0), np.float64(0)
         for k in range(p.shape[1]):
             error = p[b, k] - targets[begin + b, k]
             value += 0.5 * error * error

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
+from skperceptron.optim.kernels._compile import intrinsic
 
-@intrinsic
+
+def _part_as_matrix(array, start, n_rows, n_columns):
+    part = array.reshape(-1)[start : start + n_rows * n_columns]
+    return part.reshape(n_rows, n_columns)
+
+
+@intrinsic(in_python=lambda value: value)
 def borrowed(typing_context, value):
     """See arrays, also those in tuples, without a reference to their owner.
 
@@ -33,7 +39,7 @@ def borrowed(typing_context, value):
     return value(value), generate
 
 
-@intrinsic
+@intrinsic(in_python=_part_as_matrix)
 def matrix(typing_context, array, start, n_rows, n_columns):
     """See a part of a contiguous array as a matrix, without counting the reference.
 

@@ -1,11 +1,27 @@
-"""How kernels are compiled."""
+"""How kernels are compiled.
+
+Whatever this package uses of numba's cache that is not public is in this module.
+"""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numba
+import numba.extending
+import numpy as np
+from numba import config
+from numba.core.caching import FunctionCache
+from numba.misc.appdirs import AppDirs
+
 # Nobody calls a kernel from C: a wrapper for that would only cost time to compile.
-COMPILE: dict[str, Any] = {"cache": True, "nogil": True, "no_cfunc_wrapper": True}
+COMPILE: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True}
 
 # For functions that only other kernels call, in loops often: a call passes each array
 # as seven numbers and more, and a tuple as all that is in it.
@@ -26,3 +42,91 @@ VECTORIZE_SUM: dict[str, Any] = {
     "fastmath": {"contract", "nsz", "reassoc"},
 }
 VECTORIZE_SUM_PRIVATE: dict[str, Any] = {**VECTORIZE_SUM, **_PRIVATE}
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function as `numba.njit` does, and keep the result where that works.
+
+    With ``NUMBA_DISABLE_JIT=1`` in the environment, the function stays as it is.
+
+    Parameters
+    ----------
+    **options
+        Options of `numba.njit`, but for ``cache``.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def compile_or_not(function: Callable[..., Any]) -> Any:
+        if config.DISABLE_JIT:
+            # Compiled code does not warn of infinity either.
+            return np.errstate(all="ignore")(function)
+        dispatcher = numba.njit(**options)(function)
+        # numba has no place for a cache where it may write neither beside the source
+        # nor in the user's home. With `cache=True` that would be an error.
+        with suppress(RuntimeError):
+            if _has_own_place():
+                dispatcher._cache = _Cache(function)
+        return dispatcher
+
+    return compile_or_not
+
+
+def intrinsic(in_python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Make an intrinsic of numba.
+
+    Parameters
+    ----------
+    in_python : callable
+        The same in Python, for kernels that are not compiled.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def make_or_not(definition: Callable[..., Any]) -> Any:
+        if config.DISABLE_JIT:
+            return in_python
+        return numba.extending.intrinsic(definition)
+
+    return make_or_not
+
+
+class _Cache(FunctionCache):
+    """numba's cache; where it cannot be read or written, functions are only compiled.
+
+    The disk may be full, or the folder have gone since there was a look at it.
+    """
+
+    def load_overload(self, *args: Any) -> Any:
+        with suppress(OSError):
+            return super().load_overload(*args)
+        return None
+
+    def save_overload(self, *args: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(*args)
+
+
+@cache
+def _has_own_place() -> bool:
+    """Tell whether numba would keep its cache in a folder that is meant for it.
+
+    Where the user has no home, it would take a folder "~" in the working folder. What
+    is loaded from a cache is run: it must not be found by chance.
+    """
+    of_user = AppDirs(appname="numba", appauthor=False).user_cache_dir
+    if config.CACHE_DIR or os.path.isabs(of_user):
+        return True
+    folder = Path(__file__).parent / "__pycache__"
+    try:
+        folder.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True

@@ -11,13 +11,14 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     VECTORIZE,
     VECTORIZE_PRIVATE,
+    njit,
 )
 
 # Loops over rows run over a multiple of this many values, so that they need no slow
@@ -75,10 +76,11 @@ def _reinterpret(typing_context, x):
 def exp(v):
     """Compute ``exp(v)`` to the last bit or two, in a form that can be vectorised.
 
-    Only for use in compiled code. Arguments beyond which the result would not be a
-    normal number are cut; NaN stays NaN.
+    Arguments beyond which the result would not be a normal number are cut; NaN stays
+    NaN. This is how it is done in Python; what is compiled stands below.
     """
-    raise NotImplementedError
+    low, high = (-87, 88) if isinstance(v, np.float32) else (-708, 709)
+    return np.exp(np.clip(v, low, high))
 
 
 # exp(v) = 2**k * exp(r) with k an integer and |r| <= log(2) / 2. Adding 1.5 * 2**52
@@ -139,10 +141,10 @@ def _exp_for_type(v):
 def reciprocal(v):
     """Compute ``1 / v`` to the last bit or two, of a positive normal number.
 
-    Only for use in compiled code, beside square roots: processors have one unit for
-    roots and divisions, and it takes much longer than multiplications do meanwhile.
+    For use in compiled code, beside square roots: processors have one unit for roots
+    and divisions, and it takes much longer than multiplications do meanwhile.
     """
-    raise NotImplementedError
+    return 1 / v
 
 
 @njit(**VECTORIZE_PRIVATE)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
+    njit,
 )
 
 # Inputs that a sum has, the unused ones being 0: the compiler then knows how many.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
 from skperceptron.optim.kernels._compile import (
     COMPILE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import (
     ACTIVATION_CODES,

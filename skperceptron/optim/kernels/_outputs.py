@@ -10,7 +10,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._compile import (
@@ -18,6 +17,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import exp
 
@@ -213,7 +213,7 @@ def _sum_of_logs(total, start, stop):
     n_rounds = size // factors
     for i in range(n_rounds):
         for j in range(factors):
-            product[j] *= 1.0 + total[first + i * factors + j]
+            product[j] *= 1.0 + np.float64(total[first + i * factors + j])
         if (i + np.uint64(1)) % factors == 0:
             result += _log_of_product(product)
     for j in range(n_rounds * factors, size):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 
 # For two classes a network has a single output unit, and for small mini-batches a call

@@ -12,7 +12,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._compile import (
@@ -20,6 +19,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import (
     activate_one,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -12,6 +11,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 
 # Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.

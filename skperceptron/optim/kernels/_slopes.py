@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from skperceptron.optim.kernels._compile import VECTORIZE
+from skperceptron.optim.kernels._compile import VECTORIZE, njit
 from skperceptron.optim.kernels._elementwise import LEAKY_RELU_SLOPE, SQRT_HALF, exp
 
 _DENSITY_AT_ZERO = 1 / math.sqrt(2 * math.pi)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._borrow import borrowed
@@ -13,6 +12,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import (
     activate,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
+    njit,
 )
 
 # Rows that the multiclass kernel handles at a time: their best sums stay in registers

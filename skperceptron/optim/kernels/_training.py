@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._backpropagation import backpropagate
 from skperceptron.optim.kernels._borrow import borrowed
@@ -13,6 +12,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._updates import finish_gradient, update
 
@@ -91,7 +91,7 @@ def train_batches(
             at, current = 0, batch
         total = float(count)
         if current[5].size:
-            total = current[5][at : at + count].sum()
+            total = float(current[5][at : at + count].sum())
             if total == 0:  # there is nothing to learn from
                 continue
         value = backpropagate(

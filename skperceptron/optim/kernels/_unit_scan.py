@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._borrow import borrowed
@@ -14,6 +13,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import (
     activate,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
+    njit,
 )
 from skperceptron.optim.kernels._elementwise import reciprocal
 
