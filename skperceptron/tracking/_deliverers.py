@@ -17,8 +17,9 @@ from multiprocessing.util import Finalize
 
 from skperceptron.tracking import _deliverer, _journal, _processes
 from skperceptron.tracking._deliverer import Deliverer
-from skperceptron.tracking._destination import Destination, hide_credentials
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._named_stores import note_store
+from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # Then each store has so many seconds at least, however long another one took.
@@ -73,10 +74,9 @@ def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
     failure : Exception
         What it said.
     """
-    reason = hide_credentials(f"{type(failure).__name__}: {failure}")
     return (
         f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason}."
+        f"stay in the journal {_journal.default_folder()}: {reason_of(failure)}."
     )
 
 

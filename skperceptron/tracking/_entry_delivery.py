@@ -205,7 +205,7 @@ class EntryDelivery:
             for *_, contents in fit:  # made before what may be undone
                 _delivery.experiment_of(client, contents.destination)
             try:
-                with one_transaction(client) as after_commit:
+                with _store.bounded(), one_transaction(client) as after_commit:
                     self._together = Together(locks, after_commit, held)
                     for inbox, entry, contents in fit:
                         if entry.path not in self._together.delivered:

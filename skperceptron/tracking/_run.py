@@ -26,16 +26,13 @@ from skperceptron.tracking._deliverers import (
     before_flush,
     deliverer_for,
 )
-from skperceptron.tracking._destination import (
-    Destination,
-    ParentRun,
-    hide_credentials,
-)
+from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._entry import Entry, header
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._place import Place, TaskIds
+from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
 from skperceptron.tracking._tolerance import TrackingWarning, tolerate
 
@@ -301,7 +298,7 @@ class TrackedRun:
     def warn(self, error: Exception) -> None:
         """Tell the user that the store does not take the run."""
         store = self.destination.tracking_uri or "MLflow's default store"
-        reason = hide_credentials(f"{type(error).__name__}: {error}")
+        reason = reason_of(error)
         warnings.warn(
             f"A run of {self.record.name} could not be logged to {store}: {reason}. "
             "The fit itself is not affected, and the run is not lost: it waits in the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import socket
@@ -114,6 +115,17 @@ def _limit_mlflow() -> None:
     with suppress(AttributeError):  # in older versions
         url = variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
         _override(url, lambda value: True)
+    for name in ("mlflow", "alembic", "sqlalchemy.engine"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_is_for_the_screen)
+
+
+def _is_for_the_screen(record: logging.LogRecord) -> bool:
+    """Tell what the user does from what is done for tracking.
+
+    MLflow logs statements and tracebacks where a store fails; we say it in a warning.
+    """
+    return not getattr(_this_thread, "is_bounded", False)
 
 
 def _override(variable: Any, change: Callable[[Any], Any]) -> None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from skperceptron.tracking._destination import hide_credentials
+from skperceptron.tracking._reasons import reason_of
 
 
 class TrackingWarning(UserWarning):
@@ -25,9 +25,8 @@ def tolerate(problem: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever it is, the fit itself is fine
-        reason = hide_credentials(f"{type(error).__name__}: {error}")
         warnings.warn(
-            f"{problem}: {reason}. The fit itself is not "
+            f"{problem}: {reason_of(error)}. The fit itself is not "
             "affected. Check that the store of mlflow.get_tracking_uri() can be "
             "reached and written, or switch tracking off with "
             "skperceptron.set_config(tracking=False).",

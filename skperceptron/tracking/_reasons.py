@@ -1,0 +1,56 @@
+"""Errors of stores, in one sentence for the user."""
+
+from __future__ import annotations
+
+import re
+
+from skperceptron.tracking._destination import hide_credentials
+
+# More of a message than this nobody reads.
+_MOST_CHARACTERS = 2000
+# What SQLAlchemy puts before a message, and after it: the statement and its parameters.
+_PREFACES = ("(raised as a result of ", "(Background on this error at")
+_STATEMENT = re.compile(r"\s*(\[SQL: |\[parameters: |\(Background on this error at).*")
+# A page that a server, or a proxy in front of it, has answered with.
+_PAGE = re.compile(
+    r"[.,:]?\s*Response (body|text): '?\s*<.*|\s*<(!doctype|html)\b.*", re.IGNORECASE
+)
+# Where an object of some library is, in memory.
+_OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>:?\s*")
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what went wrong, without statements, tracebacks, pages and credentials.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a store, or anything else, has raised.
+
+    Returns
+    -------
+    str
+        The type of the error and the first line of its message that means something.
+    """
+    message = _first_line(hide_credentials(str(error))).rstrip(".")
+    if len(message) > _MOST_CHARACTERS:
+        message = f"{message[:_MOST_CHARACTERS]}..."
+    name = type(error).__name__
+    return f"{name}: {message}" if message else name
+
+
+def _first_line(text: str) -> str:
+    before, _, traceback = text.partition(_TRACEBACK)
+    lines = [_shortened(line) for line in before.splitlines()]
+    if not any(lines):  # the last line of a traceback is the error
+        lines = [_shortened(line) for line in reversed(traceback.splitlines())]
+    return next((line for line in lines if line), "")
+
+
+def _shortened(line: str) -> str:
+    if line.lstrip().startswith(_PREFACES):
+        return ""
+    for pattern in (_STATEMENT, _PAGE, _OBJECT):
+        line = pattern.sub("", line)
+    return line.strip()
