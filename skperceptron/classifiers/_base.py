@@ -467,7 +467,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         """Compute the accuracy.
 
         The first score on data other than the training data becomes the metric
-        ``test_score`` of the fit's MLflow run.
+        ``test_score`` of the fit's MLflow run. Parts of the training data, and permuted
+        copies of it, do not count.
 
         Parameters
         ----------

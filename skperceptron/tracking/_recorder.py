@@ -235,6 +235,7 @@ def recorder_for(
         _end_previous(estimator, previous)
         return _recorder_of_part(estimator, place, around)
     enabled = destination is not None and destination.enabled
+    before = previous
     if previous is None or not (enabled and incremental and previous.incremental):
         _end_previous(estimator, previous)
         previous = None
@@ -246,6 +247,8 @@ def recorder_for(
             run.reopen()
         else:
             run = _new_run(estimator, place, destination, incremental=incremental)
+            if before is not None and (incremental or estimator.warm_start):
+                run.training_data = before.training_data  # it is trained further
         _connect(estimator, run)
         return FitRecorder(run, place, owns_run=True)
     return None
@@ -298,11 +301,8 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
     if run is None or not run.wants_test_score or not get_config()["tracking"]:
         return
     with tolerate("A test score could not be tracked"):
-        if run.knows(X):
-            return
-        run.wants_test_score = False
-        run.summary["test_score"] = score
-        run.deliver(wait=run.waits)
+        if run.take_test_score(X, score):
+            run.deliver(wait=run.waits)
 
 
 def find_run_id(estimator: Any) -> str | None:

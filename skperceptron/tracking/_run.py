@@ -15,10 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing
-
 from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._deliverer import SECONDS_TO_WAIT, StoreDownError
 from skperceptron.tracking._deliverers import (
@@ -28,6 +24,7 @@ from skperceptron.tracking._deliverers import (
 )
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._entry import Entry, header
+from skperceptron.tracking._fingerprint import Fingerprint
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._named_stores import note_store
@@ -45,11 +42,8 @@ POINTS_PER_FOLD = 10
 MOST_BYTES_PER_FILE = 2**20
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
-# Size of the sample by which training data is recognised.
-_SAMPLE_ROWS = 32
-_SAMPLE_COLUMNS = 32
-# So many chunks of `partial_fit` are known again, the latest ones.
-_KNOWN_CHUNKS = 100
+# So many files of a run are tried before it is given up to write to one.
+_MAX_PARTS = 100
 
 # Runs of `partial_fit` calls that are not ended yet, ...
 _unfinished: set[FitRun] = set()
@@ -310,7 +304,7 @@ class TrackedRun:
         )
 
     def _append(self, record: RunRecord) -> Entry:
-        for _ in range(_KNOWN_CHUNKS):
+        for _ in range(_MAX_PARTS):
             entry, events = self.entry, record.events()
             if self._has_ended and record.end_time is None:
                 events.append({"kind": "done"})
@@ -428,6 +422,9 @@ class FitRun(TrackedRun):
 
     wants_test_score : bool
         Whether a score on other data is still to be recorded.
+
+    training_data : Fingerprint
+        By which other data is told.
     """
 
     def __init__(
@@ -450,16 +447,34 @@ class FitRun(TrackedRun):
         self.last_step = -1
         self.looked_at = now()
         self.wants_test_score = True
-        self._training_samples: deque[tuple[int, np.ndarray]] = deque(
-            maxlen=_KNOWN_CHUNKS
-        )
+        self.training_data = Fingerprint()
 
     def remember_training_data(self, X: Any) -> None:
-        """Keep a small sample of the training data, to know it again."""
+        """Keep what is needed of the training data to know it again."""
         if self.wants_test_score:
-            sample = _sample(X)
-            if not self._knows(*sample):
-                self._training_samples.append(sample)
+            self.training_data.add(X)
+
+    def take_test_score(self, X: Any, score: float) -> bool:
+        """Note the first score on other data than the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            What was scored.
+
+        score : float
+            The score.
+
+        Returns
+        -------
+        bool
+            Whether it is that score.
+        """
+        if not self.wants_test_score or self.training_data.covers(X):
+            return False
+        self.wants_test_score = False
+        self.summary["test_score"] = score
+        return True
 
     def write(self) -> Entry:
         """Append what is new to the journal; of a fold's curve only some points."""
@@ -479,16 +494,6 @@ class FitRun(TrackedRun):
         self._append(RunRecord(self.record.name, self.record.start_time))
         with suppress(FileNotFoundError):  # somebody has removed it
             entry.append({"kind": "done"})
-
-    def knows(self, X: Any) -> bool:
-        """Tell whether `X` is the training data, or a chunk that was trained on."""
-        return self._knows(*_sample(X))
-
-    def _knows(self, n_samples: int, sample: np.ndarray) -> bool:
-        return any(
-            n_samples == n and sample.shape == s.shape and np.allclose(sample, s)
-            for n, s in self._training_samples
-        )
 
     def close_with(self, estimator: Any) -> None:
         """See to it that the run ends when the estimator is gone."""
@@ -600,16 +605,3 @@ def _forget_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
-
-
-def _sample(X: Any) -> tuple[int, np.ndarray]:
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
-    n_samples, n_features = X.shape
-    rows = np.unique(np.linspace(0, n_samples - 1, _SAMPLE_ROWS).astype(int))
-    columns = np.unique(np.linspace(0, n_features - 1, _SAMPLE_COLUMNS).astype(int))
-    if issparse(X):
-        part = X.tocsr()[rows][:, columns].toarray()
-    else:
-        part = np.asarray(_safe_indexing(_safe_indexing(X, rows), columns, axis=1))
-    return n_samples, part.astype(float)

@@ -7,6 +7,7 @@ import json
 import platform
 import threading
 import time
+import tracemalloc
 import warnings
 
 import mlflow
@@ -16,15 +17,17 @@ import pytest
 import sklearn
 from mlflow.exceptions import MlflowException
 from numpy.testing import assert_allclose
-from scipy.sparse import csr_matrix
-from sklearn.datasets import load_iris
+from scipy.sparse import csc_array, csr_matrix, random_array
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.decomposition import PCA
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import _delivery, _run, flush, pending
+from skperceptron.tracking import _delivery, _fingerprint, _run, flush, pending
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
@@ -183,17 +186,200 @@ def test_refitting_is_a_new_run(clf, runs):
     assert [run.run_id for run in runs()] == [first, second]
 
 
+OTHER = X + 0.01  # never trained on
+
+
+def with_one_column_permuted(X, column=0):
+    permuted = X.copy()
+    permuted[:, column] = np.random.default_rng(0).permutation(permuted[:, column])
+    return permuted
+
+
+def categories(n_samples, n_values):
+    drawn = np.random.default_rng(0).integers(0, n_values, (n_samples, 3))
+    return OneHotEncoder(sparse_output=False).fit_transform(drawn)
+
+
+# Data as different as can be: measurements with equal rows, pictures, few categories.
+DATA = {
+    "iris": load_iris().data,
+    "digits": load_digits().data,
+    "breast cancer": load_breast_cancer().data,
+    "64 categories": categories(400, 4),
+    "8 categories": categories(200, 2),
+    "one column": np.random.default_rng(0).normal(size=(500, 1)),
+    "text": random_array((500, 3000), density=0.02, random_state=0).tocsr(),
+}
+# What a user may score that is nothing but training data.
+SUBSETS = {
+    "all": lambda X, rng: X,
+    "first rows": lambda X, rng: X[:20],
+    "rows of a mask": lambda X, rng: X[rng.random(X.shape[0]) < 0.5],
+    "shuffled": lambda X, rng: X[rng.permutation(X.shape[0])],
+    "in float32": lambda X, rng: X.astype(np.float32),
+    "shuffled in float32": lambda X, rng: X.astype(np.float32)[
+        rng.permutation(X.shape[0])
+    ],
+}
+FORMS = [csr_matrix, csc_array, pd.DataFrame, np.ndarray.tolist, np.asfortranarray]
+
+
 class TestTestScore:
+    @pytest.fixture(autouse=True)
+    def _runs(self, runs):
+        """None that other tests make."""
+
+    def scored(self, clf):
+        """Whether a test score was logged."""
+        flush()
+        return "test_score" in mlflow.get_run(clf.run_id_).data.metrics
+
+    def fitted(self, X):
+        labels = np.arange(X.shape[0]) % 2
+        return HillClimbPerceptron(max_iter=1).fit(X, labels)
+
+    def score(self, clf, X):
+        return clf.score(X, np.zeros(X.shape[0], int))
+
     @every_classifier
     def test_is_the_first_score_on_other_data(self, clf, runs):
         clf.fit(X[::2], y[::2])
         clf.score(X[::2], y[::2])
         assert "test_score" not in runs()[0].metrics
         expected = clf.score(X[1::2], y[1::2])
-        clf.score(X[:10], y[:10])
+        clf.score(OTHER, y)
         run = runs()[0]
         assert run.metrics["test_score"] == [(0, pytest.approx(expected))]
         assert run.status == "FINISHED"
+
+    @pytest.mark.parametrize("data", DATA)
+    def test_is_that_of_rows_held_out(self, data):
+        for seed in range(2):
+            train, test = train_test_split(DATA[data], random_state=seed)
+            clf = self.fitted(train)
+            self.score(clf, test)
+            assert self.scored(clf)
+
+    @pytest.mark.parametrize("data", DATA)
+    def test_is_none_of_the_training_data(self, data):
+        train, _ = train_test_split(DATA[data], random_state=0)
+        clf = self.fitted(train)
+        for subset in SUBSETS.values():
+            self.score(clf, subset(train, np.random.default_rng(0)))
+        assert not self.scored(clf)
+
+    @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+    def test_is_none_of_the_training_data_in_another_form(self, form):
+        for first, then, labels in (
+            (X, form(X), y),
+            (form(X), X, y),
+            (form(X), X[:70], y[:70]),
+            (X, form(X[::2]), y[::2]),
+        ):
+            clf = HillClimbPerceptron(max_iter=1).fit(first, y)
+            clf.score(then, labels)
+            assert not self.scored(clf)
+
+    @pytest.mark.parametrize("data", ["iris", "digits", "breast cancer"])
+    @pytest.mark.parametrize("max_samples", [1.0, 0.4])
+    def test_is_none_of_a_permutation_importance(self, data, max_samples):
+        train = DATA[data][:, :12]
+        clf = self.fitted(train)
+        labels = np.zeros(len(train), int)
+        permutation_importance(
+            clf, train, labels, n_repeats=2, max_samples=max_samples, random_state=0
+        )
+        assert not self.scored(clf)
+
+    @pytest.mark.parametrize("data", DATA)
+    def test_is_none_of_a_copy_with_a_permuted_column(self, data):
+        train = DATA[data] if data != "text" else DATA[data][:, :50].toarray()
+        clf = self.fitted(train)
+        self.score(clf, with_one_column_permuted(train))
+        assert not self.scored(clf)
+
+    def test_is_none_of_permuted_data_behind_encoder_and_scaler(self):
+        drawn = np.random.default_rng(0).integers(0, 4, (300, 4))
+        clf = HillClimbPerceptron(max_iter=1)
+        encoder = OneHotEncoder(sparse_output=False)
+        pipeline = make_pipeline(encoder, StandardScaler(), clf)
+        pipeline.fit(drawn, drawn[:, 0])
+        for column in range(4):
+            pipeline.score(with_one_column_permuted(drawn, column), drawn[:, 0])
+        assert not self.scored(clf)
+
+    def test_is_that_of_a_permutation_importance_on_other_data(self):
+        train, test = train_test_split(DATA["breast cancer"], random_state=0)
+        clf = self.fitted(train)
+        labels = np.zeros(len(test), int)
+        permutation_importance(clf, test, labels, n_repeats=1)
+        assert self.scored(clf)
+
+    def test_is_none_of_data_most_of_which_is_training_data(self):
+        train, _ = train_test_split(X, random_state=0)
+        clf = self.fitted(train)
+        self.score(clf, X)
+        assert not self.scored(clf)
+
+    def test_is_none_of_chunks_that_were_trained_on(self):
+        clf = HillClimbPerceptron(max_iter=1)
+        order = np.random.default_rng(0).permutation(len(X))
+        for epoch in range(3):
+            for rows in np.array_split(np.roll(order, epoch), 5):
+                clf.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+                clf.score(X[rows], y[rows])
+        clf.score(X, y)
+        clf.score(X[::3], y[::3])
+        clf.score(with_one_column_permuted(X), y)
+        assert not self.scored(clf)
+        clf.score(OTHER, y)
+        assert self.scored(clf)
+
+    @pytest.mark.parametrize("trains_on", ["fit", "partial_fit"])
+    def test_is_none_of_the_data_of_a_fit_that_goes_on(self, trains_on):
+        clf = HillClimbPerceptron(max_iter=1, warm_start=True).fit(X[::2], y[::2])
+        getattr(clf, trains_on)(X[1::2], y[1::2])
+        clf.score(X[::2], y[::2])
+        assert not self.scored(clf)
+
+    def test_is_that_of_earlier_training_data_after_a_fit_from_the_start(self):
+        clf = HillClimbPerceptron(max_iter=1).fit(X[::2], y[::2])
+        clf.fit(X[1::2], y[1::2])
+        clf.score(X[::2], y[::2])
+        assert self.scored(clf)
+
+    def test_of_many_rows_some_are_looked_at(self, monkeypatch):
+        monkeypatch.setattr(_fingerprint, "MAX_ROWS", 300)
+        train, test = train_test_split(DATA["digits"], random_state=0)
+        for X_scored in (train, train[::-1], with_one_column_permuted(train, 30)):
+            clf = self.fitted(train)
+            self.score(clf, X_scored)
+            assert not self.scored(clf)
+        self.score(clf, test)
+        assert self.scored(clf)
+
+    def test_memory_maps_stay_on_disk(self, tmp_path):
+        data = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", shape=(20_000, 100))
+        data[:] = np.random.default_rng(0).normal(size=data.shape)
+        fingerprint = _fingerprint.Fingerprint()
+        tracemalloc.start()
+        try:
+            fingerprint.add(data)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < data.nbytes / 2
+        assert fingerprint.covers(data[::3])
+
+    @pytest.mark.parametrize(
+        "odd", [X * 1e300, X * 1e-300, np.ones((50, 3)), X * 0, X[:2], X > 1]
+    )
+    def test_odd_data_is_known_again_without_a_word(self, odd):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fingerprint = _fingerprint.Fingerprint()
+            fingerprint.add(odd)
+            assert fingerprint.covers(odd)
 
     def test_is_not_what_a_callback_computes_on_the_training_data(self, runs):
         class Scoring:
@@ -208,29 +394,34 @@ class TestTestScore:
 
         clf = HillClimbPerceptron(max_iter=5).set_callbacks(Scoring()).fit(X, y)
         assert "test_score" not in runs()[0].metrics
-        clf.score(X[:20], y[:20])
+        clf.score(OTHER, y)
         assert "test_score" in runs()[0].metrics
 
     def test_is_not_logged_when_tracking_is_off(self, runs):
         clf = HillClimbPerceptron(max_iter=5).fit(X, y)
         with skperceptron.config_context(tracking=False):
-            clf.score(X[:20], y[:20])
+            clf.score(OTHER, y)
         assert "test_score" not in runs()[0].metrics
 
     def test_does_not_move_the_end_of_the_run(self, runs):
         clf = HillClimbPerceptron(max_iter=10).fit(X, y)
         end_time = runs()[0].end_time
         time.sleep(0.05)
-        clf.score(X[:50], y[:50])
-        assert runs()[0].end_time == end_time
+        clf.score(OTHER, y)
+        run = runs()[0]
+        assert run.end_time == end_time
+        assert "test_score" in run.metrics
 
     def test_training_data_is_known_again_behind_a_transformer(self, runs):
         clf = HillClimbPerceptron(max_iter=10)
         # PCA's fit_transform and transform differ by rounding.
         pipeline = make_pipeline(StandardScaler(), PCA(), clf).fit(X, y)
         pipeline.score(X, y)
-        assert "test_score" not in runs()[0].metrics
         pipeline.score(X[::2], y[::2])
+        # A linear transformer leaves the sums of the columns as they are.
+        pipeline.score(with_one_column_permuted(X), y)
+        assert "test_score" not in runs()[0].metrics
+        pipeline.score(OTHER, y)
         assert "test_score" in runs()[0].metrics
 
 
@@ -341,11 +532,12 @@ def test_scalar_sample_weight(runs):
     assert runs()[0].latest("training_score") == pytest.approx(clf.score(X, y))
 
 
-def test_partial_fits_cost_the_same_however_many_there_were(runs):
+def test_partial_fits_cost_the_same_however_many_there_were(runs, monkeypatch):
+    monkeypatch.setattr(_fingerprint, "MAX_ROWS", 50 * len(X))
     clf = HillClimbPerceptron(max_iter=1)
     for call in range(300):
         clf.partial_fit(X + call, y, classes=[0, 1, 2])
-    assert len(clf._tracked_run._training_samples) == _run._KNOWN_CHUNKS
+    assert clf._tracked_run.training_data.n_kept <= 50 * len(X)
 
 
 class TestFailedFit:
