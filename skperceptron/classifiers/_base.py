@@ -34,7 +34,10 @@ from skperceptron.classifiers._validation import (
 )
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE
-from skperceptron.tracking._destination import remember_destination
+from skperceptron.tracking._destination import (
+    remember_destination,
+    remember_when_sent,
+)
 from skperceptron.tracking._html import run_as_html
 from skperceptron.tracking._recorder import (
     find_run_id,
@@ -565,6 +568,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop(RUN_ATTRIBUTE, None)
+        remember_when_sent(state, self)
         return state
 
     def __sklearn_tags__(self) -> Any:

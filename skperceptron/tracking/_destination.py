@@ -6,6 +6,9 @@ tracking URI and experiment nor its active run and switches. scikit-learn makes 
 clones in the caller's thread (or from clones made there), so a clone remembers the
 destination and takes it along. Where the caller's thread makes only the first clones
 and joblib's threads make the rest, as in `cross_validate`, the first are the witnesses.
+
+Fits that one call of scikit-learn's makes, such as `cross_validate`, have one run above
+them.
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ from joblib.parallel import (
 from skperceptron._config import get_config
 from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
+from skperceptron.tracking._sklearn_calls import (
+    find_call,
+    find_waiting_call,
+    waits_for_joblib,
+    works_for_joblib,
+)
 
 _SQLITE = "sqlite:///"
 _SECRETS = ("pass", "token", "secret", "key", "pwd", "user", "odbc_connect")
@@ -48,6 +57,8 @@ _OF_ONE_MACHINE = (
 _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
     weakref.WeakKeyDictionary()
 )
+# Where an estimator was fitted that somebody else has sent: it may be fitted again.
+_taken: weakref.WeakKeyDictionary[Any, Destination] = weakref.WeakKeyDictionary()
 # The stores whose addresses contain credentials, by the address without them.
 _with_credentials: dict[str, str] = {}
 # User and password of an address; a worker process need not know that of a store.
@@ -124,6 +135,9 @@ class Destination:
 
     is_spread : bool
         Whether other machines may take part in what is fitted.
+
+    call_key : str or None
+        The run of the call of scikit-learn's that makes this fit among others.
     """
 
     enabled: bool
@@ -137,6 +151,7 @@ class Destination:
     inbox: _journal.Inbox
     thread_id: int
     is_spread: bool
+    call_key: str | None = None
 
     @classmethod
     def current(cls) -> Destination:
@@ -188,7 +203,7 @@ class Destination:
         if not self.is_of_this_process:
             return True
         is_another = self.thread_id != threading.get_ident()
-        return is_another and _waits_for_joblib(self.thread_id)
+        return is_another and works_for_joblib() and waits_for_joblib(self.thread_id)
 
     def address(self) -> dict[str, str | None]:
         """Say where a run goes, for the journal."""
@@ -215,7 +230,7 @@ class Destination:
         if uri not in (None, self.tracking_uri):
             # Neither runs nor experiments of one store mean anything in another.
             changes |= {"tracking_uri": uri, "experiment_id": None}
-            changes |= {"parent_run_id": None, "parents": ()}
+            changes |= {"parent_run_id": None, "parents": (), "call_key": None}
         if experiment_name is not None:
             changes |= {"experiment_id": None, "experiment_name": experiment_name}
         return replace(self, **changes)
@@ -223,6 +238,11 @@ class Destination:
     def below(self, *parents: ParentRun) -> Destination:
         """Point to the place below some runs."""
         return replace(self, parents=(*self.parents, *parents))
+
+    def outside_call(self) -> Destination:
+        """Point to where the call of scikit-learn's itself is."""
+        parents = tuple(p for p in self.parents if p.key != self.call_key)
+        return replace(self, parents=parents, call_key=None)
 
     def __getstate__(self) -> dict[str, Any]:
         # Whoever unpickles this may write to the inbox, for this process to deliver.
@@ -260,17 +280,46 @@ def remember_destination(clone: Any, original: Any) -> None:
 
 def _destination_for_clone_of(original: Any) -> Destination:
     witness = _seen_at_clone.get(original)
-    if witness is not None and witness.speaks_for_this_thread:
+    if witness is not None and witness.speaks_for_this_thread and _is_fresh(witness):
         return witness
     destination = _seen_at_clone[original] = _destination_of(original)
     return destination
 
 
-def take_destination(estimator: Any) -> Destination:
-    """Tell where the fit that begins now is to be logged, and forget it.
+def _is_fresh(witness: Destination) -> bool:
+    """Tell whether the call is not over of which something was seen, if any was."""
+    if witness.call_key is None:
+        return True
+    from skperceptron.tracking._call_runs import is_open
 
-    Forgotten because a fitted estimator may be stored and fitted again in another
-    place, another day.
+    return is_open(witness.call_key)
+
+
+def remember_when_sent(state: dict[str, Any], estimator: Any) -> None:
+    """Let what joblib sends to another process know where its runs will go.
+
+    Some ensembles make their clones there.
+
+    Parameters
+    ----------
+    state : dict
+        What is sent.
+
+    estimator : estimator
+        Of what.
+    """
+    if DESTINATION_ATTRIBUTE not in state:
+        with suppress(Exception):  # the fit will say what is wrong
+            if find_waiting_call(estimator) is not None:
+                state[DESTINATION_ATTRIBUTE] = seen_from_here(estimator)
+
+
+def take_destination(estimator: Any) -> Destination:
+    """Tell where the fit that begins now is to be logged.
+
+    The estimator forgets it, because it may be stored and fitted again in another
+    place, another day. In this process it is known: `permutation_test_score` fits one
+    clone several times.
 
     Parameters
     ----------
@@ -282,30 +331,50 @@ def take_destination(estimator: Any) -> Destination:
     Destination
     """
     destination = _destination_of(estimator)
-    vars(estimator).pop(DESTINATION_ATTRIBUTE, None)
+    if vars(estimator).pop(DESTINATION_ATTRIBUTE, None) is destination:
+        _taken[estimator] = destination
     return destination
 
 
 def _destination_of(estimator: Any) -> Destination:
     remembered: Destination | None = vars(estimator).get(DESTINATION_ATTRIBUTE)
+    remembered = remembered or _taken.get(estimator)
     if remembered is not None and remembered.speaks_for_this_thread:
         return remembered
-    return Destination.current()
+    return seen_from_here(estimator)
+
+
+def seen_from_here(estimator: Any) -> Destination:
+    """Tell where the runs of an estimator go, as this thread sees it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is to be fitted.
+
+    Returns
+    -------
+    Destination
+        Below the run of the call of scikit-learn's that makes the fit, if it is one of
+        several.
+    """
+    here = Destination.current()
+    if not here.enabled:
+        return here
+    call = find_call() or find_waiting_call(estimator)
+    if call is None:
+        return here
+    from skperceptron.tracking._call_runs import run_of
+
+    parent = run_of(call, here)
+    # The thread that has made the call is the one to wait for.
+    return replace(here.below(parent), call_key=parent.key, thread_id=call.thread_id)
 
 
 def _is_work_spread() -> bool:
     """Tell whether joblib is told to use an engine that is none of its own."""
     backend, _ = get_active_backend()
     return type(backend) not in _OF_ONE_MACHINE
-
-
-def _waits_for_joblib(thread_id: int) -> bool:
-    frame = sys._current_frames().get(thread_id)
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("joblib."):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _absolute(uri: str | None) -> str | None:

@@ -123,7 +123,7 @@ class EntryDelivery:
         self.active_at = time.monotonic()
         self.has_transactions = True
         self.groups: dict[str, tuple[Entry, float]] = {}
-        self._over: dict[str, int] = {}
+        self._over: dict[str, tuple[Status, int]] = {}
         self._at_work: set[Path] = set()
         self._election = Election()
         self._together: Together | None = None
@@ -502,7 +502,7 @@ class EntryDelivery:
         if is_own and not parent.is_managed:
             self.groups[parent.key] = (entry, time.monotonic())
             if parent.key in self._over:
-                self._end_group(parent.key, entry, self._over.pop(parent.key))
+                self._end_group(parent.key, entry, *self._over.pop(parent.key))
         try:
             self.deliver(inbox, entry)
         except UnreadableEntryError as error:
@@ -510,7 +510,12 @@ class EntryDelivery:
         if self._known(parent.key) is None:
             raise BusyError(f"another process has just delivered {entry.path.name}")
 
-    def end_groups(self, after: float = 0.0, only: str | None = None) -> bool:
+    def end_groups(
+        self,
+        after: float = 0.0,
+        only: str | None = None,
+        status: Status = "FINISHED",
+    ) -> bool:
         """End the runs of searches below which nothing has happened for a while.
 
         Parameters
@@ -521,25 +526,44 @@ class EntryDelivery:
         only : str or None, default=None
             The key of the one to end.
 
+        status : {"FINISHED", "FAILED", "KILLED"}, default="FINISHED"
+            How they end.
+
         Returns
         -------
         bool
             Whether any was.
         """
         if only is not None and only not in self.groups and known_run(only) is None:
-            self._over[only] = now()  # it is not begun yet: the store may be down
+            self._over[only] = (
+                status,
+                now(),
+            )  # it is not begun yet: the store may be down
         due = [
             (key, entry)
             for key, (entry, since) in list(self.groups.items())
             if time.monotonic() - since >= after and only in (None, key)
         ]
         for key, entry in due:
-            self._end_group(key, entry, now())
+            self._end_group(key, entry, status, now())
         return bool(due)
 
-    def _end_group(self, key: str, entry: Entry, end_time: int) -> None:
+    def end_groups_below(self, key: str) -> None:
+        """End the runs of searches that are below a run.
+
+        Parameters
+        ----------
+        key : str
+            The key of the run above them.
+        """
+        for group, (entry, _) in list(self.groups.items()):
+            with suppress(OSError, UnreadableEntryError):
+                if key in [parent["key"] for parent in entry.read_head().parents]:
+                    self._end_group(group, entry, "FINISHED", now())
+
+    def _end_group(self, key: str, entry: Entry, status: Status, end_time: int) -> None:
         try:
-            entry.append({"kind": "end", "status": "FINISHED", "end_time": end_time})
+            entry.append({"kind": "end", "status": status, "end_time": end_time})
         except FileNotFoundError:  # it has been ended
             pass
         except OSError:  # the disk is full; later, then

@@ -37,6 +37,7 @@ from skperceptron.tracking._run import (
     end_search,
     runs_around,
 )
+from skperceptron.tracking._sklearn_calls import is_last_fit
 from skperceptron.tracking._tolerance import tolerate
 
 MAX_TAG_LENGTH = 5000
@@ -127,6 +128,7 @@ class FitRecorder:
                 note_failure(self.run, error)
         if not self.owns_run:
             return
+        self._tell_call()
         if not self.run.incremental or self.run.status != "FINISHED":
             self.run.end()
         self.run.deliver(wait=self.run.waits)
@@ -170,18 +172,35 @@ class FitRecorder:
             self.run.summary["training_score"] = accuracy_score(
                 y, estimator.predict(X), sample_weight=sample_weight
             )
-        if self._keeps_model:
+        if self._keeps_model(estimator):
             self.run.keep_model(estimator, X)
 
-    @property
-    def _keeps_model(self) -> bool:
+    def _tell_call(self) -> None:
+        """Let the call around the fit know what went wrong, if anything."""
+        call_key = self.run.destination.call_key
+        if call_key is not None and self.run.status != "FINISHED":
+            from skperceptron.tracking._call_runs import note_failure_below
+
+            error = self.run.record.tags.get("error")
+            note_failure_below(call_key, self.run.status, error)
+
+    def _keeps_model(self, estimator: Any) -> bool:
         destination = self.run.destination
         log_models = destination.log_models
         # What is fitted in a worker process is part of something larger, too.
         if self.place.role == "fold" or not destination.is_of_this_process:
             return log_models == "all"
         # What is around the fit keeps the model of the whole.
-        return self.owns_run and log_models != "none"
+        if not self.owns_run or log_models == "none":
+            return False
+        return log_models == "all" or not self._is_one_of_many(estimator)
+
+    def _is_one_of_many(self, estimator: Any) -> bool:
+        """Tell whether some call makes the fit among others, and keeps another one."""
+        call_key = self.run.destination.call_key
+        search = self.place.search  # of which it is the refit
+        is_refit = search is not None and search.key == call_key
+        return call_key is not None and not is_refit and not is_last_fit(estimator)
 
 
 def status_after(error: BaseException | None) -> Status:
@@ -320,13 +339,19 @@ def find_run_id(estimator: Any) -> str | None:
             f"This {type(estimator).__name__} has no run_id_: it was not fitted yet."
         )
     ticket: RunTicket | None = getattr(estimator, TICKET_ATTRIBUTE)
-    return None if ticket is None else ticket.run_id()
+    if ticket is None:
+        return None
+    if not ticket.is_known:
+        from skperceptron.tracking._call_runs import settle
+
+        settle()  # for a fit of a call that has just ended
+    return ticket.run_id()
 
 
 def _new_run(
     estimator: Any, place: Place, destination: Destination, *, incremental: bool
 ) -> FitRun:
-    if place.search is not None:
+    if place.search is not None and place.search.key != destination.call_key:
         destination = destination.below(place.search)
     run = FitRun(
         _describe(estimator),

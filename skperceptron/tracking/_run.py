@@ -67,6 +67,11 @@ class RunTicket:
     key: str
     address: dict[str, str | None]
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this process has delivered the run."""
+        return known_run(self.key) is not None
+
     def run_id(self) -> str | None:
         """Look the run up.
 
@@ -554,6 +559,8 @@ def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
         Seconds to wait for each answer of the store.
     """
     run.deliver(wait=False)
+    for call in before_flush:
+        call()
     if run.is_delivered_here:
         deliverer = deliverer_for(run.destination.tracking_uri)
         failure = deliverer.deliver_all(patience)

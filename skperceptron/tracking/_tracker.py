@@ -468,7 +468,7 @@ def _seen_from(estimator: Any) -> Destination:
     for part in [estimator, *estimator.get_params().values()]:
         seen = getattr(part, "__dict__", {}).get(DESTINATION_ATTRIBUTE)
         if isinstance(seen, Destination) and seen.speaks_for_this_thread:
-            return seen
+            return seen.outside_call()
     return Destination.current()
 
 

@@ -26,6 +26,8 @@ from skperceptron.tracking import (
 
 X, y = load_iris(return_X_y=True)
 
+CALLS = ("cross_val_score", "cross_validate")
+
 
 @pytest.fixture(autouse=True)
 def _quiet_optuna():
@@ -55,15 +57,24 @@ def tracked_study(function=objective, n_trials=3, study=None, catch=(), **option
 
 
 def tree_of(found):
-    """The study's run, its trials by number, and the fits by trial."""
+    """The study's run, its trials by number, and the fits by trial.
+
+    Between a trial and its fits there is the run of the cross-validation.
+    """
     (study,) = [run for run in found if "optuna_study_name" in run.tags]
     trials = {
         int(run.tags["optuna_trial_number"]): run
         for run in found
         if "optuna_trial_number" in run.tags
     }
+    above = {run.run_id: run.parent for run in found if run.name in CALLS}
     fits = {
-        number: [run for run in found if run.parent == trial.run_id]
+        number: [
+            run
+            for run in found
+            if run.name not in CALLS
+            and above.get(run.parent, run.parent) == trial.run_id
+        ]
         for number, trial in trials.items()
     }
     return study, trials, fits
@@ -73,7 +84,7 @@ def test_study_is_above_its_trials_and_these_above_their_fits(runs):
     study = tracked_study()
     found = runs.at_once()  # everything is there when the block ends
     above, trials, fits = tree_of(found)
-    assert len(found) == 1 + 3 + 9
+    assert len(found) == 1 + 3 + 3 + 9
     assert {run.status for run in found} == {"FINISHED"}
     assert above.parent is None
     assert above.name == study.study_name
@@ -189,7 +200,7 @@ def test_trials_in_threads(runs):
     _, trials, fits = tree_of(found)
     assert sorted(trials) == [0, 1, 2, 3, 4, 5]
     assert {len(of_trial) for of_trial in fits.values()} == {3}
-    assert len(found) == 1 + 6 + 18
+    assert len(found) == 1 + 6 + 6 + 18
 
 
 def test_fits_in_worker_processes_are_below_their_trial(runs):
@@ -253,7 +264,7 @@ def test_options(runs, tmp_path):
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("of the study")
     found = client.search_runs([experiment.experiment_id])
-    assert len(found) == 5
+    assert len(found) == 1 + 1 + 1 + 3
     (study,) = [run for run in found if run.info.run_name == "by name"]
     assert study.data.tags["data"] == "iris"
 

@@ -1,0 +1,364 @@
+"""Which call of scikit-learn's is going on, and what became of it.
+
+`cross_validate` and its like, selectors and ensembles tell nobody that the fits they
+make belong together. The stack shows it. All that is read there of scikit-learn and
+joblib is in this module; where a new version looks different, each fit stands alone.
+"""
+
+from __future__ import annotations
+
+import dis
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from sklearn.base import MetaEstimatorMixin
+from sklearn.callback import CallbackContext
+
+_VALIDATION = "sklearn.model_selection._validation"
+_FUNCTIONS = (
+    "cross_validate",
+    "cross_val_score",
+    "cross_val_predict",
+    "permutation_test_score",
+    "learning_curve",
+    "validation_curve",
+)
+# Of these, the last fit is that of `estimator_`, with which they predict.
+_SELECTORS_AND_TUNERS = {
+    "RFE",
+    "RFECV",
+    "SelectFromModel",
+    "TunedThresholdClassifierCV",
+}
+_ONE_FIT = "FixedThresholdClassifier"
+_KINDS = ("train", "test")
+# Under which an estimator has the root task of the fit that goes on.
+_TASK = "_callback_fit_ctx"
+# A generator that another thread is just leaving hides what has called it.
+_LOOKS = 3
+_SECONDS_BETWEEN_LOOKS = 0.001
+
+# The metrics of a call: points of step and value.
+Points = list[tuple[int, float]]
+# Calls of the process that this one was forked from.
+_inherited: set[FrameType] = set()
+
+
+@dataclass(frozen=True, eq=False)
+class SklearnCall:
+    """A call that makes several fits.
+
+    Attributes
+    ----------
+    frame : FrameType
+        What is executed.
+
+    thread_id : int
+        The thread that has made it.
+
+    name : str
+        The function, or the class whose `fit` it is.
+
+    estimator : estimator or None
+        Whose `fit` it is.
+
+    earlier_error : BaseException or None
+        What was being handled around it.
+    """
+
+    frame: FrameType
+    thread_id: int
+    name: str
+    estimator: Any
+    earlier_error: BaseException | None
+
+    @property
+    def search_task(self) -> CallbackContext | None:
+        """The task of a search, which the fits right below it know, too."""
+        task: CallbackContext | None = None
+        if _is_search(self.estimator):
+            task = getattr(self.estimator, _TASK, None)
+        return task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call.
+
+    Attributes
+    ----------
+    has_returned : bool
+        Whether it has, rather than raised.
+
+    error : BaseException or None
+        What it has raised, if that can still be found.
+
+    """
+
+    has_returned: bool
+    error: BaseException | None = None
+
+
+def find_call() -> SklearnCall | None:
+    """Find the outermost call that this thread is in."""
+    return _outermost_call(sys._getframe(), threading.get_ident())
+
+
+def find_waiting_call(part: Any) -> SklearnCall | None:
+    """Find the call of another thread for which one of joblib's works.
+
+    Some ensembles clone their estimator in the other threads only, or send it as it is
+    to other processes.
+
+    Parameters
+    ----------
+    part : estimator
+        What it works with.
+    """
+    if not works_for_joblib():
+        return None
+    for thread_id, frame in sys._current_frames().items():
+        if thread_id != threading.get_ident() and _is_joblib_in(frame):
+            call = _outermost_call(frame, thread_id)
+            if call is not None and _contains(call, part):
+                return call
+    return None
+
+
+def waits_for_joblib(thread_id: int) -> bool:
+    """Tell whether a thread is in one of joblib's functions."""
+    return _is_joblib_in(sys._current_frames().get(thread_id))
+
+
+def works_for_joblib() -> bool:
+    """Tell whether this thread is at work that joblib has given it."""
+    for frame in reversed(list(_callers(sys._getframe()))):
+        if _is_call(frame):
+            return False
+        if _is_of_joblib(frame):
+            return True
+    return False
+
+
+def is_last_fit(estimator: Any) -> bool:
+    """Tell whether the fit that goes on is that which a selector or tuner keeps."""
+    call = find_call()
+    if call is None:
+        return False
+    kinds = {cls.__name__ for cls in type(call.estimator).__mro__}
+    if _ONE_FIT in kinds:
+        return True
+    kept = getattr(call.estimator, "estimator_", None)
+    if not kinds & _SELECTORS_AND_TUNERS or kept is None:
+        return False
+    return kept is estimator or any(
+        frame.f_code.co_name == "fit" and _self_of(frame) is kept
+        for frame in _callers(sys._getframe())
+    )
+
+
+def outcome_of(call: SklearnCall) -> Outcome | None:
+    """Tell what became of a call; None while it goes on."""
+    if _is_going_on(call.frame, call.thread_id):
+        return None
+    if not _has_returned(call.frame):
+        return Outcome(False, _error_through(call.frame, call.thread_id))
+    return Outcome(True)
+
+
+def error_inside(call: SklearnCall) -> BaseException | None:
+    """Find what is being handled in a call that goes on, such as an interrupt."""
+    error = _error_in(call.thread_id)
+    return None if error is call.earlier_error else error
+
+
+def metrics_of(call: SklearnCall) -> dict[str, Points]:
+    """Collect the scores of a call that has returned."""
+    known = call.frame.f_locals
+    if call.name in ("cross_validate", "cross_val_score"):
+        found = known.get("ret" if call.name == "cross_validate" else "cv_results")
+        return _of_folds(found if isinstance(found, Mapping) else {})
+    if call.name == "permutation_test_score":
+        return _of_permutations(known)
+    if call.name == "learning_curve":
+        return _of_learning_curve(known.get("ret"))
+    if call.name == "validation_curve":
+        return _of_curve({f"{k}_score": known.get(f"{k}_scores") for k in _KINDS}, None)
+    return {} if call.estimator is None else _of_estimator(call.estimator, known)
+
+
+def _outermost_call(innermost: FrameType, thread_id: int) -> SklearnCall | None:
+    found = None
+    for frame in _callers(innermost):
+        if _is_call(frame) and frame not in _inherited:
+            found = frame
+    if found is None:
+        return None
+    estimator = _self_of(found)
+    is_function = found.f_code.co_name in _FUNCTIONS
+    name = found.f_code.co_name if is_function else type(estimator).__name__
+    return SklearnCall(found, thread_id, name, estimator, _error_in(thread_id))
+
+
+def _is_call(frame: FrameType) -> bool:
+    module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+    if function != "fit" or not module.startswith("sklearn."):
+        return module == _VALIDATION and function in _FUNCTIONS
+    estimator = _self_of(frame)
+    is_known = not _is_search(estimator) or hasattr(estimator, _TASK)
+    return isinstance(estimator, MetaEstimatorMixin) and is_known
+
+
+def _is_search(estimator: Any) -> bool:
+    return hasattr(estimator, "_run_search")
+
+
+def _callers(innermost: FrameType | None) -> Iterator[FrameType]:
+    while innermost is not None:
+        yield innermost
+        innermost = innermost.f_back
+
+
+def _self_of(frame: FrameType) -> Any:
+    return frame.f_locals.get("self")
+
+
+def _is_joblib_in(innermost: FrameType | None) -> bool:
+    return any(map(_is_of_joblib, _callers(innermost)))
+
+
+def _is_of_joblib(frame: FrameType) -> bool:
+    module: str = frame.f_globals.get("__name__", "")
+    return module.startswith("joblib.")
+
+
+def _contains(call: SklearnCall, part: Any) -> bool:
+    if call.estimator is None:
+        return False
+    return any(value is part for value in call.estimator.get_params().values())
+
+
+def _is_going_on(frame: FrameType, thread_id: int) -> bool:
+    for _ in range(_LOOKS):
+        innermost = sys._current_frames().get(thread_id)
+        if any(caller is frame for caller in _callers(innermost)):
+            return True
+        if _has_returned(frame):
+            return False
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return False
+
+
+def _has_returned(frame: FrameType) -> bool:
+    """Tell whether the last thing that was executed is a return."""
+    instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+    return instruction.startswith("RETURN_")
+
+
+def _error_through(frame: FrameType, thread_id: int) -> BaseException | None:
+    """Find what a frame was left with, if it is being handled or was shown."""
+    for error in (_error_in(thread_id), getattr(sys, "last_value", None)):
+        if error is not None and any(
+            passed is frame for passed, _ in traceback.walk_tb(error.__traceback__)
+        ):
+            return error
+    return None
+
+
+def _error_in(thread_id: int) -> BaseException | None:
+    error: Any = sys._current_exceptions().get(thread_id)
+    if isinstance(error, tuple):  # before Python 3.12
+        error = error[1]
+    return error
+
+
+# What it has told its caller
+
+
+def _of_folds(results: Mapping[str, Any]) -> dict[str, Points]:
+    """Summarize the scores and times of folds, by the names of `cv_results_`."""
+    found: dict[str, Points] = {}
+    for name, values in results.items():
+        if name.startswith(("test_", "train_")) or name.endswith("_time"):
+            found |= _mean_and_std(name, [values], [0])
+    return found
+
+
+def _of_permutations(known: Mapping[str, Any]) -> dict[str, Points]:
+    names = ("score", "permutation_scores", "pvalue")
+    if any(known.get(name) is None for name in names):
+        return {}
+    return {
+        "mean_test_score": [(0, float(known["score"]))],
+        **_mean_and_std("permutation_score", [known["permutation_scores"]], [0]),
+        "pvalue": [(0, float(known["pvalue"]))],
+    }
+
+
+def _of_learning_curve(result: Any) -> dict[str, Points]:
+    if not isinstance(result, tuple):
+        return {}
+    sizes, *scores = result
+    names = ("train_score", "test_score", "fit_time", "score_time")
+    return _of_curve(dict(zip(names, scores, strict=False)), sizes)
+
+
+def _of_curve(scores: Mapping[str, Any], steps: Any) -> dict[str, Points]:
+    """Summarize the scores of each row."""
+    found: dict[str, Points] = {}
+    for name, rows in scores.items():
+        if rows is not None:
+            at = range(len(rows)) if steps is None else steps
+            found |= _mean_and_std(name, rows, at)
+    return found
+
+
+def _mean_and_std(name: str, rows: Any, steps: Any) -> dict[str, Points]:
+    with np.errstate(all="ignore"):  # of scores that are infinite
+        means, stds = np.mean(rows, axis=1), np.std(rows, axis=1)
+    return {
+        f"mean_{name}": _points(means, steps),
+        f"std_{name}": _points(stds, steps),
+    }
+
+
+def _points(values: Any, steps: Any) -> Points:
+    return [(int(s), float(v)) for s, v in zip(steps, values, strict=True)]
+
+
+def _of_estimator(estimator: Any, known: Mapping[str, Any]) -> dict[str, Points]:
+    """Take what selectors and tuners keep of their scores."""
+    fitted = vars(estimator)
+    found = {
+        name: [(0, float(fitted[f"{name}_"]))]
+        for name in ("best_score", "best_threshold", "n_features")
+        if f"{name}_" in fitted
+    }
+    results = fitted.get("cv_results_", {})
+    if "n_features" in results:
+        steps = results["n_features"]
+        for name in ("mean_test_score", "std_test_score"):
+            found[name] = _points(results[name], steps)
+        best = list(steps).index(fitted["n_features_"])
+        found["best_score"] = [(0, float(results["mean_test_score"][best]))]
+    elif hasattr(estimator, "n_features_to_select_") and "old_score" in known:
+        found["best_score"] = [(0, float(known["old_score"]))]
+        found["n_features"] = [(0, float(estimator.n_features_to_select_))]
+    return found
+
+
+def _inherit() -> None:
+    """In a forked child: what is on the stack is the parent's."""
+    _inherited.update(filter(_is_call, _callers(sys._getframe())))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit)
