@@ -12,15 +12,22 @@ from skperceptron.tracking._tolerance import TrackingWarning
 from skperceptron.tracking._tracker import MLflowTracker
 
 if TYPE_CHECKING:
-    from skperceptron.tracking._study import track_study
+    from skperceptron.tracking._study import study_run_id, track_study
 
-__all__ = ["MLflowTracker", "TrackingWarning", "flush", "pending", "track_study"]
+__all__ = [
+    "MLflowTracker",
+    "TrackingWarning",
+    "flush",
+    "pending",
+    "study_run_id",
+    "track_study",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Optuna is imported only for those who have a study.
-    if name == "track_study":
-        from skperceptron.tracking._study import track_study
+    if name in ("study_run_id", "track_study"):
+        from skperceptron.tracking import _study
 
-        return track_study
+        return getattr(_study, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

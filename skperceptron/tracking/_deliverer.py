@@ -123,13 +123,19 @@ class Deliverer:
                 self._thread.daemon = True  # `finish` waits for it as long as is fair
                 self._thread.start()
 
-    def wait_for(self, entry: Entry) -> None:
-        """Wait until a run that has ended is delivered, at most `SECONDS_TO_WAIT`.
+    def wait_for(
+        self, entry: Entry, *, until: Callable[[], bool] | None = None
+    ) -> None:
+        """Wait until a run is delivered, at most `SECONDS_TO_WAIT`.
 
         Parameters
         ----------
         entry : Entry
             Its file.
+
+        until : callable or None, default=None
+            Tells whether it is. None waits for a run that has ended until its file is
+            removed.
 
         Raises
         ------
@@ -137,6 +143,7 @@ class Deliverer:
             Whatever prevented it; `StoreDownError` where that was so before. It will be
             tried again.
         """
+        is_delivered = until or (lambda: not entry.path.exists())
         self.tell_notices()
         with self._changed:
             if self._failures.outage_is_told:
@@ -146,10 +153,7 @@ class Deliverer:
             n_stored = self._failures.n_stored
             self.wake()
             has_answer = self._wait_patiently(
-                lambda: (
-                    self._failures.prevents(entry) is not None
-                    or not entry.path.exists()
-                ),
+                lambda: self._failures.prevents(entry) is not None or is_delivered(),
                 SECONDS_TO_WAIT,
             )
             if not has_answer and self._failures.n_stored > n_stored:

@@ -393,9 +393,18 @@ def _log_batch(
             raise
         # Before version 3.16, MLflow takes any value once more, except NaN.
         new = _without_known_nans(client, run_id, metrics)
-        if len(new) == len(metrics):
+        unknown = _without_known_names(client, run_id, params)
+        if (len(new), len(unknown)) == (len(metrics), len(params)):
             raise
-        client.log_batch(run_id, new, params, tags, synchronous=True)
+        client.log_batch(run_id, new, unknown, tags, synchronous=True)
+
+
+def _without_known_names(
+    client: MlflowClient, run_id: str, params: list[Param]
+) -> list[Param]:
+    """Leave out what the run has: the user's code may have logged it differently."""
+    known = client.get_run(run_id).data.params if params else {}
+    return [param for param in params if param.key not in known]
 
 
 def _without_known_nans(

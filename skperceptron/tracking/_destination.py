@@ -68,8 +68,8 @@ _IN_ADDRESS = re.compile(r"(?<=://)[^/\s'\"]+(?=@)")
 _OF_SERVER = re.compile(r"(?:[^/?#@]*@)+")
 _OF_DATABASE = re.compile(r"[^:/@]*(?::[^@]*)?@(?:[^/?@]*@)*")
 
-# Where a study, or its trial, sends whatever is fitted here.
-enclosing: ContextVar[Destination | None] = ContextVar(
+# The study, and its trials, in which whatever is fitted here is.
+enclosing: ContextVar[Surroundings | None] = ContextVar(
     "skperceptron_enclosing", default=None
 )
 
@@ -164,11 +164,14 @@ class Destination:
         if "mlflow" in sys.modules:
             # Imported again to wait for another thread that is just importing it.
             mlflow = importlib.import_module("mlflow")
+            from skperceptron.tracking._active_run import users_run
+
             tracking_uri = mlflow.get_tracking_uri()
-            if active := mlflow.active_run():
+            if active := users_run():
                 parent_run_id = active.info.run_id
                 experiment_id = active.info.experiment_id
-        around = enclosing.get()
+        surroundings = enclosing.get()
+        around = None if surroundings is None else surroundings.here()
         if around is not None and parent_run_id in (None, around.parent_run_id):
             return replace(
                 around,
@@ -254,6 +257,58 @@ class Destination:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+@dataclass
+class OpenPlace:
+    """Where runs go as long as a study, or a trial, is not over.
+
+    Attributes
+    ----------
+    destination : Destination
+        The place below its run.
+
+    is_over : bool
+        Whether it is. Any thread may find that out.
+    """
+
+    destination: Destination
+    is_over: bool = False
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The study in which a thread is, and the trials that it has asked for.
+
+    Attributes
+    ----------
+    study : OpenPlace
+        The study.
+
+    trials : tuple of OpenPlace
+        Its trials, the oldest first.
+    """
+
+    study: OpenPlace
+    trials: tuple[OpenPlace, ...] = ()
+
+    @property
+    def open_trials(self) -> tuple[OpenPlace, ...]:
+        """The trials that are not over."""
+        return tuple(trial for trial in self.trials if not trial.is_over)
+
+    def here(self) -> Destination | None:
+        """Tell where runs go: below a trial only if it can be no other one.
+
+        Returns
+        -------
+        Destination or None
+            None when the study is over.
+        """
+        if self.study.is_over:
+            return None
+        trials = self.open_trials
+        return (trials[0] if len(trials) == 1 else self.study).destination
 
 
 def _switches() -> dict[str, Any]:
@@ -384,6 +439,11 @@ def _absolute(uri: str | None) -> str | None:
         if path and not path.startswith((":memory:", "file:")):
             return _SQLITE + str(Path(path).absolute())
     return uri
+
+
+def is_same_store(uri: str, other: str) -> bool:
+    """Tell whether two addresses are those of one store."""
+    return without_credentials(_absolute(uri)) == without_credentials(_absolute(other))
 
 
 def without_credentials(uri: str | None) -> str | None:

@@ -271,6 +271,34 @@ class TrackedRun:
             except Exception as error:
                 self.warn(error)
 
+    def begin(self) -> str:
+        """See to it that the run, which is written down, is in MLflow.
+
+        Returns
+        -------
+        run_id : str
+
+        Raises
+        ------
+        OSError
+            When that takes longer than a fit waits, or the store cannot be reached.
+        """
+        run_id = known_run(self.key)
+        if run_id is None:
+            deliverer = deliverer_for(self.destination.tracking_uri)
+            try:
+                deliverer.wait_for(
+                    self.entry, until=lambda: known_run(self.key) is not None
+                )
+            except StoreDownError:
+                pass  # which the user has been told of
+            except Exception as error:
+                self.warn(error)
+            run_id = known_run(self.key)
+        if run_id is None:
+            raise OSError("the store cannot be reached, or is busy")
+        return run_id
+
     @contextmanager
     def hurried_delivery(self) -> Iterator[None]:
         """Let all that waits be delivered beside the block, in which nothing is fitted.

@@ -5,34 +5,44 @@ from __future__ import annotations
 import reprlib
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from optuna import Study
-from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from skperceptron.tracking._agreement import StudyIdentity, agree_on_run, is_shared
+from skperceptron.tracking._agreement import (
+    StudyIdentity,
+    agree_on_run,
+    is_of_agreement,
+    is_shared,
+)
 from skperceptron.tracking._arguments import check_tags, check_texts
-from skperceptron.tracking._destination import Destination, ParentRun, enclosing
+from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._lost_trials import end_lost_trials
 from skperceptron.tracking._origin import origin_tags
+from skperceptron.tracking._pareto_front import log_pareto_front
 from skperceptron.tracking._record import RunRecord, param_value
 from skperceptron.tracking._recorder import note_failure
 from skperceptron.tracking._run import TrackedRun, deliver_all
 from skperceptron.tracking._tolerance import tolerate
-from skperceptron.tracking._trial_run import end_trial_run, trial_run
+from skperceptron.tracking._watched_study import Watch, own_sampler
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 # Many workers that begin at once are slow, and must not begin the run twice.
 _PATIENCE = 30.0
 # While somebody reports how a study stands, others may finish it; so often at most.
 _MOST_REPORTS = 10
+# On a run of a study of which earlier trials are elsewhere: the first run's key.
+_CONTINUES_TAG = "skperceptron.continues"
+
+# The runs of the studies that this process has tracked.
+_runs: weakref.WeakKeyDictionary[Study, TrackedRun] = weakref.WeakKeyDictionary()
 
 
 @contextmanager
@@ -119,20 +129,54 @@ def track_study(
     )
     check_tags(tags)
     destination = Destination.current().directed_to(tracking_uri, experiment_name)
-    identity = agree_on_run(study)
+    identity = agree_on_run(study, destination.address())
     run, parent = _study_run(study, identity, destination, run_name, tags or {})
     below = destination.below(parent)
     _begin(run, study, identity, below)
-    sampler = study.sampler
-    token = enclosing.set(below)
-    study.sampler = _WatchedSampler(sampler, below)
+    _runs[study] = run
     try:
-        yield study
+        with Watch(study, below):
+            yield study
     finally:
-        study.sampler = sampler
-        enclosing.reset(token)
         with tolerate("The result of a study could not be tracked"):
             _finish(run, study, below)
+
+
+def study_run_id(study: Study) -> str | None:
+    """Tell which run of MLflow's a study is, to log more to it.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        A study that this process tracks, or has tracked.
+
+    Returns
+    -------
+    run_id : str or None
+        Where it goes now or has gone last. None when that is not known: because the
+        study was not tracked, or the store cannot be reached.
+
+    See Also
+    --------
+    track_study : Log an Optuna study.
+
+    Examples
+    --------
+    >>> import mlflow
+    >>> import optuna
+    >>> from skperceptron.tracking import study_run_id, track_study
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> with track_study(optuna.create_study()) as study:
+    ...     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    ...     mlflow.log_param("data", "none", run_id=study_run_id(study))
+    'none'
+    """
+    run = _runs.get(study)
+    if run is None:
+        return None
+    with suppress(OSError):
+        return run.begin()
+    return None
 
 
 def _study_run(
@@ -145,9 +189,10 @@ def _study_run(
     key, start_time = identity.key, identity.start_time
     record = RunRecord(name or study.study_name, start_time)
     record.tags = {
+        **({} if identity.continues is None else {_CONTINUES_TAG: identity.continues}),
         "optuna_study_name": study.study_name,
         "optuna_directions": ", ".join(d.name.lower() for d in study.directions),
-        "optuna_sampler": type(study.sampler).__name__,
+        "optuna_sampler": type(own_sampler(study)).__name__,
         "optuna_pruner": type(study.pruner).__name__,
         **origin_tags(),
         **{str(k): str(v) for k, v in tags.items()},
@@ -192,17 +237,14 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
         note_failure(run, error)
     # So that the latest values count, whoever delivers them when.
     step = sum(trial.state.is_finished() for trial in trials)
-    is_complete = any(trial.state == TrialState.COMPLETE for trial in trials)
-    if len(study.directions) == 1 and is_complete:
-        best = study.best_trial
-        run.record.add_metric("best_value", study.best_value, step)
-        run.record.add_metric("best_trial", best.number, step)
-        # As tags, because the parameters of a run cannot change, while the best trial
-        # does, whenever somebody goes on with the study.
-        for name, value in best.params.items():
-            run.record.tags[f"best_{name}"] = param_value(value)
-        with tolerate("The figures of a study cannot be drawn"):
-            _keep_figures(run, study, trials)
+    # Whatever there is to say of the study, its run ends.
+    with tolerate("The attributes of a study could not be tracked"):
+        _log_attributes(run, study)
+    with tolerate("The best trials of a study could not be tracked"):
+        if len(study.directions) == 1:
+            _log_best(run, study, trials, step)
+        else:
+            log_pareto_front(run, study, step)
     # After the best value: in this order MLflow's UI shows them.
     for state in TrialState:
         n_trials = sum(trial.state == state for trial in trials)
@@ -210,72 +252,29 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
     run.end()
 
 
-class _WatchedSampler(BaseSampler):
-    """A sampler that tells when trials begin and end, in their own threads.
+def _log_attributes(run: TrackedRun, study: Study) -> None:
+    for name, value in study.user_attrs.items():
+        if not is_of_agreement(name):
+            run.record.tags[name] = param_value(value)
 
-    Parameters
-    ----------
-    sampler : BaseSampler
-        Who samples.
 
-    destination : Destination
-        Where the runs of the trials go.
-    """
-
-    def __init__(self, sampler: BaseSampler, destination: Destination) -> None:
-        self._sampler = sampler
-        self._destination = destination
-        self._trials: dict[int, TrackedRun] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sampler, name)
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return self._sampler.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(study, trial, search_space)
-
-    def sample_independent(self, *args: Any, **kwargs: Any) -> Any:
-        return self._sampler.sample_independent(*args, **kwargs)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        with tolerate("A trial cannot be tracked"):
-            self._begin(trial)
-        self._sampler.before_trial(study, trial)
-
-    def after_trial(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        with tolerate("A trial could not be tracked"):
-            self._end(trial, state, values)
-        self._sampler.after_trial(study, trial, state, values)
-
-    def _begin(self, trial: FrozenTrial) -> None:
-        run = self._trials[trial.number] = trial_run(trial, self._destination)
-        record = run.record
-        parent = ParentRun(run.key, record.name, record.start_time, is_managed=True)
-        enclosing.set(self._destination.below(parent))
-        run.deliver(wait=False)
-
-    def _end(
-        self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        enclosing.set(self._destination)
-        run = self._trials.pop(trial.number, None)
-        if run is not None:  # else it has begun before the study was tracked
-            end_trial_run(run, trial, state, values)
+def _log_best(
+    run: TrackedRun, study: Study, trials: list[FrozenTrial], step: int
+) -> None:
+    try:
+        best = study.best_trial
+    except ValueError:  # none is complete, or none of these is feasible
+        return
+    (value,) = best.values
+    for name in ("value", *(study.metric_names or ())):
+        run.record.add_metric(f"best_{name}", value, step)
+    run.record.add_metric("best_trial", best.number, step)
+    # As tags, because the parameters of a run cannot change, while the best trial
+    # does, whenever somebody goes on with the study.
+    for name, value in best.params.items():
+        run.record.tags[f"best_{name}"] = param_value(value)
+    with tolerate("The figures of a study cannot be drawn"):
+        _keep_figures(run, study, trials)
 
 
 def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:

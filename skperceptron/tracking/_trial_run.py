@@ -73,6 +73,9 @@ def end_trial_run(
     trial: FrozenTrial,
     state: TrialState,
     values: Sequence[float] | None,
+    *,
+    names: list[str] | None = None,
+    error: str | None = None,
 ) -> None:
     """Note how a trial has ended, and deliver its run.
 
@@ -89,6 +92,12 @@ def end_trial_run(
 
     values : sequence of float or None
         What it has come to.
+
+    names : list of str or None, default=None
+        The names of the values, if the study has any.
+
+    error : str or None, default=None
+        Why it has failed, if that is known.
     """
     record = run.record
     record.params = {k: param_value(v) for k, v in trial.params.items()}
@@ -97,14 +106,34 @@ def end_trial_run(
         record.tags[str(name)] = param_value(value)
     for step, value in trial.intermediate_values.items():
         record.add_metric("intermediate_value", value, step)
-    is_single = values is not None and len(values) == 1
-    for i, value in enumerate(values or ()):
-        record.add_metric("value" if is_single else f"value_{i}", value)
+    if error is not None:
+        record.tags["error"] = error
+    values = values or ()
+    for i, name in enumerate(value_names(names, len(values))[: len(values)]):
+        record.add_metric(name, values[i])
+    if names is not None and len(values) == 1:
+        record.add_metric("value", values[0])  # by which studies are compared
     run.status = _STATUS_OF.get(state, "FAILED")
     run.end()
     if trial.datetime_complete is not None:
         record.end_time = _milliseconds(trial.datetime_complete)
     run.deliver(wait=False)
+
+
+def value_names(names: list[str] | None, n_values: int) -> list[str]:
+    """Name the values of a trial.
+
+    Parameters
+    ----------
+    names : list of str or None
+        The names that the user has given them.
+
+    n_values : int
+        How many there are.
+    """
+    if names is not None:
+        return names
+    return ["value"] if n_values == 1 else [f"value_{i}" for i in range(n_values)]
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,10 +1,18 @@
 """An Optuna study is a run, above those of its trials, above those of their fits."""
 
+import copy
+import csv
+import gc
 import json
 import os
+import pickle
 import subprocess
 import sys
+import uuid
+import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import mlflow
 import optuna
@@ -23,6 +31,7 @@ from skperceptron.tracking import (
     _study,
     track_study,
 )
+from tests.tracking.conftest import read_runs
 
 X, y = load_iris(return_X_y=True)
 
@@ -204,12 +213,20 @@ def test_trials_in_threads(runs):
 
 
 def test_fits_in_worker_processes_are_below_their_trial(runs):
-    def in_workers(trial):
-        return cross_val_score(suggest(trial), X, y, cv=3, n_jobs=2).mean()
+    def has_mlflow(clf, X, y):
+        return "mlflow" in sys.modules
 
-    tracked_study(in_workers, n_trials=2)
+    def in_workers(trial):
+        mlflow.log_metric("n_folds", 3)
+        scores = cross_val_score(
+            suggest(trial), X, y, cv=3, n_jobs=2, scoring=has_mlflow
+        )
+        return scores.sum()
+
+    study = tracked_study(in_workers, n_trials=2)
     _, _, fits = tree_of(runs())
     assert [len(of_trial) for of_trial in fits.values()] == [3, 3]
+    assert [trial.value for trial in study.trials] == [0, 0]
 
 
 def test_tracked_search_in_a_trial_is_below_it(runs):
@@ -317,6 +334,332 @@ def test_trials_are_those_of_an_untracked_study(runs):
     assert first == second
 
 
+# The sampler
+
+
+def as_pickled(value):
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("copied", [as_pickled, copy.deepcopy, copy.copy])
+def test_sampler_and_study_can_be_copied(copied, runs):
+    own = optuna.samplers.TPESampler(seed=0)
+    study = optuna.create_study(sampler=own)
+    with track_study(study):
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        sampler = copied(study.sampler)
+        other = copied(study)
+    assert type(sampler) is type(own)
+    assert type(other) is optuna.Study
+    if copied is not copy.copy:  # that has the sampler of the original
+        assert type(other.sampler) is type(own)
+        other.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        assert len(study.trials) == 1
+    assert len(runs()) == 2
+    assert type(study) is optuna.Study
+    assert study.sampler is own
+
+
+@pytest.mark.slow
+def test_study_works_in_a_pool_of_processes(runs, tmp_path):
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}")
+    with track_study(study), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(study.enqueue_trial, {"x": 0.5}).result()
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    assert study.best_params == {"x": 0.5}
+
+
+def test_sampler_looks_like_the_users_own(runs):
+    own = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(sampler=own)
+    with track_study(study):
+        assert isinstance(study, optuna.Study)
+        assert isinstance(study.sampler, optuna.samplers.RandomSampler)
+        assert not isinstance(study.sampler, optuna.samplers.TPESampler)
+        assert str(study.sampler) == str(own)
+    (above,) = runs()
+    assert above.tags["optuna_sampler"] == "RandomSampler"
+
+
+def one_fit(trial):
+    return suggest(trial).fit(X, y).score(X, y)
+
+
+def one_more(study):
+    study.optimize(one_fit, n_trials=1)
+
+
+def test_trials_of_a_sampler_that_is_assigned_have_runs(runs):
+    study = optuna.create_study(direction="maximize")
+    with track_study(study):
+        one_more(study)
+        own = study.sampler = optuna.samplers.RandomSampler(seed=0)
+        study.optimize(one_fit, n_trials=2)
+    assert study.sampler is own
+    _, _, fits = tree_of(runs())
+    assert [len(fits[n]) for n in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_sampler_may_be_changed_for_a_while(runs, tmp_path):
+    own = optuna.samplers.TPESampler()
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(direction="maximize", sampler=own, storage=storage)
+    with track_study(study):
+        before = study.sampler
+        study.sampler = optuna.samplers.RandomSampler()
+        one_more(study)
+        study.sampler = optuna.samplers.PartialFixedSampler({"step_size": 0.5}, before)
+        one_more(study)
+        study.sampler = before
+        one_more(study)
+    assert study.sampler is own
+    _, trials, fits = tree_of(runs())
+    assert [len(fits[n]) for n in range(3)] == [1, 1, 1]
+    assert trials[1].params["step_size"] == "0.5"
+
+
+def test_sampler_is_assigned_while_threads_are_at_work(runs):
+    own = optuna.samplers.RandomSampler()
+
+    def change(study, trial):
+        study.sampler = own
+
+    study = optuna.create_study(direction="maximize")
+    with track_study(study):
+        study.optimize(one_fit, n_trials=4, n_jobs=2, callbacks=[change])
+    assert study.sampler is own
+    _, _, fits = tree_of(runs())
+    assert [len(fits[n]) for n in range(4)] == [1] * 4
+
+
+def test_sampler_that_is_assigned_stays_after_an_error(runs):
+    own = optuna.samplers.RandomSampler()
+    study = optuna.create_study()
+
+    def change_and_fail():
+        with track_study(study):
+            study.sampler = own
+            study.optimize(lambda trial: 1 / 0, n_trials=1)
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
+    assert study.sampler is own
+    assert type(study) is optuna.Study
+    _, trials, _ = tree_of(runs())
+    assert trials[0].tags["error"] == "ZeroDivisionError: division by zero"
+
+
+def test_blocks_in_blocks(runs):
+    study = optuna.create_study(direction="maximize")
+    with track_study(study):
+        one_more(study)
+        with track_study(study):
+            own = study.sampler = optuna.samplers.RandomSampler()
+            one_more(study)
+        one_more(study)
+    assert study.sampler is own
+    found = runs()
+    above, _, fits = tree_of(found)
+    assert [len(fits[n]) for n in range(3)] == [1] * 3
+    assert len(found) == 1 + 3 + 3
+    assert above.latest("n_trials_complete") == 3
+
+
+def test_study_in_a_trial_of_another_one(runs):
+    def outer(trial):
+        def inner(trial):
+            mlflow.log_metric("depth", 2)
+            return one_fit(trial)
+
+        value = tracked_study(inner, n_trials=1, run_name="inner").best_value
+        mlflow.log_metric("depth", 1)
+        return value
+
+    tracked_study(outer, n_trials=2, run_name="outer")
+    found = runs()
+    names = {run.run_id: run.name for run in found}
+    of_depth = {
+        depth: [run for run in found if run.metrics.get("depth") == [(0, depth)]]
+        for depth in (1, 2)
+    }
+    assert [names[run.parent] for run in of_depth[1]] == ["outer", "outer"]
+    assert [names[run.parent] for run in of_depth[2]] == ["inner", "inner"]
+    inner = [run for run in found if run.name == "inner"]
+    assert {run.parent for run in inner} == {run.run_id for run in of_depth[1]}
+    fits = [run for run in found if run.name == "HillClimbPerceptron"]
+    assert {run.parent for run in fits} == {run.run_id for run in of_depth[2]}
+    assert len(fits) == 2
+
+
+# Studies without a best trial
+
+
+def infeasible(trial):
+    value = trial.suggest_float("x", 0, 1)
+    trial.set_constraint("c", 1.0)
+    return value
+
+
+def pruned(trial):
+    raise optuna.TrialPruned
+
+
+def failing(trial):
+    raise ValueError("no")
+
+
+def not_a_number(trial):
+    return float("nan")
+
+
+@pytest.mark.parametrize(
+    ("function", "n_trials"),
+    [(infeasible, 2), (pruned, 1), (failing, 1), (not_a_number, 1), (not_a_number, 0)],
+)
+def test_study_without_a_best_trial_ends(function, n_trials, runs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        tracked_study(function, n_trials=n_trials, catch=ValueError)
+    above, trials, _ = tree_of(runs())
+    assert above.status == "FINISHED"
+    assert above.latest("n_trials_running") == 0
+    assert len(trials) == n_trials
+    assert not [name for name in above.metrics if name.startswith("best")]
+    assert not [name for name in above.tags if name.startswith("best")]
+
+
+def test_run_of_a_study_ends_though_its_result_cannot_be_told(runs, monkeypatch):
+    def broken(study):
+        raise ArithmeticError("no")
+
+    monkeypatch.setattr(optuna.Study, "best_trial", property(broken))
+    with pytest.warns(TrackingWarning, match="ArithmeticError: no"):
+        tracked_study(n_trials=1)
+    above, _, _ = tree_of(runs())
+    assert above.status == "FINISHED"
+    assert above.latest("n_trials_complete") == 1
+
+
+# Why trials have failed
+
+
+def test_failed_trials_tell_why(runs):
+    def fragile(trial):
+        if trial.number == 0:
+            raise ValueError("no such host: http://me:secret@host/")
+        if trial.number == 1:
+            raise optuna.TrialPruned("not good enough")
+        return [1.0, float("nan"), None, "text"][trial.number - 2]
+
+    try:
+        raise RuntimeError("something earlier")
+    except RuntimeError:
+        tracked_study(fragile, n_trials=6, catch=ValueError)
+    _, trials, _ = tree_of(runs())
+    errors = [trials[n].tags.get("error") for n in range(6)]
+    assert errors == [
+        "ValueError: no such host: http://***@host/",
+        None,
+        None,
+        "ValueError: nan is no result of an objective",
+        "ValueError: None is no result of an objective",
+        "ValueError: 'text' is no result of an objective",
+    ]
+
+
+def test_failed_trials_tell_why_in_threads(runs):
+    def fragile(trial):
+        raise ValueError(trial.number)
+
+    study = optuna.create_study()
+    with track_study(study):
+        study.optimize(fragile, n_trials=4, n_jobs=2, catch=ValueError)
+    _, trials, _ = tree_of(runs())
+    assert {n: run.tags["error"] for n, run in trials.items()} == {
+        n: f"ValueError: {n}" for n in range(4)
+    }
+
+
+def test_trials_that_are_told_to_have_failed(runs):
+    study = optuna.create_study()
+    with track_study(study):
+        trial = study.ask()
+        try:
+            raise ValueError("no")
+        except ValueError:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            with pytest.warns(UserWarning, match="not acceptable"):
+                study.tell(study.ask(), float("nan"))
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+    _, trials, _ = tree_of(runs())
+    assert [trials[n].tags.get("error") for n in range(3)] == [
+        "ValueError: no",
+        "ValueError: nan is no result of an objective",
+        None,
+    ]
+
+
+# Several objectives
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("named", [False, True])
+def test_pareto_front_of_several_objectives(named, runs):
+    names = ["loss", "hit rate"] if named else ["value_0", "value_1"]
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    values = [(0.5, 0.5), (0.4, 0.6), (0.2, 0.3), (0.3, 0.2)]
+    with track_study(study):
+        if named:
+            study.set_metric_names(names)
+        study.optimize(
+            lambda trial: (trial.suggest_int("n", 1, 9), values[trial.number])[1],
+            n_trials=4,
+        )
+    above, trials, _ = tree_of(runs())
+    assert above.status == "FINISHED"
+    assert above.latest("n_trials_on_pareto_front") == 2
+    assert above.latest(f"best_{names[0]}") == 0.2
+    assert above.latest(f"best_{names[1]}") == 0.6
+    for number, run in trials.items():
+        assert tuple(run.latest(name) for name in names) == values[number]
+        assert set(run.metrics) == set(names)
+    artifacts = mlflow.MlflowClient().list_artifacts(above.run_id)
+    assert {item.path for item in artifacts} == {"pareto_front.csv", "pareto_front.png"}
+    path = mlflow.artifacts.download_artifacts(
+        run_id=above.run_id, artifact_path="pareto_front.csv"
+    )
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    n = [str(trial.params["n"]) for trial in study.trials]
+    assert rows == [
+        ["trial", *names, "n"],
+        ["1", "0.4", "0.6", n[1]],
+        ["2", "0.2", "0.3", n[2]],
+    ]
+
+
+@pytest.mark.parametrize("n_trials", [0, 1])
+def test_three_objectives_have_no_figure(n_trials, runs):
+    study = optuna.create_study(directions=["minimize"] * 3)
+    tracked_study(lambda trial: (1, 2, 3), study=study, n_trials=n_trials)
+    above, _, _ = tree_of(runs())
+    assert above.status == "FINISHED"
+    assert above.latest("n_trials_on_pareto_front") == n_trials
+    artifacts = mlflow.MlflowClient().list_artifacts(above.run_id)
+    assert [item.path for item in artifacts] == ["pareto_front.csv"] * n_trials
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_name_of_the_only_objective(runs):
+    study = optuna.create_study(direction="maximize")
+    study.set_metric_names(["accuracy"])
+    tracked_study(study=study, n_trials=1)
+    above, trials, _ = tree_of(runs())
+    assert trials[0].latest("accuracy") == trials[0].latest("value") == study.best_value
+    assert above.latest("best_accuracy") == above.latest("best_value")
+
+
 def test_several_objectives(runs):
     study = optuna.create_study(directions=["minimize", "maximize"])
     tracked_study(
@@ -342,6 +685,157 @@ def test_store_that_cannot_be_reached_does_no_harm(journal):
         study = tracked_study(tracking_uri="http://127.0.0.1:9", n_trials=2)
     assert len(study.trials) == 2
     assert len(caught) == 1
+
+
+# Copies, and other places
+
+
+def study_runs(found):
+    return [run for run in found if "optuna_study_name" in run.tags]
+
+
+def numbers_below(found, above):
+    return sorted(
+        int(run.tags["optuna_trial_number"])
+        for run in found
+        if run.parent == above.run_id and "optuna_trial_number" in run.tags
+    )
+
+
+def simple(trial):
+    return trial.suggest_float("x", 0, 1)
+
+
+def storage_in(tmp_path, kind, name):
+    if kind == "memory":
+        return optuna.storages.InMemoryStorage()
+    if kind == "journal":
+        return JournalStorage(JournalFileBackend(str(tmp_path / f"{name}.log")))
+    return f"sqlite:///{tmp_path / name}.db"
+
+
+@pytest.mark.parametrize(
+    ("kind", "to_kind", "first_on"),
+    [
+        ("memory", "same", "original"),
+        ("memory", "memory", "copy"),
+        ("memory", "journal", "copy"),
+        ("journal", "same", "copy"),
+        ("journal", "journal", "original"),
+        pytest.param("sqlite", "same", "original", marks=pytest.mark.slow),
+        ("sqlite", "sqlite", "copy"),
+    ],
+)
+def test_copy_of_a_study_has_a_run_of_its_own(kind, to_kind, first_on, runs, tmp_path):
+    storage = storage_in(tmp_path, kind, "from")
+    to_storage = storage
+    if to_kind != "same":
+        to_storage = storage_in(tmp_path, to_kind, "to")
+    name = "b" if to_kind == "same" else "a"
+    study = optuna.create_study(study_name="a", storage=storage)
+    tracked_study(simple, study=study, n_trials=2)
+    optuna.copy_study(
+        from_study_name="a",
+        from_storage=storage,
+        to_storage=to_storage,
+        to_study_name=name,
+    )
+    copied = optuna.load_study(study_name=name, storage=to_storage)
+    both = [(study, 1), (copied, 2)]
+    for one, n_trials in both if first_on == "original" else both[::-1]:
+        tracked_study(simple, study=one, n_trials=n_trials)
+    tracked_study(simple, study=copied, n_trials=1)
+    found = runs()
+    above = sorted(study_runs(found), key=lambda run: run.start_time)
+    assert [run.status for run in above] == ["FINISHED"] * 2
+    assert [numbers_below(found, run) for run in above] == [[0, 1, 2], [2, 3, 4]]
+    assert len(found) == 2 + 3 + 3
+
+
+def test_deep_copy_of_a_study_has_a_run_of_its_own(runs):
+    study = tracked_study(simple, n_trials=1)
+    copied = copy.deepcopy(study)
+    tracked_study(simple, study=copied, n_trials=1)
+    tracked_study(simple, study=study, n_trials=1)
+    found = runs()
+    first, second = study_runs(found)
+    assert numbers_below(found, first) == [0, 1]
+    assert numbers_below(found, second) == [1]
+
+
+def test_study_that_is_moved_goes_on_with_its_run(runs, tmp_path):
+    path = tmp_path / "study.db"
+    study = optuna.create_study(study_name="a", storage=f"sqlite:///{path}")
+    tracked_study(simple, study=study, n_trials=1)
+    path = path.rename(tmp_path / "moved.db")
+    study = optuna.load_study(study_name="a", storage=f"sqlite:///{path}")
+    tracked_study(simple, study=study, n_trials=1)
+    found = runs()
+    (above,) = study_runs(found)
+    assert numbers_below(found, above) == [0, 1]
+
+
+def test_pickled_study_goes_on_with_its_run(runs):
+    study = tracked_study(simple, n_trials=1)
+    pickled = pickle.dumps(study)
+    del study
+    gc.collect()
+    study = pickle.loads(pickled)
+    tracked_study(simple, study=study, n_trials=1)
+    found = runs()
+    (above,) = study_runs(found)
+    assert numbers_below(found, above) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["memory", "journal"])
+def test_study_has_a_run_in_each_experiment(kind, runs, tmp_path):
+    storage = storage_in(tmp_path, kind, "study")
+    study = optuna.create_study(storage=storage)
+    name = uuid.uuid4().hex
+    tracked_study(simple, study=study, n_trials=1)
+    for _ in range(2):
+        tracked_study(simple, study=study, n_trials=1, experiment_name=name)
+    tracked_study(simple, study=study, n_trials=1)
+    found = runs()
+    (first,) = study_runs(found)
+    assert numbers_below(found, first) == [0, 3]
+    experiment = mlflow.get_experiment_by_name(name)
+    elsewhere = read_runs(experiment.experiment_id)
+    (second,) = study_runs(elsewhere)
+    assert numbers_below(elsewhere, second) == [1, 2]
+    assert second.tags["skperceptron.continues"] == first.tags["skperceptron.key"]
+    assert "skperceptron.continues" not in first.tags
+    assert second.status == first.status == "FINISHED"
+    assert second.latest("n_trials_complete") == 3
+
+
+def test_study_has_a_run_in_each_store(runs, tmp_path):
+    study = tracked_study(simple, n_trials=1)
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    for _ in range(2):
+        tracked_study(simple, study=study, n_trials=1, tracking_uri=other)
+    (first,) = study_runs(runs())
+    client = mlflow.MlflowClient(other)
+    found = client.search_runs(["0"])
+    (second,) = [run for run in found if "optuna_study_name" in run.data.tags]
+    trials = [run for run in found if "optuna_trial_number" in run.data.tags]
+    assert sorted(run.data.tags["optuna_trial_number"] for run in trials) == ["1", "2"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {
+        second.info.run_id
+    }
+    continues = second.data.tags["skperceptron.continues"]
+    assert continues == first.tags["skperceptron.key"]
+
+
+def test_experiment_may_be_named_in_another_way(runs, tmp_path, monkeypatch):
+    storage = storage_in(tmp_path, "journal", "study")
+    study = optuna.create_study(storage=storage)
+    tracked_study(simple, study=study, n_trials=1)
+    experiment = mlflow.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"])
+    tracked_study(simple, study=study, n_trials=1, experiment_name=experiment.name)
+    found = runs()
+    (above,) = study_runs(found)
+    assert numbers_below(found, above) == [0, 1]
 
 
 SCRIPT = """
