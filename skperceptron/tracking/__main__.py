@@ -51,7 +51,9 @@ def _show() -> int:
         started = time.strftime(
             "%Y-%m-%d %H:%M:%S", time.localtime(record.start_time / 1000)
         )
-        status = "unfinished" if record.end_time is None else record.status
+        status: str = "unfinished" if record.end_time is None else record.status
+        if contents.lacks_files:
+            status = "its files"
         store = contents.destination["tracking_uri"] or "the default store"
         print(f"  {started}  {_plain(record.name)}  {status}  -> {_plain(store)}")
     print(f"{len(runs)} waiting")

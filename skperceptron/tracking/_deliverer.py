@@ -160,8 +160,10 @@ class Deliverer:
                 return  # its turn will come: so many others were waiting
             if not has_answer:
                 self._note_silence(SECONDS_TO_WAIT)
-            if (reason := self._failures.tell(entry)) is not None:
-                raise reason
+            reason = self._failures.tell(entry)
+        self.tell_notices()
+        if reason is not None:
+            raise reason
 
     def catch_up(self, inbox: Inbox) -> None:
         """Wait while many runs are to be delivered, unless the store takes none.
@@ -330,6 +332,7 @@ class Deliverer:
             if self._failures.outage_is_told:
                 return None
         self.drain_decided(self.begin_to_drain(set()), patience=patience)
+        self.tell_notices()
         return next(iter(self.new_failures()), None)
 
     def new_failures(self) -> list[Exception]:

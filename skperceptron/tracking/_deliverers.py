@@ -16,6 +16,7 @@ from contextlib import suppress
 from multiprocessing.util import Finalize
 
 from skperceptron.tracking import _deliverer, _journal, _processes
+from skperceptron.tracking._artifacts import FilesAwayError
 from skperceptron.tracking._deliverer import Deliverer
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._named_stores import note_store
@@ -74,6 +75,8 @@ def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
     failure : Exception
         What it said.
     """
+    if isinstance(failure, FilesAwayError):
+        return f"{failure}."
     return (
         f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
         f"stay in the journal {_journal.default_folder()}: {reason_of(failure)}."

@@ -21,7 +21,7 @@ from skperceptron.tracking._record import (
     RunRecord,
     Status,
 )
-from skperceptron.tracking._store import Address, bounded, client_of
+from skperceptron.tracking._store import Address, bounded, client_of, tracking_uri_of
 from skperceptron.tracking._transaction import in_one_transaction
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 KEY_TAG = "skperceptron.key"
 # On a run of which no other machine will create a second one.
 SETTLED_TAG = "skperceptron.settled"
+# On a run that lacks files: which, why, and where they are.
+NOT_LOGGED_TAG = "skperceptron.not_logged"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
@@ -226,6 +228,63 @@ def attach(
             name = record.registered_model_name
             log_model(client, run_id, item, registered_name=name, origin=origin)
     return left_out
+
+
+@bounded()
+def note_not_logged(
+    address: Address, run_id: str, text: str, *, for_good: bool = False
+) -> None:
+    """Let a run tell that it lacks files.
+
+    Parameters
+    ----------
+    address : dict
+        Where the run is.
+
+    run_id : str
+        The run.
+
+    text : str
+        Which, and why. Empty if it has got them.
+
+    for_good : bool, default=False
+        Whether nobody will try again. Its model has then failed.
+    """
+    from mlflow.entities import LoggedModelStatus
+
+    client = client_of(address)
+    if not text:
+        client.delete_tag(run_id, NOT_LOGGED_TAG)
+        return
+    client.set_tag(run_id, NOT_LOGGED_TAG, accepted_text(text, MAX_TAG_LENGTH))
+    if for_good:
+        for model in client.search_logged_models(
+            [experiment_of(client, address)], f"source_run_id = '{run_id}'"
+        ):
+            if model.status == LoggedModelStatus.PENDING:
+                client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+
+
+@bounded()
+def place_of_files(address: Address) -> tuple[str, str]:
+    """Tell the name of an experiment, and where its runs keep their files."""
+    client = client_of(address)
+    experiment = client.get_experiment(experiment_of(client, address))
+    return experiment.name, experiment.artifact_location
+
+
+def has_usable_place(address: Address) -> bool:
+    """Tell whether MLflow knows how to write where an experiment keeps files."""
+    from mlflow.store.artifact.artifact_repository_registry import (
+        get_artifact_repository,
+    )
+
+    _, location = place_of_files(address)
+    try:
+        get_artifact_repository(location, tracking_uri_of(address))
+    except Exception:  # whatever a plugin may say
+        return False
+    return True
 
 
 def _is_plain(folder: Path) -> bool:

@@ -93,6 +93,9 @@ class Contents:
     n_damaged : int
         Lines that could not be read.
 
+    lacks_files : bool
+        Whether the run is stored without its files.
+
     status_if_killed : {"FINISHED", "FAILED", "KILLED"}
         How the run ends if its process ends before it.
     """
@@ -110,6 +113,7 @@ class Contents:
     position: int = 0
     is_done: bool = False
     n_damaged: int = 0
+    lacks_files: bool = False
     status_if_killed: Status = "KILLED"
 
     @property
@@ -303,6 +307,13 @@ class Entry:
             self.files.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
+    def place_aside(self, folder: Path) -> Path:
+        """Name a place in a folder for the run's artifacts, beside earlier ones."""
+        number, name = 0, self.path.stem
+        while (path := folder / f"{name}{f'-{number}' if number else ''}").exists():
+            number += 1
+        return path
+
     def put_aside(self) -> Path:
         """Keep a file that cannot be read out of the way, beside earlier ones."""
         number = 0
@@ -485,6 +496,8 @@ def _read_progress(contents: Contents, events: list[Event]) -> None:
         elif event["kind"] in ("created", "delivered"):
             contents.run_id = event["run_id"]
             contents.is_agreed |= event["kind"] == "delivered"
+        elif event["kind"] == "lacks_files":
+            contents.lacks_files = True
         elif event["kind"] in ("end", "done"):
             contents.is_done = True
 

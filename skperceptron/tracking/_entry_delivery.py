@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from skperceptron.tracking import _delivery, _processes, _store
-from skperceptron.tracking._destination import ParentRun
+from skperceptron.tracking._artifacts import (
+    FilesAwayError,
+    Missing,
+    Places,
+    cause_of,
+    will_last,
+)
+from skperceptron.tracking._destination import ParentRun, hide_credentials
 from skperceptron.tracking._election import Election
 from skperceptron.tracking._entry import (
     Contents,
@@ -21,9 +29,11 @@ from skperceptron.tracking._entry import (
     end_of_the_dead,
     header,
 )
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking._journal import NOT_LOGGED, Inbox
 from skperceptron.tracking._known_runs import known_run, note_end_below, remember_run
+from skperceptron.tracking._models import why_not_ours
 from skperceptron.tracking._origin import SOURCE_TAG, with_context
+from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._record import RunRecord, Status, now
 from skperceptron.tracking._transaction import (
     AfterCommit,
@@ -113,6 +123,9 @@ class EntryDelivery:
     has_transactions : bool
         Whether several files can be delivered together, as far as is known.
 
+    places : Places
+        Where files go, as far as that is out of reach.
+
     groups : dict
         The runs of searches that end when nothing happens below them any more: their
         files, and when something last has, by key.
@@ -122,8 +135,10 @@ class EntryDelivery:
         self.notices: deque[str] = deque(maxlen=MOST_NOTICES)
         self.active_at = time.monotonic()
         self.has_transactions = True
+        self.places = Places()
         self.groups: dict[str, tuple[Entry, float]] = {}
         self._over: dict[str, tuple[Status, int]] = {}
+        self._told: set[object] = set()
         self._at_work: set[Path] = set()
         self._election = Election()
         self._together: Together | None = None
@@ -151,6 +166,9 @@ class EntryDelivery:
 
         UnreadableEntryError
             When it is not what a journal contains.
+
+        FilesAwayError
+            When all is stored but the run's files, which are to be tried again.
 
         Exception
             Whatever the store says.
@@ -300,11 +318,15 @@ class EntryDelivery:
                 self._once_stored(partial(entry.append, note))
                 return True
             # What it was killed at may be half a model; its later parts are whole.
-            for part in parts[1:] if was_killed else parts:
-                self._attach(contents, run_id, part, is_new and part is entry)
+            whole = parts[1:] if was_killed else parts
+            missing = self._attach(contents, run_id, whole, is_new)
             if ends and not ends_at_once:
                 self._end(inbox, contents, run_id, was_killed)
             self._note_end(contents)
+            if missing is not None:
+                self._do_without(missing, inbox, contents, run_id, parts)
+            elif contents.lacks_files:
+                _delivery.note_not_logged(contents.destination, run_id, "")
             self._close(entry, run_id, parts)
         if contents.n_damaged:
             self.notices.append(
@@ -321,15 +343,117 @@ class EntryDelivery:
         return run_id
 
     def _attach(
+        self, contents: Contents, run_id: str, parts: list[Entry], is_new: bool
+    ) -> Missing | None:
+        """Log the files of a run, and tell which of them it lacks."""
+        parts = [part for part in parts if part.files.exists()]
+        if not parts:
+            return None
+        address = contents.destination
+        experiment_id = _delivery.experiment_of(_store.client_of(address), address)
+        if (known := self.places.reason(experiment_id)) is not None:
+            return Missing(parts, experiment_id, known, None)
+        began_at = time.monotonic()
+        for i, part in enumerate(parts):
+            try:
+                self._attach_part(contents, run_id, part, is_new and part.part == 0)
+            except Exception as error:  # whatever a place for files may say
+                seconds = time.monotonic() - began_at
+                return Missing(parts[i:], experiment_id, error, seconds)
+        self.places.note_success(experiment_id)
+        return None
+
+    def _attach_part(
         self, contents: Contents, run_id: str, part: Entry, is_new: bool
     ) -> None:
-        left_out = _delivery.attach(
-            contents.destination, run_id, part.files, contents.record, is_new=is_new
-        )
+        address, record = contents.destination, contents.record
+        try:
+            left_out = _delivery.attach(
+                address, run_id, part.files, record, is_new=is_new
+            )
+        except Exception as error:
+            if not _delivery.may_be_hiccup(error):
+                raise
+            left_out = _delivery.attach(address, run_id, part.files, record)
         self.notices += [
-            f"The run {run_id} of {contents.record.name} is logged without {reason}."
+            f"The run {run_id} of {record.name} is logged without {reason}."
             for reason in left_out
         ]
+
+    def _do_without(
+        self,
+        missing: Missing,
+        inbox: Inbox,
+        contents: Contents,
+        run_id: str,
+        parts: list[Entry],
+    ) -> None:
+        """See to files that are not logged: they wait, or are put aside.
+
+        Raises
+        ------
+        FilesAwayError
+            When they wait. Nothing else of the run does.
+        """
+        address, error = contents.destination, missing.error
+        name, location = _delivery.place_of_files(address)
+        location, reason = hide_credentials(location), reason_of(error)
+        cause = (missing.experiment_id, *cause_of(error))
+        if will_last(error, address):
+            folder = inbox.journal / NOT_LOGGED
+            moves = [(part, part.place_aside(folder)) for part in missing.parts]
+            where = ", ".join(str(path) for _, path in moves)
+            text = f"{missing.names}: {reason}. They are in {where}"
+            _delivery.note_not_logged(address, run_id, text, for_good=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for part, path in moves:
+                self._remove_model_of_others(part, run_id)
+                part.files.rename(path)
+            if cause not in self._told:
+                self._told.add(cause)
+                self.notices.append(
+                    f"Runs of the experiment {name} are logged without their files, "
+                    f"such as models, which {location} does not take: {reason}. They "
+                    f"are kept in {folder}; the tag {_delivery.NOT_LOGGED_TAG} of a "
+                    "run tells where. mlflow.MlflowClient().log_artifacts(run_id, "
+                    "folder) logs them once that is mended."
+                )
+            return
+        if missing.seconds is not None:
+            self.places.note(missing.experiment_id, error, missing.seconds)
+        if not contents.lacks_files:
+            text = f"{missing.names}: {reason}. They will be tried again"
+            _delivery.note_not_logged(address, run_id, text)
+        was_stored = not contents.record.is_empty
+        self._leave_files(missing.parts, contents, run_id)
+        self._close(parts[0], run_id, [p for p in parts if p not in missing.parts])
+        raise FilesAwayError(
+            f"Files of runs of the experiment {name}, such as models, could not be "
+            f"logged to {location}: {reason}. The runs are there without them. They "
+            f"wait in the journal {inbox.journal} and will be tried again",
+            cause=cause,
+            retry_after=self.places.retry_after(missing.experiment_id),
+            was_stored=was_stored,
+        )
+
+    def _remove_model_of_others(self, part: Entry, run_id: str) -> None:
+        """Let nobody find a model among what is put aside that no fit has saved."""
+        model = part.files / _delivery.MODEL
+        if model.exists() and (reason := why_not_ours(model)):
+            shutil.rmtree(model)
+            self.notices.append(
+                f"The model of the run {run_id} is removed: it {reason}."
+            )
+
+    def _leave_files(self, parts: list[Entry], contents: Contents, run_id: str) -> None:
+        """Note in the journal that the store has all of a run but its files."""
+        record = RunRecord(contents.record.name, contents.record.start_time)
+        for part in parts:
+            note = {"kind": "delivered", "run_id": run_id, "position": part.size()}
+            part.append(note, {"kind": "lacks_files"})
+        # It has no model yet that could be registered.
+        record.registered_model_name = contents.record.registered_model_name
+        parts[0].append(*record.events())
 
     def _note_end(self, contents: Contents) -> None:
         end_time = contents.record.end_time
@@ -504,7 +628,8 @@ class EntryDelivery:
             if parent.key in self._over:
                 self._end_group(parent.key, entry, *self._over.pop(parent.key))
         try:
-            self.deliver(inbox, entry)
+            with suppress(FilesAwayError):  # which its own turn tells
+                self.deliver(inbox, entry)
         except UnreadableEntryError as error:
             raise UnreadableParentError(entry, error) from error
         if self._known(parent.key) is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skperceptron.tracking import _delivery
+from skperceptron.tracking._artifacts import FilesAwayError
 from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import BusyError
 from skperceptron.tracking._named_stores import UnnamedStoreError
@@ -78,6 +79,8 @@ class Failures:
         self._retry_after = FIRST_RETRY
         self._of_runs: dict[Path, Failure] = {}
         self._told: set[Path] = set()
+        # Of files that wait: one place may have many.
+        self._told_causes: set[object] = set()
 
     def __len__(self) -> int:
         return len(self._of_runs)
@@ -88,8 +91,11 @@ class Failures:
         """Note that a run is delivered, or that there was nothing to do."""
         self._of_runs.pop(entry.path, None)
         if was_stored:
-            self.n_stored += 1
-            self.outage, self._retry_after = None, FIRST_RETRY
+            self._note_stored()
+
+    def _note_stored(self) -> None:
+        self.n_stored += 1
+        self.outage, self._retry_after = None, FIRST_RETRY
 
     def note_failure(self, entry: Entry, reason: Exception) -> None:
         """Note why a run could not be delivered, which may be an outage."""
@@ -100,6 +106,10 @@ class Failures:
         retry_after = 0.0
         if isinstance(reason, BusyError):
             retry_after = RETRY_OF_BUSY
+        elif isinstance(reason, FilesAwayError):
+            retry_after = reason.retry_after
+            if reason.was_stored:
+                self._note_stored()
         elif (
             takes_others
             or _delivery.is_refusal(reason)
@@ -199,6 +209,7 @@ class Failures:
         refusal = self._refusal_of(entry)
         if refusal is not None:
             self._told.add(entry.path)
+            refusal = self._unless_told(refusal)
         if self.outage is not None:
             self._outage_is_told = True
         return self.outage or refusal
@@ -208,12 +219,23 @@ class Failures:
         is_busy = failure is not None and isinstance(failure.reason, BusyError)
         return None if failure is None or is_busy else failure.reason
 
+    def _unless_told(self, reason: Exception) -> Exception | None:
+        """Leave out that files wait, if that was told of others."""
+        if not isinstance(reason, FilesAwayError):
+            return reason
+        if reason.cause in self._told_causes:
+            return None
+        self._told_causes.add(reason.cause)
+        return reason
+
     def tell_new(self) -> list[Exception]:
         """List what has not been told before."""
         reasons = [
             failure.reason
             for path, failure in self._of_runs.items()
-            if path not in self._told and not isinstance(failure.reason, BusyError)
+            if path not in self._told
+            and not isinstance(failure.reason, BusyError)
+            and self._unless_told(failure.reason) is not None
         ]
         if self.outage is not None and not self._outage_is_told:
             reasons.insert(0, self.outage)
@@ -226,7 +248,8 @@ class Failures:
         if self.outage is not None:
             reasons.insert(0, self.outage)
         self._note_all_told()
-        return list({str(reason): reason for reason in reasons}.values())
+        self._told_causes |= {r.cause for r in reasons if isinstance(r, FilesAwayError)}
+        return list({getattr(r, "cause", str(r)): r for r in reasons}.values())
 
     def _note_all_told(self) -> None:
         self._told = set(self._of_runs)

@@ -75,6 +75,8 @@ def flush(timeout: float | None = None) -> int:
         call()
     journal = _journal.default_folder()
     found, reasons = _inboxes_by_store(journal)
+    for uri in found:
+        deliverer_for(uri).entries.places.allow_all()
     begun = {
         uri: deliverer_for(uri).begin_to_drain(inboxes)
         for uri, inboxes in found.items()

@@ -10,6 +10,7 @@ the fit goes on and removed once MLflow has everything. Nothing here knows MLflo
       processes/<process>          locked by a living process, so that others know
       <process>/<run>.<part>.jsonl what the run says, and how far it is delivered
       <process>/<run>.<part>.files/ its artifacts
+      not_logged/<run>.<part>/     artifacts that no store takes, for the user
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ import platformdirs
 from skperceptron.tracking._entry import NAME, Entry, UnreadableEntryError
 from skperceptron.tracking._processes import PROCESSES, forget_dead, is_alive, show_life
 
+# Folder of the files that no store takes.
+NOT_LOGGED = "not_logged"
 ENVIRONMENT_VARIABLE = "SKPERCEPTRON_JOURNAL"
 # A model is saved before its run is written; nobody takes that long for it.
 _SECONDS_UNTIL_ORPHANED = 3600
 # Bytes that a run and its model may need.
 _LEAST_FREE = 1_000_000
+_NO_INBOXES = (PROCESSES, NOT_LOGGED)
 
 
 def default_folder() -> Path:
@@ -154,7 +158,7 @@ def inboxes(journal: Path) -> list[Inbox]:
         return [
             Inbox(journal, item.name)
             for item in sorted(os.scandir(journal), key=lambda item: item.name)
-            if item.is_dir(follow_symlinks=False) and item.name != PROCESSES
+            if item.is_dir(follow_symlinks=False) and item.name not in _NO_INBOXES
         ]
     return []
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from skperceptron.tracking import _journal, _processes
+from skperceptron.tracking._artifacts import FilesAwayError
 from skperceptron.tracking._deliverer import SECONDS_TO_WAIT, StoreDownError
 from skperceptron.tracking._deliverers import (
     before_finish,
@@ -325,6 +326,9 @@ class TrackedRun:
     def warn(self, error: Exception) -> None:
         """Tell the user that the store does not take the run."""
         store = self.destination.tracking_uri or "MLflow's default store"
+        if isinstance(error, FilesAwayError):
+            warnings.warn(f"{error}.", TrackingWarning, stacklevel=2)
+            return
         reason = reason_of(error)
         warnings.warn(
             f"A run of {self.record.name} could not be logged to {store}: {reason}. "
