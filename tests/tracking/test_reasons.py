@@ -5,6 +5,7 @@ import sqlite3
 import warnings
 from contextlib import closing
 
+import mlflow
 import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
@@ -103,14 +104,13 @@ def broken_store(tmp_path, tracking_uri):
     """A store that has lost a table."""
     finish_other_tests()
     store = tmp_path / "broken.db"
-    with (
-        closing(sqlite3.connect(store)) as db,
-        closing(sqlite3.connect(STORE)) as whole,
-    ):
-        whole.backup(db)  # which is faster than to make the tables
+    with closing(sqlite3.connect(store)) as db:
+        with closing(sqlite3.connect(STORE)) as whole:
+            whole.backup(db)  # which is faster than to make the tables
+        tracking_uri(f"sqlite:///{store}")
+        mlflow.search_experiments()  # looks whether there are all tables
         db.execute("DROP TABLE metrics")
         db.commit()
-    tracking_uri(f"sqlite:///{store}")
 
 
 @pytest.mark.parametrize("n_fits", [1, 3])
@@ -120,7 +120,7 @@ def test_statements_of_a_store_are_not_shown(n_fits, broken_store, capfd):
             fit()
         assert flush() == n_fits
     warned, shown = told(caught, capfd)
-    assert all("no such table: metrics" in text for text in warned)
+    assert [text for text in warned if "no such table: metrics" not in text] == []
     assert not [text for text in shown for noise in NOISE if noise in text]
 
 
