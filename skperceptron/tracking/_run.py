@@ -282,7 +282,7 @@ class TrackedRun:
         Raises
         ------
         OSError
-            When that takes longer than a fit waits, or the store cannot be reached.
+            When that takes too long, or the store cannot be reached.
         """
         run_id = known_run(self.key)
         if run_id is None:

@@ -62,9 +62,19 @@ def track_study(
 
     A trial's run holds its parameters, value and intermediate values. It ends as
     FINISHED, as KILLED when the trial was pruned, or as FAILED; the tag
-    ``optuna_trial_state`` tells. The study's run holds the best value, the best
-    parameters as tags, and figures of the history and of the importances. Each process
-    that is done writes them, and ends the run.
+    ``optuna_trial_state`` tells, and the tag ``error`` why it has failed. The study's
+    run holds the best value, the best parameters as tags, and figures of the history
+    and of the importances; of several objectives the Pareto front; and the study's user
+    attributes as tags. Each process that is done writes them, and ends the run.
+
+    In an objective, the run of the trial is MLflow's active run, unless MLflow logs to
+    another store: what is logged by `mlflow.log_metric` and its like lands there, and
+    `mlflow.start_run` needs ``nested=True``. Between `ask` and `tell`, that holds for
+    a trial that is the only one which the thread has asked for.
+
+    A copy of a study has a run of its own, and so have the trials that go to another
+    experiment or store than earlier ones; the tag ``skperceptron.continues`` is then
+    the key of the first run.
 
     A trial whose process was killed has failed. Where the study's storage has
     heartbeats, Optuna finds that out. Where it has none, trials are told to have failed
@@ -91,7 +101,7 @@ def track_study(
     Yields
     ------
     study : optuna.Study
-        The same study.
+        The same study; `study_run_id` tells its run.
 
     Raises
     ------
@@ -101,6 +111,7 @@ def track_study(
 
     See Also
     --------
+    study_run_id : Tell which run of MLflow's a study is.
     MLflowTracker : Log a scikit-learn search.
 
     Examples
@@ -168,8 +179,7 @@ def study_run_id(study: Study) -> str | None:
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
     >>> with track_study(optuna.create_study()) as study:
     ...     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-    ...     mlflow.log_param("data", "none", run_id=study_run_id(study))
-    'none'
+    ...     mlflow.log_metric("n_samples", 150, run_id=study_run_id(study))
     """
     run = _runs.get(study)
     if run is None:
