@@ -22,7 +22,6 @@ import weakref
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -37,6 +36,7 @@ from joblib.parallel import (
 from skperceptron._config import get_config
 from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE
+from skperceptron.tracking._local_stores import absolute_address
 from skperceptron.tracking._sklearn_calls import (
     find_call,
     find_waiting_call,
@@ -44,7 +44,6 @@ from skperceptron.tracking._sklearn_calls import (
     works_for_joblib,
 )
 
-_SQLITE = "sqlite:///"
 _SECRETS = ("pass", "token", "secret", "key", "pwd", "user", "odbc_connect")
 # Engines such as Ray's are derived from these.
 _OF_ONE_MACHINE = (
@@ -117,6 +116,9 @@ class Destination:
     tracking_uri : str or None
         The store, without credentials. None leaves the choice to MLflow.
 
+    working_directory : str or None
+        The folder of the process that looked, on which that choice depends.
+
     experiment_id, experiment_name : str or None
         The experiment; both None for the default one. The id counts when both are
         known.
@@ -144,6 +146,7 @@ class Destination:
     log_models: str
     log_input_examples: bool
     tracking_uri: str | None
+    working_directory: str | None
     experiment_id: str | None
     experiment_name: str | None
     parent_run_id: str | None
@@ -182,6 +185,7 @@ class Destination:
         return cls(
             **_switches(),
             tracking_uri=without_credentials(_absolute(tracking_uri)),
+            working_directory=_working_directory(),
             experiment_id=experiment_id,
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             parent_run_id=parent_run_id,
@@ -212,7 +216,7 @@ class Destination:
         """Say where a run goes, for the journal."""
         return {
             "tracking_uri": self.tracking_uri,
-            "working_directory": str(Path.cwd()),
+            "working_directory": self.working_directory,
             "experiment_id": self.experiment_id,
             "experiment_name": self.experiment_name,
             "parent_run_id": self.parent_run_id,
@@ -434,11 +438,13 @@ def _is_work_spread() -> bool:
 
 def _absolute(uri: str | None) -> str | None:
     # A reused worker process may stand in another folder.
-    if uri and uri.startswith(_SQLITE) and not uri.startswith(_SQLITE + "/"):
-        path = uri.removeprefix(_SQLITE)
-        if path and not path.startswith((":memory:", "file:")):
-            return _SQLITE + str(Path(path).absolute())
-    return uri
+    return None if uri is None else absolute_address(uri)
+
+
+def _working_directory() -> str | None:
+    with suppress(OSError):  # somebody has removed it
+        return os.getcwd()
+    return None
 
 
 def is_same_store(uri: str, other: str) -> bool:

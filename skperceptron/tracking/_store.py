@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skperceptron.tracking._destination import with_credentials, without_credentials
+from skperceptron.tracking._local_stores import database_of, default_store_in
 
 try:
     import fcntl
@@ -161,9 +162,9 @@ def tracking_uri_of(address: Address) -> str:
     own = mlflow.get_tracking_uri()
     if uri is None:
         folder = address["working_directory"]
-        if folder in (None, str(Path.cwd())):
+        if folder is None or folder == str(Path.cwd()):
             return own
-        return f"sqlite:///{folder}/mlflow.db"  # MLflow's default
+        return default_store_in(Path(folder))
     return own if without_credentials(own) == uri else with_credentials(uri)
 
 
@@ -180,7 +181,7 @@ def require_store(address: Address) -> None:
     FileNotFoundError
         When the store is a file that this machine does not have.
     """
-    path = _database_of(tracking_uri_of(address))
+    path = database_of(tracking_uri_of(address))
     if path is not None and not path.exists():
         raise FileNotFoundError(
             f"{path} is not on this machine; a search on several machines needs a "
@@ -190,21 +191,13 @@ def require_store(address: Address) -> None:
 
 @lru_cache
 def _cached_client(tracking_uri: str) -> MlflowClient:
-    path = _database_of(tracking_uri)
+    path = database_of(tracking_uri)
     # The first client of a database creates its tables; two processes must not try that
     # at once.
     with _preparation() if path is not None else nullcontext(), alone(tracking_uri):
         if path is not None and not path.exists():
-            _make_database(path)
+            _make_database(tracking_uri, path)
         return _connect(tracking_uri)
-
-
-def _database_of(tracking_uri: str) -> Path | None:
-    """Tell in which file of its own SQLite keeps a store."""
-    name = tracking_uri.removeprefix("sqlite:///")
-    is_file = name not in (tracking_uri, "", ":memory:") and "?" not in name
-    # Windows would neither rename nor remove what MLflow has open.
-    return Path(name) if is_file and os.name == "posix" else None
 
 
 def _connect(tracking_uri: str) -> MlflowClient:
@@ -215,21 +208,36 @@ def _connect(tracking_uri: str) -> MlflowClient:
     return client
 
 
-def _make_database(path: Path) -> None:
+def _make_database(tracking_uri: str, path: Path) -> None:
     """Make an SQLite store as a whole or not at all.
 
     MLflow takes a second to create its tables, in several transactions. Where its
     process is killed meanwhile, it can neither use nor complete what is there.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Its address.
+
+    path : Path
+        Its file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{path.name}.", ".new"
     for item in path.parent.iterdir():
         if item.name.startswith(prefix) and suffix in item.name:
             item.unlink(missing_ok=True)  # of a process that was killed here
-    # Another name each time: MLflow keeps the connections to each.
-    new = path.with_name(f"{prefix}{uuid.uuid4().hex}{suffix}")
+    # Another name each time: MLflow keeps the connections to each. Made of the address,
+    # so that MLflow finds the folder as it does with the address itself.
+    folder, _, name = tracking_uri.rpartition("/")
+    new_uri = f"{folder}/.{name}.{uuid.uuid4().hex}{suffix}"
+    new = database_of(new_uri)
+    if new is None or new.parent != path.parent:  # there is a quoted slash in the name
+        return
     try:
-        _connect(f"sqlite:///{new}")
+        # Where that cannot be done, MLflow would try again for minutes.
+        new.touch(mode=0o644)
+        _connect(new_uri)
         try:
             os.link(new, path)
         except FileExistsError:
@@ -261,20 +269,22 @@ if hasattr(os, "register_at_fork"):
 def alone(tracking_uri: str) -> Iterator[None]:
     """Keep other processes of this machine, and other threads, out of the block."""
     held = vars(_this_thread).setdefault("held", set())
-    if fcntl is None or tracking_uri in held:
+    # A file may have several addresses.
+    store = str(database_of(tracking_uri) or tracking_uri)
+    if fcntl is None or store in held:
         yield
         return
-    name = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
     # Of each user's own: another one's could not be opened.
     path = Path(tempfile.gettempdir()) / f"skperceptron-{os.getuid()}-{name}.lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with open(os.open(path, flags, 0o600), "rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        held.add(tracking_uri)
+        held.add(store)
         try:
             yield
         finally:
-            held.discard(tracking_uri)
+            held.discard(store)
             # Not left to the closing of the file, which a child has open as well that
             # was forked meanwhile.
             fcntl.flock(file, fcntl.LOCK_UN)

@@ -173,9 +173,9 @@ def slow_store(tracking_uri, tmp_path, monkeypatch):
     make_database, wait_until = _store._make_database, Deliverer._wait_until
     may_be_made = threading.Event()
 
-    def make_late(path):
+    def make_late(tracking_uri, path):
         assert may_be_made.wait(100)
-        make_database(path)
+        make_database(tracking_uri, path)
 
     def wait_no_longer_than_for_its_begin(deliverer, is_so, seconds):
         end = time.monotonic() + seconds
