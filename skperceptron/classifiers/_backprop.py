@@ -97,7 +97,8 @@ class BackpropMLP(BaseMLP):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss: ``{label: weight}`` (1 for labels left out),
-        inversely proportional to their frequency, or all alike.
+        inversely proportional to their frequency, or all alike. Labels that do not
+        occur are ignored, as in a fold without them, but not if none does.
 
     dropout : float or array-like of shape (n_hidden_layers,), default=0.0
         Probability, at least 0 and below 1, that the output of a hidden unit counts as

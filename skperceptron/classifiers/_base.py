@@ -27,6 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.classifiers._validation import (
+    as_listed,
     check_labels,
     check_range_of_numbers,
     is_finite,
@@ -384,19 +385,27 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 )
             factors[np.isinf(factors)] = 0  # all samples of the class have weight 0
             return factors
-        known = self.classes_.tolist()
-        if unknown := [label for label in self.class_weight if label not in known]:
-            raise ValueError(
-                f"class_weight names classes that do not occur: {unknown}. The classes "
-                f"are {known}."
-            )
+        codes = {label: code for code, label in enumerate(self.classes_.tolist())}
+        factors = np.ones(len(codes))
+        found = False
         for label, weight in self.class_weight.items():
             if not (is_finite(weight) and weight >= 0):
                 raise ValueError(
                     f"class_weight[{label!r}] must be a finite number that is at least "
                     f"0, got {weight!r}."
                 )
-        return np.array([self.class_weight.get(label, 1.0) for label in known])
+            # A part of the data, such as a fold, need not have all classes.
+            code = codes.get(as_listed(label, self.classes_.dtype))
+            if code is not None:
+                factors[code] = weight
+                found = True
+        if self.class_weight and not found:
+            raise ValueError(
+                "class_weight names only classes that do not occur: "
+                f"{list(self.class_weight)}. The classes are "
+                f"{np.array2string(self.classes_, separator=', ')}."
+            )
+        return factors
 
     # Training
 

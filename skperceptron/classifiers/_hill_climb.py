@@ -196,7 +196,8 @@ class HillClimbPerceptron(BaseHillClimb):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
-        out), inversely proportional to their frequency, or all alike.
+        out), inversely proportional to their frequency, or all alike. Labels that do
+        not occur are ignored, as in a fold without them, but not if none does.
 
     random_state : int, RandomState instance or None, default=None
         Source of the start weights, the noise and the validation split. An int makes
@@ -459,7 +460,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
-        out), inversely proportional to their frequency, or all alike.
+        out), inversely proportional to their frequency, or all alike. Labels that do
+        not occur are ignored, as in a fold without them, but not if none does.
 
     random_state : int, RandomState instance or None, default=None
         Source of the start weights, the noise and the validation split. An int makes

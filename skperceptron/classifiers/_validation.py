@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from datetime import date, timedelta
 from numbers import Real
 from typing import Any
 
@@ -21,6 +22,8 @@ from sklearn.utils.validation import validate_data
 _COPIES = 3
 # Bytes that a climb needs beside its parameters.
 _BYTES_PER_CLIMB = 4096
+# Types of the labels in arrays of these kinds; pandas' own are subclasses.
+_TIMES = {"M": (np.datetime64, date), "m": (np.timedelta64, timedelta)}
 
 
 def validate(estimator: Any, *data: Any, **options: Any) -> Any:
@@ -95,6 +98,39 @@ def check_labels(labels: np.ndarray) -> None:
         raise ValueError(
             "y must have a label for each sample, but some are NaT. Leave these out."
         )
+
+
+def as_listed(label: Any, dtype: np.dtype) -> Any:
+    """Turn a label into what `tolist` makes of an equal one in an array of `dtype`.
+
+    Only points in time and durations differ: it depends on the unit of the array
+    whether they become objects of the standard library or numbers.
+
+    Parameters
+    ----------
+    label : object
+        The label.
+
+    dtype : dtype
+        Of the array.
+
+    Returns
+    -------
+    object
+        None for a point in time or a duration that the array cannot have.
+    """
+    if not isinstance(label, _TIMES.get(dtype.kind, ())):
+        return label
+    if getattr(label, "tzinfo", None) is not None:
+        return None
+    # Those of pandas know nanoseconds, of which numpy would take no notice.
+    of_pandas = getattr(label, "to_numpy", None)
+    value = np.array(label, f"{dtype.kind}8") if of_pandas is None else of_pandas()
+    try:
+        converted = value.astype(dtype)
+        return converted.item() if converted == value else None
+    except (TypeError, OverflowError):  # years beside days, attoseconds beside years
+        return None
 
 
 def check_range_of_numbers(estimator: Any) -> None:

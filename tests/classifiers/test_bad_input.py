@@ -138,7 +138,9 @@ def test_wrong_sample_weights(cls, weight, message):
 @pytest.mark.parametrize(
     ("class_weight", "message"),
     [
-        ({0: 1, 7: 2}, r"names classes that do not occur: \[7\].*\[0, 1, 2\]"),
+        ({7: 2}, r"names only classes that do not occur: \[7\].*\[0, 1, 2\]"),
+        ({"0": 2}, r"names only classes that do not occur: \['0'\].*\[0, 1, 2\]"),
+        ({0: 1, 7: -1.0}, r"class_weight\[7\] must be a finite number"),
         ({0: -1.0}, r"class_weight\[0\] must be a finite number that is at least 0"),
         ({0: "heavy"}, r"class_weight\[0\] must be a finite number"),
         ({0: np.inf}, r"class_weight\[0\] must be a finite number"),
