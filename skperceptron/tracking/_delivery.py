@@ -535,11 +535,61 @@ def _as_input(dataset: Dataset) -> DatasetInput:
 
 def experiment_of(client: MlflowClient, address: Address) -> str:
     """Find the experiment of a run, or create it."""
+    experiment_id = experiment_of_environment_run(client, address)
+    if experiment_id is not None:
+        return experiment_id
     if address["experiment_id"] is not None:
         return address["experiment_id"]
     if address["experiment_name"] is None:
         return DEFAULT_EXPERIMENT_ID
     return _experiment_by_name(client, address["experiment_name"])
+
+
+# The experiments of runs that the environment has named, by the address of the store
+# and the run; None for runs that the store does not have.
+_experiments_of_runs: dict[tuple[str, str], str | None] = {}
+
+
+def experiment_of_environment_run(client: MlflowClient, address: Address) -> str | None:
+    """Find the experiment of the run that the environment has named.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the store.
+
+    address : dict
+        Where a run goes.
+
+    Returns
+    -------
+    experiment_id : str or None
+        None when none was named, or the store has no such run, or a deleted one.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    run_id = address.get("environment_run_id")
+    if run_id is None:
+        return None
+    key = client.tracking_uri, run_id
+    if key not in _experiments_of_runs:
+        _experiments_of_runs[key] = _look_up_run(client, run_id)
+    return _experiments_of_runs[key]
+
+
+def _look_up_run(client: MlflowClient, run_id: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        info = client.get_run(run_id).info
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+        return None
+    return info.experiment_id if info.lifecycle_stage == "active" else None
 
 
 # The id of an experiment, and when it was looked up, by the address of the store and

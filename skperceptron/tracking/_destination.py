@@ -126,6 +126,10 @@ class Destination:
     parent_run_id : str or None
         The run that was active.
 
+    environment_run_id : str or None
+        The run that the environment names, where none was active. Its experiment then
+        counts, if the store has it.
+
     parents : tuple of ParentRun
         The runs of a study and of its trial, if there are any; these then count.
 
@@ -150,6 +154,7 @@ class Destination:
     experiment_id: str | None
     experiment_name: str | None
     parent_run_id: str | None
+    environment_run_id: str | None
     parents: tuple[ParentRun, ...]
     inbox: _journal.Inbox
     thread_id: int
@@ -189,6 +194,12 @@ class Destination:
             experiment_id=experiment_id,
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             parent_run_id=parent_run_id,
+            # MLflow removes it from there when a run begins, which then is that one.
+            environment_run_id=(
+                os.environ.get("MLFLOW_RUN_ID") or None
+                if parent_run_id is None
+                else None
+            ),
             parents=(),
             inbox=_journal.Inbox(_journal.default_folder(), _processes.this_process()),
             thread_id=threading.get_ident(),
@@ -220,6 +231,7 @@ class Destination:
             "experiment_id": self.experiment_id,
             "experiment_name": self.experiment_name,
             "parent_run_id": self.parent_run_id,
+            "environment_run_id": self.environment_run_id,
         }
 
     def directed_to(
@@ -238,8 +250,13 @@ class Destination:
             # Neither runs nor experiments of one store mean anything in another.
             changes |= {"tracking_uri": uri, "experiment_id": None}
             changes |= {"parent_run_id": None, "parents": (), "call_key": None}
+            changes |= {"environment_run_id": None}
         if experiment_name is not None:
             changes |= {"experiment_id": None, "experiment_name": experiment_name}
+            if "environment_run_id" not in changes and self.parent_run_id is None:
+                # Still the run above, whose experiment does not count any more.
+                changes |= {"parent_run_id": self.environment_run_id}
+                changes |= {"environment_run_id": None}
         return replace(self, **changes)
 
     def below(self, *parents: ParentRun) -> Destination:

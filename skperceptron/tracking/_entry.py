@@ -35,6 +35,7 @@ _ADDRESS = (
     "experiment_id",
     "experiment_name",
     "parent_run_id",
+    "environment_run_id",  # which earlier versions have not written
 )
 # What a damaged or malicious file says may not lead out of the journal.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)

@@ -140,6 +140,7 @@ class EntryDelivery:
         self._over: dict[str, tuple[Status, int]] = {}
         self._told: set[object] = set()
         self._at_work: set[Path] = set()
+        self._missing: set[str] = set()
         self._election = Election()
         self._together: Together | None = None
 
@@ -583,7 +584,9 @@ class EntryDelivery:
 
     def _parent(self, inbox: Inbox, contents: Contents) -> str | None:
         """Find the run above, and create it where that is still to be done."""
-        above = contents.destination["parent_run_id"]
+        above = contents.destination["parent_run_id"] or self._environment_run(
+            contents.destination
+        )
         grown: list[dict[str, Any]] = []
         for parent in contents.parents:
             key = parent["key"]
@@ -592,6 +595,23 @@ class EntryDelivery:
             above = self._known(key)
             grown.append(parent)
         return above
+
+    def _environment_run(self, address: dict[str, str | None]) -> str | None:
+        """Find the run that the environment has named, if the store has it."""
+        run_id = address.get("environment_run_id")
+        if run_id is None:
+            return None
+        client = _store.client_of(address)
+        if _delivery.experiment_of_environment_run(client, address) is not None:
+            return run_id
+        if run_id not in self._missing:
+            self._missing.add(run_id)
+            self.notices.append(
+                f"MLFLOW_RUN_ID names the run {run_id}, which the store does not have, "
+                "or no longer. Runs are logged below no other run. Set it to a run of "
+                "mlflow.get_tracking_uri(), or remove it from the environment."
+            )
+        return None
 
     def _begin(
         self,

@@ -271,6 +271,7 @@ class TrackedRun:
                 pass  # which the user has been told of
             except Exception as error:
                 self.warn(error)
+            deliverer.tell_notices()
 
     def begin(self) -> str:
         """See to it that the run, which is written down, is in MLflow.
@@ -598,6 +599,7 @@ def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
         failure = deliverer.deliver_all(patience)
         if failure is not None:
             run.warn(failure)
+        deliverer.tell_notices()
 
 
 def end_search(refit: TrackedRun, search: ParentRun) -> None:

@@ -1,0 +1,137 @@
+"""Below which run of the user's a fit is: the one that the environment names, as
+`mlflow run` does."""
+
+import os
+import uuid
+
+import mlflow
+import optuna
+import pytest
+from joblib import parallel_config
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, track_study
+
+X, y = load_iris(return_X_y=True)
+CLF = HillClimbPerceptron(max_iter=5)
+
+
+def fit():
+    return HillClimbPerceptron(max_iter=5).fit(X, y)
+
+
+def search(n_jobs=None, tracker=None):
+    grid = GridSearchCV(CLF, {"step_size": [0.1, 0.2]}, cv=2, n_jobs=n_jobs)
+    if tracker is not None:
+        grid.set_callbacks(tracker)
+    return grid.fit(X, y)
+
+
+class TestRunOfTheEnvironment:
+    @pytest.fixture
+    def given(self, runs, monkeypatch):
+        """A run in another experiment than the one that is set."""
+        client = mlflow.MlflowClient()
+        self.experiment_id = client.create_experiment(uuid.uuid4().hex)
+        run_id = client.create_run(self.experiment_id).info.run_id
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        return run_id
+
+    def found(self, experiment_id=None):
+        """Runs by name, with the names of their parents."""
+        flush()
+        found = mlflow.search_runs(
+            [experiment_id or self.experiment_id], output_format="list"
+        )
+        return [(r.info.run_name, r.data.tags.get("mlflow.parentRunId")) for r in found]
+
+    def below(self, run_id, experiment_id=None):
+        found = self.found(experiment_id)
+        return sorted(name for name, parent in found if parent == run_id)
+
+    def test_is_above_a_fit(self, given, runs):
+        clf = fit()
+        assert self.below(given) == ["HillClimbPerceptron"]
+        assert clf.run_id_ is not None
+        assert runs() == []
+
+    def test_is_the_same_when_the_user_resumes_it(self, given):
+        mlflow.set_experiment(experiment_id=self.experiment_id)
+        fit()
+        with mlflow.start_run() as active:
+            fit()
+        assert active.info.run_id == given
+        assert len(self.below(given)) == 2
+        assert mlflow.get_run(given).info.status == "FINISHED"
+
+    @pytest.mark.parametrize("backend", ["loky", "threading"])
+    @pytest.mark.parametrize("tracker", [None, "tracker"])
+    def test_is_above_a_search(self, backend, tracker, given):
+        with parallel_config(backend=backend):
+            search(2, tracker and MLflowTracker())
+        assert self.below(given) == ["GridSearchCV"]
+        assert len(self.found()) == 1 + 1 + 2 * 2 + 1 + (2 if tracker else 0)
+
+    def test_is_above_what_worker_processes_fit(self, given):
+        cross_validate(CLF, X, y, cv=4, n_jobs=2)
+        assert self.below(given) == ["cross_validate"]
+        assert len(self.found()) == 1 + 1 + 4
+
+    def test_is_above_a_study(self, given):
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with track_study(optuna.create_study(study_name="study")) as study:
+            study.optimize(lambda trial: fit().score(X, y), n_trials=2)
+        assert self.below(given) == ["study"]
+        assert len(self.found()) == 1 + 1 + 2 * 2
+
+    def test_active_run_counts_more(self, given, runs):
+        own = mlflow.MlflowClient().create_run(os.environ["MLFLOW_EXPERIMENT_ID"])
+        own = own.info.run_id
+        with mlflow.start_run(run_id=own):
+            fit()
+        assert {run.parent for run in runs() if run.run_id != own} == {own}
+        assert self.below(given) == []
+
+    def test_stays_above_what_a_tracker_sends_to_another_experiment(self, given):
+        name = uuid.uuid4().hex
+        search(tracker=MLflowTracker(experiment_name=name))
+        experiment_id = mlflow.get_experiment_by_name(name).experiment_id
+        assert self.below(given, experiment_id) == ["GridSearchCV"]
+
+    def test_is_not_looked_for_in_the_other_store_of_a_tracker(self, given, tmp_path):
+        uri = f"sqlite:///{tmp_path / 'other.db'}"
+        mlflow.MlflowClient(uri).create_experiment("e", str(tmp_path))
+        search(tracker=MLflowTracker(tracking_uri=uri, experiment_name="e"))
+        assert self.below(given) == []
+
+    def test_is_looked_up_once(self, given, monkeypatch):
+        calls = []
+        get_run = mlflow.MlflowClient.get_run
+
+        def count(self, run_id):
+            calls.append(run_id)
+            return get_run(self, run_id)
+
+        monkeypatch.setattr(mlflow.MlflowClient, "get_run", count)
+        for _ in range(5):
+            fit()
+        assert calls == [given]
+
+    @pytest.mark.parametrize("missing", [uuid.uuid4().hex, "../no id", "deleted"])
+    def test_that_does_not_exist_costs_one_warning(self, missing, runs, monkeypatch):
+        if missing == "deleted":
+            client = mlflow.MlflowClient()
+            missing = client.create_run("0").info.run_id
+            client.delete_run(missing)
+        monkeypatch.setenv("MLFLOW_RUN_ID", missing)
+        with pytest.warns(TrackingWarning, match="MLFLOW_RUN_ID names") as caught:
+            [fit() for _ in range(2)]
+        assert len(caught) == 1
+        assert [run.parent for run in runs()] == [None, None]
+
+    def test_empty_names_none(self, runs, monkeypatch):
+        monkeypatch.setenv("MLFLOW_RUN_ID", "")
+        fit()
+        assert [run.parent for run in runs()] == [None]
