@@ -39,6 +39,7 @@ from skperceptron.tracking._record import (
 from skperceptron.tracking._recorder import error_tag, status_after
 from skperceptron.tracking._run import (
     FitRun,
+    RunTicket,
     TrackedRun,
     close_run,
     deliver_all,
@@ -164,6 +165,19 @@ class MLflowTracker:
         self._below: dict[str, Destination] = {}
         # ... and which tasks of them this process is at.
         self._tasks: dict[tuple[str, TaskIds], _Task] = {}
+        self._ticket: RunTicket | None = None
+
+    @property
+    def run_id_(self) -> str | None:
+        """MLflow run of the last fit that the tracker has followed, or follows.
+
+        None as long as the run is not delivered.
+        """
+        if self._ticket is None:
+            raise AttributeError(
+                "This MLflowTracker has no run_id_: it has followed no fit yet."
+            )
+        return self._ticket.run_id()
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Begin the run."""
@@ -265,6 +279,7 @@ class MLflowTracker:
             ParentRun(run.key, record.name, record.start_time, is_managed=True)
         )
         self._tasks[root, ids] = _Task(run)
+        self._ticket = run.ticket
         open_run(root, ids, run)
         if not _is_search(estimator):
             return

@@ -158,6 +158,44 @@ class TestOptions:
             MLflowTracker("experiment")
 
 
+class TestRunId:
+    def test_is_none_of_a_tracker_that_has_followed_nothing(self):
+        with pytest.raises(AttributeError, match="has followed no fit yet"):
+            MLflowTracker().run_id_  # noqa: B018 - it is looked up
+
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_is_the_run_of_the_search_which_takes_more(self, n_jobs, runs):
+        tracker = MLflowTracker()
+        make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
+        mlflow.MlflowClient().log_metric(tracker.run_id_, "my metric", 1.5)
+        search = Tree(runs()).search
+        assert tracker.run_id_ == search.run_id
+        assert search.latest("my metric") == 1.5
+        assert search.status == "FINISHED"
+
+    def test_is_known_while_the_search_goes_on(self, runs):
+        tracker, seen = MLflowTracker(), []
+
+        def score(estimator, X, y):
+            skperceptron.tracking.flush()
+            seen.append(tracker.run_id_)
+            return 1.0
+
+        make_search(tracker=tracker, scoring=score).fit(X, y)
+        assert set(seen) == {tracker.run_id_}
+        assert tracker.run_id_ is not None
+
+    def test_is_that_of_the_last_fit(self, runs):
+        tracker = MLflowTracker()
+        make_search(tracker=tracker).fit(X, y)
+        first = tracker.run_id_
+        pipeline = make_pipeline(StandardScaler(), clone(CLF)).set_callbacks(tracker)
+        pipeline.fit(X, y)
+        named = {run.name: run.run_id for run in runs() if run.parent is None}
+        assert first == named["GridSearchCV"]
+        assert tracker.run_id_ == named["Pipeline"] == pipeline[-1].run_id_
+
+
 class TestSurroundings:
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_tracker_wins_over_the_switch(self, n_jobs, runs):
