@@ -437,6 +437,8 @@ def seen_from_here(estimator: Any) -> Destination:
     here = Destination.current()
     if not here.enabled:
         return here
+    if here.parents:  # a study's trial is the run of all that is fitted in it
+        return here
     call = find_call() or find_waiting_call(estimator)
     if call is None:
         return here

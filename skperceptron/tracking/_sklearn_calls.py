@@ -125,8 +125,10 @@ def find_waiting_call(part: Any) -> SklearnCall | None:
     """
     if not works_for_joblib():
         return None
-    for thread_id, frame in sys._current_frames().items():
-        if thread_id != threading.get_ident() and _is_joblib_in(frame):
+    others = sys._current_frames()
+    del others[threading.get_ident()]
+    for thread_id, frame in others.items():
+        if _is_joblib_in(frame):
             call = _outermost_call(frame, thread_id)
             if call is not None and _contains(call, part):
                 return call
@@ -140,7 +142,9 @@ def waits_for_joblib(thread_id: int) -> bool:
 
 def works_for_joblib() -> bool:
     """Tell whether this thread is at work that joblib has given it."""
-    for frame in reversed(list(_callers(sys._getframe()))):
+    # Not this function's own frame: its own variable would keep it, and with it all that
+    # its callers know, until the garbage is collected.
+    for frame in reversed(list(_callers(sys._getframe(1)))):
         if _is_call(frame):
             return False
         if _is_of_joblib(frame):

@@ -93,7 +93,7 @@ def test_study_is_above_its_trials_and_these_above_their_fits(runs):
     study = tracked_study()
     found = runs.at_once()  # everything is there when the block ends
     above, trials, fits = tree_of(found)
-    assert len(found) == 1 + 3 + 3 + 9
+    assert len(found) == 1 + 3 + 9
     assert {run.status for run in found} == {"FINISHED"}
     assert above.parent is None
     assert above.name == study.study_name
@@ -209,7 +209,7 @@ def test_trials_in_threads(runs):
     _, trials, fits = tree_of(found)
     assert sorted(trials) == [0, 1, 2, 3, 4, 5]
     assert {len(of_trial) for of_trial in fits.values()} == {3}
-    assert len(found) == 1 + 6 + 6 + 18
+    assert len(found) == 1 + 6 + 18
 
 
 def test_fits_in_worker_processes_are_below_their_trial(runs):
@@ -281,7 +281,7 @@ def test_options(runs, tmp_path):
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("of the study")
     found = client.search_runs([experiment.experiment_id])
-    assert len(found) == 1 + 1 + 1 + 3
+    assert len(found) == 1 + 1 + 3
     (study,) = [run for run in found if run.info.run_name == "by name"]
     assert study.data.tags["data"] == "iris"
 
