@@ -142,8 +142,8 @@ def waits_for_joblib(thread_id: int) -> bool:
 
 def works_for_joblib() -> bool:
     """Tell whether this thread is at work that joblib has given it."""
-    # Not this function's own frame: its own variable would keep it, and with it all that
-    # its callers know, until the garbage is collected.
+    # Not its own frame: its own variable would keep that alive, and all that
+    # the callers know, until the garbage is collected.
     for frame in reversed(list(_callers(sys._getframe(1)))):
         if _is_call(frame):
             return False

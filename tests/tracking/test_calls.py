@@ -118,7 +118,7 @@ ESTIMATORS = [
     (CalibratedClassifierCV(CLF, cv=2), y, 2, 0),
     (CalibratedClassifierCV(CLF, cv=2, ensemble=False), y, 2 + 1, 0),
     (BaggingClassifier(CLF, n_estimators=2), y, 2, 0),
-    (AdaBoostClassifier(MLP, n_estimators=1), y, 1, 0),
+    (AdaBoostClassifier(MLP, n_estimators=1, random_state=0), y, 1, 0),
     (VotingClassifier([("a", CLF), ("b", MLP)]), y, 2, 0),
     (StackingClassifier([("a", CLF)], MLP, cv=2), y, 1 + 2 + 1, 0),
     (OneVsRestClassifier(CLF), y, 3, 0),
