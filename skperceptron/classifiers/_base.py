@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.classifiers._validation import (
     as_listed,
+    check_indicators,
     check_labels,
     check_range_of_numbers,
     is_finite,
@@ -124,8 +125,8 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             Training samples. float32 stays float32, anything else becomes float64.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels: numbers or strings. Two-dimensional indicators only where the
-            classifier supports multilabel targets.
+            Class labels: numbers or strings. Two-dimensional indicators, 0 and 1, only
+            where the classifier supports multilabel targets.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, at least 0. None weighs all alike.
@@ -320,6 +321,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
                 f"{self.classes_[0]!r}."
             )
         if kind == "multilabel-indicator":
+            check_indicators(labels)
             return labels.astype(np.intp)
         return np.searchsorted(self.classes_, labels)
 
@@ -506,6 +508,9 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ValueError
             For samples, labels or weights that cannot be used.
         """
+        check_is_fitted(self)
+        if self._is_multilabel and type_of_target(y) == "multilabel-indicator":
+            check_indicators(y if issparse(y) else np.asarray(y))
         with np.errstate(over="ignore", invalid="ignore"):  # of the sum of the weights
             score = super().score(X, y, sample_weight=sample_weight)
         if not math.isfinite(score):

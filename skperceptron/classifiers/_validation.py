@@ -100,6 +100,19 @@ def check_labels(labels: np.ndarray) -> None:
         )
 
 
+def check_indicators(indicators: Any) -> None:
+    """Refuse indicators of labels that are not 0 and 1, or False and True."""
+    values = np.unique(
+        np.append(indicators.data, 0) if issparse(indicators) else indicators
+    )
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            "Multilabel indicators in y must be 0 or 1, got "
+            f"{np.array2string(values, separator=', ')}. If {values[-1]} marks the "
+            f"labels of a sample, pass (y == {values[-1]}).astype(int)."
+        )
+
+
 def as_listed(label: Any, dtype: np.dtype) -> Any:
     """Turn a label into what `tolist` makes of an equal one in an array of `dtype`.
 

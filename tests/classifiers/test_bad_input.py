@@ -3,7 +3,9 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
@@ -258,6 +260,65 @@ def test_scorer_of_probabilities_is_named_on_the_perceptron():
         ValueError, match="objective='neg_log_loss' cannot be evaluated"
     ):
         HillClimbPerceptron(objective="neg_log_loss").fit(X, y)
+
+
+class TestIndicators:
+    """Indicators of a multilabel problem are 0 and 1, in whatever type."""
+
+    Y = np.column_stack([y == 0, y > 0])
+    wrong = pytest.mark.parametrize(
+        ("no", "yes", "dtype"),
+        [
+            (-1, 1, int),
+            (-1, 1, float),
+            (1, 2, int),
+            (0, 255, np.uint8),
+            (0, 2, float),
+            (-1, 0, np.int8),
+        ],
+    )
+    message = r"indicators in y must be 0 or 1, got .*\(y == {}.*\)\.astype\(int\)"
+
+    @wrong
+    @pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist, pd.DataFrame])
+    def test_other_codes_are_refused_with_a_remedy(self, form, no, yes, dtype):
+        codes = np.where(self.Y, yes, no).astype(dtype)
+        message = self.message.format(yes)
+        with pytest.raises(ValueError, match=message):
+            BackpropMLP().fit(X, form(codes))
+        with pytest.raises(ValueError, match=message):
+            BackpropMLP().partial_fit(X, form(codes), classes=[0, 1])
+        clf = BackpropMLP((3,), random_state=0).partial_fit(X, self.Y, classes=[0, 1])
+        with pytest.raises(ValueError, match=message):
+            clf.partial_fit(X, form(codes))
+        with pytest.raises(ValueError, match=message):
+            clf.score(X, form(codes))
+
+    @pytest.mark.parametrize("value", [-1, 2, 255])
+    def test_other_codes_in_sparse_indicators_are_refused(self, value):
+        codes = csr_array(self.Y * value)
+        clf = BackpropMLP((3,), max_iter=1, tol=1e9, random_state=0)
+        with pytest.raises(ValueError, match="must be 0 or 1"):
+            clf.fit(X, codes)
+        clf.partial_fit(X, self.Y, classes=[0, 1])
+        with pytest.raises(ValueError, match="must be 0 or 1"):
+            clf.score(X, codes)
+
+    @pytest.mark.parametrize("dtype", [bool, np.uint8, int, np.float32, float])
+    def test_types_of_0_and_1_make_no_difference(self, dtype):
+        expected = BackpropMLP((3,), random_state=0)
+        expected.partial_fit(X, self.Y.astype(int), classes=[0, 1])
+        for form in (np.asarray, csr_array):
+            codes = form(self.Y.astype(dtype))
+            clf = BackpropMLP((3,), random_state=0)
+            clf.partial_fit(X, codes, classes=[0, 1])
+            np.testing.assert_array_equal(clf.coefs_[0], expected.coefs_[0])
+            assert clf.score(X, codes) == expected.score(X, self.Y)
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    def test_the_climbers_take_none(self, cls):
+        with pytest.raises(ValueError, match="1d array"):
+            cls().fit(X, np.where(self.Y, 1, -1))
 
 
 def test_class_weights_of_multilabel_targets():
