@@ -119,7 +119,7 @@ class TestRunOfTheEnvironment:
             fit()
         assert calls == [given]
 
-    @pytest.mark.parametrize("missing", [uuid.uuid4().hex, "../no id", "deleted"])
+    @pytest.mark.parametrize("missing", ["0" * 32, "../no id", "deleted"])
     def test_that_does_not_exist_costs_one_warning(self, missing, runs, monkeypatch):
         if missing == "deleted":
             client = mlflow.MlflowClient()
