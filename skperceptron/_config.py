@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, get_args
 
+from skperceptron._names import did_you_mean
+
 ENVIRONMENT_VARIABLE = "SKPERCEPTRON_TRACKING"
 _ON = {"1", "true", "yes", "on"}
 _OFF = {"0", "false", "no", "off"}
@@ -162,6 +164,7 @@ def check_log_models(log_models: Any) -> None:
     if not isinstance(log_models, str) or log_models not in allowed:
         raise ValueError(
             f"log_models must be one of {list(allowed)}, got {log_models!r}."
+            f"{did_you_mean(log_models, allowed)}"
         )
 
 

@@ -15,7 +15,12 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -25,6 +30,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from skperceptron._names import did_you_mean
 from skperceptron.classifiers._callbacks import has_begun, open_fit
 from skperceptron.classifiers._validation import (
     as_listed,
@@ -567,9 +573,72 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _html_repr(self) -> str:
         return super()._html_repr() + run_as_html(self)
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by the names of the parameters.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that the classifier does not have.
+        """
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            known = self._get_param_names()
+            unknown = next((name for name in params if name not in known), None)
+            raise ValueError(f"{error}{did_you_mean(unknown, known)}") from None
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set the callbacks that follow every fit, instead of those set before.
+
+        Parameters
+        ----------
+        *callbacks : callback
+            Callbacks, one by one.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        TypeError
+            For what is no callback, such as a list of them.
+        """
+        if any(isinstance(c, (list, tuple, set, dict)) for c in callbacks):
+            raise TypeError(
+                "set_callbacks takes callbacks one by one, not in a list: call "
+                "set_callbacks(tracker) or set_callbacks(*callbacks)."
+            )
+        return super().set_callbacks(*callbacks)
+
     def _validate_params(self) -> None:
-        super()._validate_params()
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(
+                f"{error}{self._meant_instead(str(error))}"
+            ) from None
         check_range_of_numbers(self)
+
+    def _meant_instead(self, message: str) -> str:
+        """Find what may have been meant by a value that scikit-learn refuses."""
+        for name, constraints in self._parameter_constraints.items():
+            if message.startswith(f"The {name!r} parameter of "):
+                names = [o for c in constraints for o in getattr(c, "options", ())]
+                return did_you_mean(getattr(self, name), names)
+        return ""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_layers")

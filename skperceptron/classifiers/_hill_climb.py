@@ -22,6 +22,7 @@ from skperceptron.classifiers._objectives import (
     BUILT_IN_OBJECTIVES,
     make_objective,
     objective_weight,
+    refuse_loss,
 )
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import ACTIVATIONS, Layers
@@ -59,6 +60,18 @@ class BaseHillClimb(BaseNetworkClassifier):
         "n_restarts": [Interval(Integral, 0, None, closed="left")],
         "n_jobs": [Integral, None],
     }
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        refuse_loss(self.objective, self)
+
+    def _meant_instead(self, message: str) -> str:
+        if self.objective == "log_loss" and message.startswith("The 'objective'"):
+            return (
+                " The log loss needs probabilities, which HillClimbPerceptron does not "
+                "have: use HillClimbMLP(objective='log_loss')."
+            )
+        return super()._meant_instead(message)
 
     @abstractmethod
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:

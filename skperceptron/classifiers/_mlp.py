@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skperceptron._names import did_you_mean
 from skperceptron.classifiers._base import BaseNetworkClassifier
 from skperceptron.network import OUTPUT_ACTIVATIONS, Layers
 
@@ -59,6 +60,7 @@ class BaseMLP(BaseNetworkClassifier):
             raise ValueError(
                 f"activation has unknown names {unknown}; allowed are "
                 f"{sorted(self._activation_names)}."
+                f"{did_you_mean(unknown[0], self._activation_names)}"
             )
         if len(names) != n_hidden:
             raise ValueError(

@@ -1,17 +1,23 @@
-"""What a hill climb maximises."""
+"""What a hill climb maximises.
+
+Whatever of scikit-learn's scorers is used that is not public is in this module.
+"""
 
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import get_scorer
+from sklearn import metrics
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _BaseScorer
 
 from skperceptron.classifiers._validation import fits_float, is_finite
@@ -25,6 +31,8 @@ Objective = Callable[[Array], float]
 
 # The objectives that compiled code knows.
 BUILT_IN_OBJECTIVES = ("accuracy", "log_loss")
+# What the names of all losses in sklearn.metrics end in, and of nothing else there.
+_ENDINGS_OF_LOSSES = ("_loss", "_error", "_deviance")
 
 
 def make_objective(
@@ -73,6 +81,63 @@ def make_objective(
         return -math.inf if z is None else from_sums(z)
 
     return evaluate
+
+
+def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
+    """Refuse a loss of scikit-learn, the smaller the better, as an objective.
+
+    Parameters
+    ----------
+    objective : str, scorer or callable
+        The parameter of that name.
+
+    estimator : classifier
+        The classifier being fitted.
+
+    Raises
+    ------
+    ValueError
+        For a loss, also one with some of its arguments given, and a scorer of one that
+        is told to be the better the greater.
+    """
+    if isinstance(objective, _BaseScorer) and objective._sign < 0:
+        return
+    function = _function_of(objective)
+    name = getattr(function, "__name__", "")
+    if not name.endswith(_ENDINGS_OF_LOSSES):
+        return
+    public = getattr(metrics, name, None)
+    # A function of the user may have the name, or wrap a loss to change its sign.
+    if public is None or function not in (public, inspect.unwrap(public)):
+        return
+    remedy = f"make_scorer({name}, greater_is_better=False)"
+    if (scorer := _scorer_of_loss(name)) is not None:
+        if get_scorer(scorer)._sign < 0:
+            remedy = repr(get_scorer(scorer))
+        remedy = f"objective={scorer!r} or {remedy}"
+        if "predict_proba" in remedy and not hasattr(estimator, "predict_proba"):
+            remedy = f"HillClimbMLP, which has probabilities, with {remedy}"
+    raise ValueError(
+        f"An objective is maximised, but {name} is a loss, which is the better the "
+        f"smaller it is. Use {remedy}."
+    )
+
+
+def _function_of(objective: Any) -> Any:
+    """Find the function that a scorer calls, or some of whose arguments are given."""
+    if isinstance(objective, _BaseScorer):
+        objective = objective._score_func
+    while isinstance(objective, partial):
+        objective = objective.func
+    return objective
+
+
+def _scorer_of_loss(name: str) -> str | None:
+    """Find the scikit-learn scorer that is greatest where a loss is smallest."""
+    if name in ("zero_one_loss", "hamming_loss"):
+        return "accuracy"
+    named = (f"neg_{name}", f"neg_{name.removesuffix('_loss')}")
+    return next((n for n in named if n in get_scorer_names()), None)
 
 
 def objective_weight(data: TrainingData) -> NDArray[np.float64] | None:
@@ -134,7 +199,7 @@ def _metric_objective(
     options = {} if weight is None else {"sample_weight": weight}
 
     def from_sums(z: Array) -> float:
-        with _naming(metric):
+        with _naming(metric, estimator):
             value = metric(labels, estimator._decode(z), **options)
         return _checked(value, metric)
 
@@ -160,7 +225,7 @@ def _scorer_objective(
         if _finite_sums(X, layers, params) is None:
             return -math.inf
         view._set_weights(layers, params)
-        with _naming(estimator.objective):
+        with _naming(estimator.objective, estimator):
             value = scorer(view, X, labels, **options)
         return _checked(value, estimator.objective)
 
@@ -181,12 +246,31 @@ def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
 
 
 @contextmanager
-def _naming(objective: Any) -> Iterator[None]:
+def _naming(objective: Any, estimator: BaseNetworkClassifier) -> Iterator[None]:
     """Say in errors that they come from the objective."""
     try:
         yield
     except Exception as error:
         raise ValueError(
             f"objective={objective!r} cannot be evaluated: {type(error).__name__}: "
-            f"{error}"
+            f"{str(error).rstrip('.')}.{_remedy(error, objective, estimator)}"
         ) from error
+
+
+def _remedy(error: Exception, objective: Any, estimator: BaseNetworkClassifier) -> str:
+    """Say how to use a metric of two classes, one of which is the positive one."""
+    metric = get_scorer(objective) if isinstance(objective, str) else objective
+    name = getattr(_function_of(metric), "__name__", "metric")
+    classes = estimator.classes_
+    if "pos_label" in str(error) and len(classes) == 2:
+        label = classes[1].item() if hasattr(classes[1], "item") else classes[1]
+        return (
+            " The metric must know which label is the positive one: use "
+            f"objective=make_scorer({name}, pos_label={label!r})."
+        )
+    if "average=" in str(error) and len(classes) > 2:
+        return (
+            " For more than two classes, the metric needs a way to combine them: use "
+            f"objective=make_scorer({name}, average='macro')."
+        )
+    return ""

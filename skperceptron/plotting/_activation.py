@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skperceptron._names import did_you_mean
 from skperceptron.network import ACTIVATIONS
 from skperceptron.plotting._axes import line_style, make_panels
 
@@ -173,6 +174,7 @@ def _check_names(names: Any) -> None:
     if unknown or not len(names):
         raise ValueError(
             f"names must be some of {', '.join(map(repr, ACTIVATIONS))}, got {names!r}."
+            f"{did_you_mean(next(iter(unknown), None), ACTIVATIONS)}"
         )
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 from sklearn.exceptions import NotFittedError
 
+from skperceptron._names import did_you_mean
+
 
 def check_option(name: str, value: Any, allowed: Iterable[str]) -> None:
     """Refuse a value that is none of the allowed ones."""
     options = list(dict.fromkeys(allowed))
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} must be one of {options}, got {value!r}.")
+        raise ValueError(
+            f"{name} must be one of {options}, got {value!r}."
+            f"{did_you_mean(value, options)}"
+        )
 
 
 def check_estimator(name: str, value: Any, wanted: str) -> None:

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import BaseTrial
 from sklearn.callback import CallbackContext
 
+from skperceptron._names import did_you_mean
 from skperceptron.classifiers._base import BaseNetworkClassifier
 from skperceptron.classifiers._callbacks import add_callback, remove_callback
 from skperceptron.classifiers._climber import iterations_per_report
@@ -110,6 +111,7 @@ class PruningCallback:
         if monitor not in _MONITORS:
             raise ValueError(
                 f"monitor must be one of {sorted(_MONITORS)}, got {monitor!r}."
+                f"{did_you_mean(monitor, _MONITORS)}"
             )
         _check_direction(trial, monitor)
         self.trial: Any = trial

@@ -1,15 +1,23 @@
 """Wrong input is refused before any work starts, with what is allowed."""
 
 import copy
+import functools
+import inspect
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from sklearn import metrics
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score, log_loss, make_scorer, zero_one_loss
+from sklearn.model_selection import GridSearchCV
 
+import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron.plotting import ActivationDisplay
+from skperceptron.tracking import MLflowTracker
 
 pytestmark = pytest.mark.usefixtures("untracked")
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP, BackpropMLP]
@@ -423,3 +431,157 @@ def test_objective_that_is_undefined_on_the_validation_part(cls):
 
     with pytest.raises(ValueError, match="must return one finite number, got nan"):
         cls(objective=metric, early_stopping=True).fit(X, y)
+
+
+climbers = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+
+
+class TestLosses:
+    """An objective is maximised, which must not happen to a loss."""
+
+    @climbers
+    @pytest.mark.parametrize(
+        "name",
+        [n for n in dir(metrics) if n.endswith(("_loss", "_error", "_deviance"))],
+    )
+    def test_are_refused(self, cls, name):
+        with pytest.raises(
+            ValueError, match=rf"{name} is a loss.*make_scorer\({name}|'"
+        ):
+            cls(objective=getattr(metrics, name)).fit(X, y)
+
+    @climbers
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            functools.partial(zero_one_loss, normalize=False),
+            functools.partial(functools.partial(zero_one_loss)),
+            inspect.unwrap(zero_one_loss),
+            make_scorer(zero_one_loss),
+            make_scorer(functools.partial(zero_one_loss)),
+        ],
+    )
+    def test_are_recognised_in_other_forms(self, cls, loss):
+        with pytest.raises(ValueError, match=r"zero_one_loss is a loss.*'accuracy'"):
+            cls(objective=loss).fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("loss", "scorer"),
+        [
+            (metrics.hamming_loss, "accuracy"),
+            (metrics.brier_score_loss, "neg_brier_score"),
+            (log_loss, "neg_log_loss"),
+            (metrics.mean_squared_error, "neg_mean_squared_error"),
+        ],
+    )
+    def test_a_scorer_is_named(self, loss, scorer):
+        with pytest.raises(
+            ValueError, match=f"Use objective='{scorer}' or make_scorer"
+        ):
+            HillClimbMLP(objective=loss).fit(X, y)
+
+    def test_the_perceptron_has_no_probabilities_for_some(self):
+        with pytest.raises(ValueError, match="Use HillClimbMLP, which has probabil"):
+            HillClimbPerceptron(objective=log_loss).fit(X, y)
+
+    @climbers
+    def test_are_minimised_by_scorers_that_know_what_they_are(self, cls):
+        loss = make_scorer(zero_one_loss, greater_is_better=False)
+        clf = cls(objective=loss, max_iter=300, random_state=0).fit(X, y)
+        expected = cls(objective="accuracy", max_iter=300, random_state=0).fit(X, y)
+        curve = expected.objective_curve_ - 1
+        assert curve[-1] > curve[0]
+        np.testing.assert_allclose(clf.objective_curve_, curve, atol=1e-12)
+
+    def test_a_function_that_wraps_one_is_the_users_own(self):
+        @functools.wraps(zero_one_loss)
+        def negated(y_true, y_pred):
+            return -zero_one_loss(y_true, y_pred)
+
+        clf = HillClimbPerceptron(objective=negated, max_iter=300, random_state=0)
+        assert clf.fit(X, y == 0).score(X, y == 0) > 0.8
+
+
+class TestNearMisses:
+    """Errors ask for the name that was probably meant."""
+
+    @pytest.mark.parametrize(
+        ("clf", "meant"),
+        [
+            (HillClimbPerceptron(objective="f1_score"), "'f1'"),
+            (HillClimbMLP(objective="Accuracy"), "'accuracy'"),
+            (HillClimbMLP(objective="acuracy"), "'accuracy'"),
+            (HillClimbMLP(objective="roc_auc_score"), "'roc_auc'"),
+            (HillClimbMLP(objective="zero_one_loss"), "'accuracy'"),
+            (HillClimbMLP(objective="brier_score_loss"), "'neg_brier_score'"),
+            (HillClimbMLP(activation="sigmoid"), "'logistic'"),
+            (BackpropMLP(activation="linear"), "'identity'"),
+            (BackpropMLP(activation="swish"), "'silu'"),
+            (BackpropMLP(activation="ReLU"), "'relu'"),
+            (BackpropMLP((3, 3), ["relu", "sigmoid"]), "'logistic'"),
+            (HillClimbMLP(activation="heaviside"), "'step'"),
+            (HillClimbMLP(init="xavier"), "'glorot'"),
+            (HillClimbMLP(step_schedule="one-fifth"), "'one_fifth'"),
+            (BackpropMLP(init="xavier"), "'glorot_uniform'"),
+            (BackpropMLP(solver="Adam"), "'adam'"),
+            (BackpropMLP(solver="L-BFGS"), "'lbfgs'"),
+            (BackpropMLP(loss="cross_entropy"), "'log_loss'"),
+            (BackpropMLP(class_weight="balance"), "'balanced'"),
+        ],
+    )
+    def test_values(self, clf, meant):
+        with pytest.raises(ValueError, match=rf"Did you mean {meant}\?$"):
+            clf.fit(X, y)
+
+    def test_nothing_is_suggested_for_what_is_like_nothing(self):
+        with pytest.raises(ValueError, match="parameter") as refusal:
+            BackpropMLP(solver="zzzzz").fit(X, y)
+        assert "Did you mean" not in str(refusal.value)
+
+    def test_the_log_loss_of_a_perceptron(self):
+        with pytest.raises(ValueError, match=r"HillClimbMLP\(objective='log_loss'\)"):
+            HillClimbPerceptron(objective="log_loss").fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("clf", "name", "meant"),
+        [
+            (HillClimbMLP(), "hidden_nodes", "hidden_layer_sizes"),
+            (BackpropMLP(), "hidden_layer_size", "hidden_layer_sizes"),
+            (HillClimbPerceptron(), "metric", "objective"),
+            (BackpropMLP(), "metric", "loss"),
+            (HillClimbPerceptron(), "n_iter", "max_iter"),
+            (BackpropMLP(), "optimizer", "solver"),
+            (HillClimbMLP(), "learning_rate", "step_size"),
+        ],
+    )
+    def test_parameters(self, clf, name, meant):
+        with pytest.raises(ValueError, match=rf"{name}.*Did you mean '{meant}'\?$"):
+            clf.set_params(**{name: 3})
+        with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+            GridSearchCV(clf, {name: [3]}).fit(X, y)
+
+    @every_classifier
+    @pytest.mark.parametrize("container", [list, tuple])
+    def test_callbacks_in_a_list(self, cls, container):
+        with pytest.raises(TypeError, match=r"one by one.*set_callbacks\(tracker\)"):
+            cls().set_callbacks(container([MLflowTracker()]))
+
+    @climbers
+    @pytest.mark.parametrize(
+        "objective",
+        ["f1", f1_score, make_scorer(f1_score), functools.partial(f1_score)],
+    )
+    def test_metrics_of_a_positive_class(self, cls, objective):
+        two = np.where(y == 0, "no", "yes")
+        remedy = r"make_scorer\(f1_score, pos_label='yes'\)"
+        with pytest.raises(ValueError, match=remedy):
+            cls(objective=objective).fit(X, two)
+        remedy = r"make_scorer\(f1_score, average='macro'\)"
+        with pytest.raises(ValueError, match=remedy):
+            cls(objective=objective).fit(X, y)
+
+    def test_switches_and_displays(self):
+        with pytest.raises(ValueError, match="Did you mean 'best'"):
+            skperceptron.set_config(log_models="Best")
+        with pytest.raises(ValueError, match="Did you mean 'logistic'"):
+            ActivationDisplay.from_names(["sigmoid"])
