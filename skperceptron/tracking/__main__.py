@@ -44,7 +44,7 @@ def main() -> int:
 
 def _show() -> int:
     """Print one line for each run that waits, and count them."""
-    print(f"journal {_journal.default_folder()}")
+    print(f"journal {_journal.where_runs_wait()}")
     runs = {entry.key: contents for _, entry, contents in waiting()}
     for contents in runs.values():
         record = contents.record

@@ -79,7 +79,7 @@ def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
         return f"{failure}."
     return (
         f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.default_folder()}: {reason_of(failure)}."
+        f"stay in the journal {_journal.where_runs_wait()}: {reason_of(failure)}."
     )
 
 

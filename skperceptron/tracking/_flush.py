@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from numbers import Real
-from pathlib import Path
 
 from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._deliverer import SECONDS_BETWEEN_LOOKS, Deliverer
@@ -73,8 +72,7 @@ def flush(timeout: float | None = None) -> int:
         deadline = time.monotonic() + max(timeout, 0)
     for call in before_flush:
         call()
-    journal = _journal.default_folder()
-    found, reasons = _inboxes_by_store(journal)
+    found, reasons = _inboxes_by_store()
     for uri in found:
         deliverer_for(uri).entries.places.allow_all()
     begun = {
@@ -89,19 +87,19 @@ def flush(timeout: float | None = None) -> int:
         reasons += [what_prevents(uri, failure) for failure in failures]
     for reason in reasons:
         _warn(reason)
-    _journal.sweep(journal)
+    for journal in _journal.journals():
+        _journal.sweep(journal)
     n_waiting = pending()
     if n_waiting and not reasons and time.monotonic() >= deadline:
         _warn(
-            f"{n_waiting} runs still wait in the journal {journal}: {timeout} seconds "
-            "were not enough to deliver all of them. Call flush again, with more time."
+            f"{n_waiting} runs still wait in the journal "
+            f"{_journal.where_runs_wait()}: {timeout} seconds were not enough to "
+            "deliver all of them. Call flush again, with more time."
         )
     return n_waiting
 
 
-def _inboxes_by_store(
-    journal: Path,
-) -> tuple[dict[str | None, set[Inbox]], list[str]]:
+def _inboxes_by_store() -> tuple[dict[str | None, set[Inbox]], list[str]]:
     """Find where something waits for each store, and why some has to wait on."""
     found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
     unnamed: set[str] = set()
@@ -114,12 +112,16 @@ def _inboxes_by_store(
             found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
     # One of the deliverers sees to what cannot be read, whichever that is.
     unreadable = {
-        inbox for inbox in _journal.inboxes(journal) if _has_unreadable(inbox)
+        inbox
+        for journal in _journal.journals()
+        for inbox in _journal.inboxes(journal)
+        if _has_unreadable(inbox)
     }
     if unreadable:
         found.setdefault(next(iter(found), None), set()).update(unreadable)
     reasons = [
-        f"Runs wait in the journal {journal}: {hide_credentials(reason)}."
+        f"Runs wait in the journal {_journal.where_runs_wait()}: "
+        f"{hide_credentials(reason)}."
         for reason in sorted(unnamed)[:_MOST_REASONS]
     ]
     return found, reasons
@@ -191,7 +193,8 @@ def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
     contents : Contents
     """
     own = {inbox for d in all_deliverers().values() for inbox in d.inboxes}
-    for inbox in own | set(_journal.inboxes(_journal.default_folder())):
+    left = {i for journal in _journal.journals() for i in _journal.inboxes(journal)}
+    for inbox in own | left:
         for entry in inbox.entries():
             with suppress(OSError, UnreadableEntryError):
                 contents = entry.read()

@@ -16,6 +16,7 @@ the fit goes on and removed once MLflow has everything. Nothing here knows MLflo
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import time
@@ -24,16 +25,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from skperceptron.tracking._entry import NAME, Entry, UnreadableEntryError
 from skperceptron.tracking._processes import PROCESSES, forget_dead, is_alive, show_life
+from skperceptron.tracking._temporary_state import (
+    make_temporary_folder,
+    temporary_folders,
+    usual_folder,
+)
 
 # Folder of the files that no store takes.
 NOT_LOGGED = "not_logged"
 ENVIRONMENT_VARIABLE = "SKPERCEPTRON_JOURNAL"
 # A model is saved before its run is written; nobody takes that long for it.
 _SECONDS_UNTIL_ORPHANED = 3600
+# What nobody can make, where there is no folder for temporary files either.
+_NOWHERE = Path(os.devnull) / "journal"
 # Bytes that a run and its model may need.
 _LEAST_FREE = 1_000_000
 _NO_INBOXES = (PROCESSES, NOT_LOGGED)
@@ -46,12 +52,53 @@ def default_folder() -> Path:
     -------
     Path
         What the environment variable ``SKPERCEPTRON_JOURNAL`` names, or a folder of
-        the user's own.
+        the user's own. Of a user without a home, a temporary folder, which need not
+        exist.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return Path(named).absolute()
-    return platformdirs.user_state_path("skperceptron") / "journal"
+    usual = usual_folder()
+    if usual is not None:
+        return usual / "journal"
+    with suppress(OSError):
+        return make_temporary_journal()
+    return _NOWHERE
+
+
+def make_temporary_journal() -> Path:
+    """Find the journal that stands in for one that cannot be written, or make it.
+
+    Raises
+    ------
+    OSError
+        When there is no folder for temporary files that can be written.
+    """
+    return make_temporary_folder() / _temporary_name()
+
+
+def journals() -> list[Path]:
+    """List the journals in which runs of this user may wait."""
+    return list(dict.fromkeys([default_folder(), *_temporary_journals()]))
+
+
+def where_runs_wait() -> str:
+    """Name the journals that there are, for a message."""
+    there = [str(journal) for journal in journals() if os.path.isdir(journal)]
+    return " and ".join(there) or str(default_folder())
+
+
+def _temporary_journals() -> list[Path]:
+    return [folder / _temporary_name() for folder in temporary_folders()]
+
+
+def _temporary_name() -> str:
+    """Name the journal that stands in for the usual one, in its folder."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not named:  # whatever the user's home is, now or later
+        return "default"
+    path = os.fsencode(Path(named).absolute())
+    return hashlib.sha256(path).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

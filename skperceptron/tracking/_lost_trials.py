@@ -81,7 +81,8 @@ def _left_by_the_dead(study_key: str) -> set[Inbox]:
     # share may not show who lives on another one, whose trial must not be ended.
     return {
         inbox
-        for inbox in _journal.inboxes(_journal.default_folder())
+        for journal in _journal.journals()
+        for inbox in _journal.inboxes(journal)
         if any(inbox.folder.glob(f"{study_key}.*.jsonl"))
         and _processes.is_of_this_host(inbox.owner)
         and not _processes.is_alive(inbox.journal, inbox.owner)

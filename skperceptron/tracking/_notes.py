@@ -8,10 +8,15 @@ that deliver what others have left behind.
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
+from skperceptron.tracking._temporary_state import (
+    make_temporary_folder,
+    temporary_folders,
+    usual_folder,
+)
 
 
 class Notes:
@@ -32,16 +37,28 @@ class Notes:
         if text in self._known:
             return
         self._known.add(text)
-        with suppress(OSError):  # then only this process knows
-            note = self._file(text)
-            note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            note.touch(mode=0o600)
+        usual = usual_folder()
+        if usual is None or not self._write(usual, text):
+            with suppress(OSError):  # then only this process knows
+                self._write(make_temporary_folder(), text)
 
     def __contains__(self, text: str) -> bool:
-        if text not in self._known and self._file(text).is_file():
+        usual = usual_folder()
+        folders = [*([] if usual is None else [usual]), *temporary_folders()]
+        if text not in self._known and any(
+            os.path.isfile(self._file(folder, text)) for folder in folders
+        ):
             self._known.add(text)
         return text in self._known
 
-    def _file(self, text: str) -> Path:
+    def _write(self, folder: Path, text: str) -> bool:
+        with suppress(OSError):
+            note = self._file(folder, text)
+            note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note.touch(mode=0o600)
+            return True
+        return False
+
+    def _file(self, folder: Path, text: str) -> Path:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        return platformdirs.user_state_path("skperceptron") / self.kind / digest[:32]
+        return folder / self.kind / digest[:32]

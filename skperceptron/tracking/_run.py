@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import warnings
 import weakref
@@ -406,14 +405,15 @@ def find_inbox(destination: Destination) -> Inbox:
     try:
         own.open()
     except OSError as error:
-        own = Inbox(_emergency_folder(own.journal, str(error)), own.owner)
-        own.open()
+        instead = Inbox(_journal.make_temporary_journal(), own.owner)
+        instead.open()
+        _tell_where_runs_wait(own.journal, str(error), instead.journal)
+        return instead
     return own
 
 
 @lru_cache
-def _emergency_folder(instead_of: Path, error: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="skperceptron-journal-"))
+def _tell_where_runs_wait(instead_of: Path, error: str, folder: Path) -> None:
     warnings.warn(
         f"The journal {instead_of} cannot be written: {error}. Runs that cannot be "
         f"delivered at once wait in {folder} instead. Set the environment variable "
@@ -421,7 +421,6 @@ def _emergency_folder(instead_of: Path, error: str) -> Path:
         TrackingWarning,
         stacklevel=4,
     )
-    return folder
 
 
 class FitRun(TrackedRun):

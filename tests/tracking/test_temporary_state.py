@@ -1,0 +1,129 @@
+"""Runs of users who have no folder of their own that can be written."""
+
+import os
+import stat
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+
+from skperceptron.tracking import TrackingWarning, _journal, flush, pending
+from skperceptron.tracking._notes import Notes
+from skperceptron.tracking._temporary_state import make_temporary_folder
+from tests.tracking.faults import fit, leave_behind
+from tests.tracking.test_command import command  # noqa: F401 - a fixture
+
+# Nobody can make a folder there, not even root.
+NOWHERE = "/proc/1/none"
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """An own folder for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+WITHOUT_HOME = ["no home", "home that cannot be written"]
+
+
+@pytest.fixture(params=[*WITHOUT_HOME, "named journal"])
+def without_folder(request, monkeypatch):
+    """Leave the user without a folder for the journal."""
+    monkeypatch.delenv("SKPERCEPTRON_JOURNAL", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    if request.param == "no home":
+        monkeypatch.setattr("platformdirs.user_state_path", _no_home)
+    elif request.param == "named journal":
+        monkeypatch.setenv("SKPERCEPTRON_JOURNAL", NOWHERE)
+    else:
+        monkeypatch.setenv("XDG_STATE_HOME", NOWHERE)
+
+
+def _no_home(*args, **kwargs):
+    raise RuntimeError("Could not determine home directory.")
+
+
+def in_waiting():
+    """Leave a run behind where runs wait instead."""
+    inbox = _journal.Inbox(_journal.make_temporary_journal(), "vm-1-dead")
+    return leave_behind(inbox)
+
+
+def test_fit_is_tracked(runs, without_folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrackingWarning)
+        fit()
+    assert [run.status for run in runs()] == ["FINISHED"]
+    assert pending() == 0
+
+
+def test_other_processes_see_and_deliver_what_waits(runs, without_folder, command):  # noqa: F811
+    entry = in_waiting()
+    assert pending() == 1
+    _, out, _ = command("--show")
+    assert str(entry.path.parents[1]) in out
+    assert "1 waiting" in out
+    assert flush() == 0
+    assert [run.status for run in runs.at_once()] == ["FINISHED"]
+
+
+@pytest.mark.parametrize("without_folder", WITHOUT_HOME, indirect=True)
+def test_flush_delivers_from_both_when_the_usual_folder_is_back(
+    runs, without_folder, tmp_path, monkeypatch
+):
+    in_waiting()
+    monkeypatch.setattr("platformdirs.user_state_path", lambda *_: tmp_path / "state")
+    leave_behind(_journal.Inbox(_journal.default_folder(), "vm-2-dead"))
+    assert pending() == 2
+    assert flush() == 0
+    assert len(runs.at_once()) == 2
+
+
+def test_what_is_noted_is_known_to_other_processes(without_folder):
+    Notes("stores").add("a store")
+    assert "a store" in Notes("stores")
+    assert "another" not in Notes("stores")
+
+
+def test_nothing_is_raised_where_there_is_no_temporary_folder(
+    without_folder, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", NOWHERE)
+    assert isinstance(_journal.default_folder(), Path)
+    assert pending() == 0
+    assert flush() == 0
+
+
+def test_folder_is_the_users_alone(temporary):
+    folder = make_temporary_folder()
+    assert folder == make_temporary_folder()
+    assert folder.parent == temporary
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "open to all", "of another user"])
+def test_what_somebody_else_has_put_there_is_not_used(kind, temporary, tmp_path):
+    theirs = make_temporary_folder()
+    theirs.rmdir()
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    if kind == "link":
+        theirs.symlink_to(tmp_path / "elsewhere")
+    elif kind == "file":
+        theirs.touch()
+    else:
+        theirs.mkdir(mode=0o700)
+    if kind == "open to all":
+        theirs.chmod(0o777)
+    if kind == "of another user":
+        if os.getuid() != 0:
+            pytest.skip("only root can give a folder away")
+        os.chown(theirs, 12345, 12345)
+    mine = make_temporary_folder()
+    assert mine != theirs
+    assert stat.S_IMODE(mine.lstat().st_mode) == 0o700
+    assert make_temporary_folder() == mine
+    assert not list((tmp_path / "elsewhere").iterdir())
