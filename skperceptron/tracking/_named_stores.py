@@ -9,12 +9,12 @@ processes that deliver what others have left behind.
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import suppress
 
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._notes import Notes
+from skperceptron.tracking._temporary_state import import_mlflow
 
 Address = dict[str, str | None]
 
@@ -65,5 +65,5 @@ def _is_own(address: Address) -> bool:
         with suppress(OSError):  # this process' folder may have been removed
             return address["working_directory"] in (None, os.getcwd())
         return False
-    importlib.import_module("mlflow")  # which then tells its default store, too
+    import_mlflow()  # which then tells its default store, too
     return address["tracking_uri"] == Destination.current().tracking_uri

@@ -31,6 +31,7 @@ from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._place import Place, TaskIds
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
+from skperceptron.tracking._temporary_state import import_mlflow
 from skperceptron.tracking._tolerance import TrackingWarning, tolerate
 
 # A long fit writes down so often, at most, what is new.
@@ -227,6 +228,7 @@ class TrackedRun:
         folder = self.entry.files / "model"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
+            import_mlflow()
             save_model(
                 estimator,
                 X,

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from skperceptron.tracking._destination import with_credentials, without_credentials
 from skperceptron.tracking._local_stores import database_of, default_store_in
+from skperceptron.tracking._temporary_state import import_mlflow
 
 try:
     import fcntl
@@ -96,6 +97,7 @@ def bounded() -> Iterator[None]:
     The journal tries again. MLflow itself would not look whether a run that it creates
     a second time was created the first time.
     """
+    import_mlflow()
     _limit_mlflow()
     before = getattr(_this_thread, "is_bounded", False)
     _this_thread.is_bounded = True
@@ -156,6 +158,7 @@ def client_of(address: Address) -> MlflowClient:
 
 def tracking_uri_of(address: Address) -> str:
     """Get the whole address of a store, credentials included."""
+    import_mlflow()
     import mlflow
 
     uri = address["tracking_uri"]

@@ -10,7 +10,7 @@ import pytest
 
 from skperceptron.tracking import TrackingWarning, _journal, flush, pending
 from skperceptron.tracking._notes import Notes
-from skperceptron.tracking._temporary_state import make_temporary_folder
+from skperceptron.tracking._temporary_state import import_mlflow, make_temporary_folder
 from tests.tracking.faults import fit, leave_behind
 from tests.tracking.test_command import command  # noqa: F401 - a fixture
 
@@ -45,6 +45,22 @@ def without_folder(request, monkeypatch):
 
 def _no_home(*args, **kwargs):
     raise RuntimeError("Could not determine home directory.")
+
+
+def test_mlflow_is_imported_for_a_user_without_a_home(temporary, monkeypatch):
+    seen = []
+
+    def look(name):
+        seen.append((name, Path(os.environ["HOME"])))
+
+    monkeypatch.setattr(Path, "home", _no_home)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("importlib.import_module", look)
+    import_mlflow.__wrapped__()
+    ((name, home),) = seen
+    assert name == "mlflow"
+    assert home.parent == temporary
+    assert "HOME" not in os.environ
 
 
 def in_waiting():
