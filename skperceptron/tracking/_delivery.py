@@ -406,13 +406,24 @@ def is_refusal(error: Exception) -> bool:
 def may_be_hiccup(error: Exception) -> bool:
     """Tell a call that is worth another try at once, as its connection was closed.
 
-    A server that is not there does not answer the knock, which is another error.
+    Where nobody answered, that would take as long again.
     """
     from mlflow.exceptions import MlflowException
-    from requests.exceptions import Timeout
 
     is_of_call = isinstance(error, MlflowException) and "API request" in str(error)
-    return is_of_call and not isinstance(error.__cause__, Timeout)
+    return is_of_call and not _was_unanswered(error)
+
+
+def _was_unanswered(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it comes from, is that nobody answered in time."""
+    from requests.exceptions import Timeout
+    from urllib3.exceptions import TimeoutError as PoolTimeout
+
+    while error is not None:
+        if isinstance(error, Timeout | PoolTimeout):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _log(

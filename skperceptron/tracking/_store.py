@@ -6,7 +6,6 @@ import hashlib
 import logging
 import math
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -14,13 +13,10 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from skperceptron.tracking._destination import with_credentials, without_credentials
 from skperceptron.tracking._local_stores import database_of, default_store_in
@@ -35,10 +31,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # How long a server may take to say that it is there, in seconds.
-ANSWER_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 5.0
 SECONDS_BETWEEN_KNOCKS = 1.0
 # How long it may take over anything else.
 PATIENCE = 30.0
+_SERVERS = ("http", "https")
+_DATABASE_SERVERS = ("mssql", "mysql", "postgresql")
 
 Address = dict[str, str | None]
 # Modules that warn of each other. Where the user has made errors of warnings, they
@@ -91,29 +89,40 @@ def is_getting_ready(thread: threading.Thread | None) -> bool:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(patience: float = PATIENCE) -> Iterator[None]:
     """Keep MLflow, in this thread, from waiting and trying again for many minutes.
 
     The journal tries again. MLflow itself would not look whether a run that it creates
     a second time was created the first time.
+
+    Parameters
+    ----------
+    patience : float, default=30
+        Seconds to wait for an answer, at most.
     """
-    import_mlflow()
     _limit_mlflow()
-    before = getattr(_this_thread, "is_bounded", False)
-    _this_thread.is_bounded = True
+    before = _patience()
+    _this_thread.patience = patience
     try:
         yield
     finally:
-        _this_thread.is_bounded = before
+        _this_thread.patience = before
+
+
+def _patience() -> float | None:
+    """Tell how long this thread may wait for an answer; None leaves it to MLflow."""
+    return getattr(_this_thread, "patience", None)
 
 
 @lru_cache
 def _limit_mlflow() -> None:
     with _preparation():
-        from mlflow import environment_variables as variables
+        import_mlflow()
+    from mlflow import environment_variables as variables
 
     _override(variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, lambda value: 0)
-    _override(variables.MLFLOW_HTTP_REQUEST_TIMEOUT, lambda value: min(value, PATIENCE))
+    timeout = variables.MLFLOW_HTTP_REQUEST_TIMEOUT
+    _override(timeout, lambda value: min(value, _patience() or value))
     # It prints the address of the store for each run, credentials included.
     with suppress(AttributeError):  # in older versions
         url = variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
@@ -128,7 +137,7 @@ def _is_for_the_screen(record: logging.LogRecord) -> bool:
 
     MLflow logs statements and tracebacks where a store fails; we say it in a warning.
     """
-    return not getattr(_this_thread, "is_bounded", False)
+    return _patience() is None
 
 
 def _override(variable: Any, change: Callable[[Any], Any]) -> None:
@@ -136,8 +145,7 @@ def _override(variable: Any, change: Callable[[Any], Any]) -> None:
     get = variable.get
 
     def get_changed() -> Any:
-        is_ours = getattr(_this_thread, "is_bounded", False)
-        return change(get()) if is_ours else get()
+        return get() if _patience() is None else change(get())
 
     variable.get = get_changed
 
@@ -207,7 +215,8 @@ def _connect(tracking_uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    client.search_experiments(max_results=1)
+    if not tracking_uri.lower().startswith(_SERVERS):  # these were asked
+        client.search_experiments(max_results=1)
     return client
 
 
@@ -257,6 +266,7 @@ def _leave_connections() -> None:
     MLflow keeps them for each address, and its new clients would use them, too.
     """
     _cached_client.cache_clear()
+    _asking.clear()
     for kind in ("tracking", "model_registry"):
         module = sys.modules.get(f"mlflow.store.{kind}.sqlalchemy_store")
         store = getattr(module, "SqlAlchemyStore", None)
@@ -293,24 +303,70 @@ def alone(tracking_uri: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-# When each server last said that it is there.
+# When each server last said that it is there, and the threads that ask databases, with
+# what they have been told.
 _answered_at: dict[str, float] = {}
+_asking: dict[str, tuple[threading.Thread, list[Exception]]] = {}
 
 
 def _knock(uri: str) -> None:
-    """Find out quickly whether a server answers: MLflow would retry for minutes."""
+    """Find out in a few seconds whether a server answers.
+
+    MLflow's own client and the driver of the database ask. They alone know of proxies,
+    certificates, headers, sockets and whatever else leads there.
+    """
     if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_KNOCKS:
         return
-    # A password may contain what would end the name of the host.
-    parts = urlsplit(without_credentials(uri) or uri)
-    if parts.scheme == "http" and parts.hostname:
-        connection = HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_TIMEOUT)
-        with closing(connection):
-            connection.request("GET", f"{parts.path.rstrip('/')}/health")
-            status = connection.getresponse().status
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ConnectionError(f"the server answers with status {status}")
-    elif parts.hostname and (parts.port or parts.scheme == "https"):
-        address = parts.hostname, parts.port or 443  # a database has no default here
-        socket.create_connection(address, ANSWER_TIMEOUT).close()
+    scheme = uri.partition(":")[0].lower()
+    if scheme in _SERVERS:
+        _ask_server(uri)
+    elif scheme.partition("+")[0] in _DATABASE_SERVERS:
+        _ask_database(uri)
     _answered_at[uri] = time.monotonic()
+
+
+@bounded(ANSWER_TIMEOUT)
+def _ask_server(uri: str) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RetryError
+
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        # Any answer will do, that of a server that has no such list too. Whether runs
+        # can be stored, these find out.
+        has_answered = isinstance(error.__context__, RetryError)
+        if "API request to http" in str(error) and not has_answered:
+            raise
+
+
+def _ask_database(uri: str) -> None:
+    """Connect once: MLflow would try again for minutes, or its driver wait as long."""
+    thread, errors = _asking.get(uri) or _begin_to_ask(uri)
+    thread.join(ANSWER_TIMEOUT)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer of the database within {ANSWER_TIMEOUT:g} s")
+    _asking.pop(uri, None)
+    if errors:
+        raise errors[0]
+
+
+def _begin_to_ask(uri: str) -> tuple[threading.Thread, list[Exception]]:
+    errors: list[Exception] = []
+
+    @bounded()
+    def connect() -> None:
+        from mlflow.store.db.utils import create_sqlalchemy_engine
+
+        try:
+            engine = create_sqlalchemy_engine(uri)
+            engine.connect().close()
+            engine.dispose()
+        except Exception as error:  # whatever a driver may raise
+            errors.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    _asking[uri] = thread, errors
+    return thread, errors

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -107,33 +109,123 @@ def test_notebooks_link_to_the_page_of_the_run(server, tracked_by_server):
     assert "s3cret" not in html
 
 
-class Door(ThreadingHTTPServer):
-    """Leads to a server, but answers by itself while that is said to be starting."""
+# What leads to a server
+
+
+class Relay(ThreadingHTTPServer):
+    """Hands requests on to a server, some of them only."""
 
     daemon_threads = True
-    is_open = False
+    is_ready = True
+
+    def __init__(self, server, host="", prefix="", header="", without=("/health",)):
+        self.to = urlsplit(server).netloc
+        self.host, self.prefix, self.header = host, prefix, header
+        self.without, self.asked = without, []
+        super().__init__(("127.0.0.1", 0), RelayHandler, bind_and_activate=False)
+        self.server_bind()
+
+    @property
+    def uri(self):
+        return f"http://127.0.0.1:{self.server_port}{self.prefix}"
 
 
-class Doorman(BaseHTTPRequestHandler):
-    def answer(self):
+class RelayHandler(BaseHTTPRequestHandler):
+    def relay(self):
+        relay, url = self.server, urlsplit(self.path)
+        relay.asked.append(url.path)
+        path = self.path.removeprefix(f"http://{url.netloc}")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.server.is_open:
-            url = f"{self.server.leads_to}{self.path}"
-            options = {"data": body, "headers": {"Content-Type": "application/json"}}
-            response = requests.request(self.command, url, **options)
-            status, content = response.status_code, response.content
-        else:
-            status, content = 503, b"{}"
+        is_welcome = (
+            url.netloc == relay.host
+            and path.startswith(f"{relay.prefix}/api/")
+            and self.headers.get("Authorization", "") == relay.header
+            and not path.endswith(relay.without)
+        )
+        if not relay.is_ready:
+            self.answer(503, b"{}")
+            return
+        if not is_welcome:
+            self.answer(500 if path.endswith("/health") else 403, b"{}")
+            return
+        with closing(HTTPConnection(relay.to)) as connection:
+            headers = {"Content-Type": self.headers.get("Content-Type", "")}
+            target = path.removeprefix(relay.prefix)
+            connection.request(self.command, target, body, headers)
+            answer = connection.getresponse()
+            self.answer(answer.status, answer.read())
+
+    def answer(self, status, body):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(body)
 
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 - names of http.server
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay  # noqa: N815
 
     def log_message(self, *args):
         pass
+
+
+@contextmanager
+def relay_to(server, **options):
+    with Relay(server, **options) as relay:
+        relay.server_activate()
+        thread = threading.Thread(target=relay.serve_forever, daemon=True)
+        thread.start()
+        yield relay
+        relay.shutdown()
+        thread.join()
+
+
+def assert_fit_is_logged(uri, server, experiment):
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        with skperceptron.config_context(log_models="none"):
+            clf = HillClimbPerceptron(max_iter=20).fit(X, y)
+    finally:
+        mlflow.set_tracking_uri(before)
+    run = mlflow.MlflowClient(server).get_run(clf.run_id_)
+    assert run.info.status == "FINISHED"
+    assert run.info.experiment_id == experiment
+
+
+def test_server_behind_a_proxy_is_reached(server, tracked_by_server, monkeypatch):
+    with relay_to(server, host="mlflow.corp.example") as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.uri)
+        monkeypatch.setenv("http_proxy", proxy.uri)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        uri = "http://mlflow.corp.example"
+        assert_fit_is_logged(uri, server, tracked_by_server)
+    assert all(path.startswith("/api/") for path in proxy.asked)
+
+
+def test_server_that_no_proxy_is_for_is_reached(server, tracked_by_server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    assert_fit_is_logged(server, server, tracked_by_server)
+
+
+@pytest.mark.parametrize("prefix", ["", "/team/mlflow"])
+def test_server_whose_health_fails_is_reached(prefix, server, tracked_by_server):
+    with relay_to(server, prefix=prefix) as relay:
+        assert_fit_is_logged(relay.uri, server, tracked_by_server)
+
+
+def test_server_that_wants_a_token_is_reached(server, tracked_by_server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    with relay_to(server, header="Bearer t0ken") as relay:
+        assert_fit_is_logged(relay.uri, server, tracked_by_server)
+
+
+def test_server_that_lists_nothing_is_reached(server, tracked_by_server):
+    with relay_to(server, without=("/experiments/search",)) as relay:
+        assert_fit_is_logged(relay.uri, server, tracked_by_server)
 
 
 class TestServerThatIsJustStarting:
@@ -141,26 +233,23 @@ class TestServerThatIsJustStarting:
 
     @pytest.fixture(params=["does not listen", "answers 503"])
     def uri(self, request, server):
-        door = Door(("127.0.0.1", free_port()), Doorman, bind_and_activate=False)
-        door.leads_to = server
+        relay = Relay(server)
 
         def start():
             if request.param == "answers 503":
-                door.server_activate()
-                threading.Timer(1.5, setattr, (door, "is_open", True)).start()
+                relay.is_ready = False
+                threading.Timer(1.5, setattr, (relay, "is_ready", True)).start()
             else:
-                door.is_open = True
                 time.sleep(1.5)
-                door.server_activate()
-            door.serve_forever()
+            relay.server_activate()
+            relay.serve_forever()
 
-        door.server_bind()
         thread = threading.Thread(target=start)
         thread.start()
-        yield f"http://127.0.0.1:{door.server_port}"
-        door.shutdown()
+        yield relay.uri
+        relay.shutdown()
         thread.join()
-        door.server_close()
+        relay.server_close()
 
     def test_gets_everything_while_a_flush_has_time(self, uri, journal):
         leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")

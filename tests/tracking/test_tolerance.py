@@ -39,6 +39,16 @@ def test_server_that_does_not_answer_is_a_quick_warning(tracking_uri):
         assert time.perf_counter() - started < 10
 
 
+def test_database_that_does_not_answer_is_a_quick_warning(tracking_uri):
+    pytest.importorskip("psycopg")
+    with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
+        tracking_uri(f"postgresql+psycopg://127.0.0.1:{deaf.getsockname()[1]}/db")
+        started = time.perf_counter()
+        with pytest.warns(TrackingWarning, match="no answer of the database"):
+            HillClimbPerceptron(max_iter=20).fit(X, y)
+        assert time.perf_counter() - started < 10
+
+
 def test_store_that_cannot_be_written_is_a_warning(tracking_uri):
     tracking_uri("sqlite:////proc/no/such/folder/mlflow.db")
     with pytest.warns(TrackingWarning, match="could not be logged"):
