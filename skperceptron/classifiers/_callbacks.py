@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
+from skperceptron._workers import end_with_parent
 from skperceptron.tracking._recorder import FitRecorder, recorder_for
 
 
@@ -36,6 +37,7 @@ def open_fit(
     CallbackContext
         The root task.
     """
+    end_with_parent()
     context = estimator._init_callback_context(
         task_name="partial-fit" if incremental else "fit", max_subtasks=max_subtasks
     )

@@ -421,8 +421,8 @@ class Deliverer:
         tried: set[Path] = set()
         alone: set[Path] = set()
         has_rested = True
-        while has_rested:
-            has_rested = False
+        while has_rested or self.entries.has_left_open:
+            has_rested = self.entries.has_left_open = False
             began_at = time.thread_time()
             waiting = deque(self._in_order(inboxes, tried))
             while waiting and not has_rested:
@@ -479,7 +479,11 @@ class Deliverer:
     def _in_order(
         self, inboxes: set[Inbox], tried: set[Path]
     ) -> list[tuple[Inbox, Entry]]:
-        """List what is due: the newest first, so that one sees what goes on."""
+        """List what is due: the newest first, so that one sees what goes on.
+
+        Of what other processes left behind, those below others come first: what was
+        killed has gone on for as long as they have.
+        """
         found = [(inbox, entry) for inbox in inboxes for entry in inbox.entries()]
         self._not_ours &= {entry.path for _, entry in found}
         newest: Counter[str] = Counter()
@@ -493,7 +497,11 @@ class Deliverer:
         ]
         # What has failed comes last, so that it keeps up nothing else.
         failed_at = self._failures.failed_at
-        return sorted(due, key=lambda item: (failed_at(item[1]), -newest[item[1].key]))
+
+        def turn(item: tuple[Inbox, Entry]) -> tuple[float, int, int]:
+            return failed_at(item[1]), -_depth(*item), -newest[item[1].key]
+
+        return sorted(due, key=turn)
 
     def _rest(self, seconds: float, inboxes: set[Inbox]) -> bool:
         """Leave the processor to the fits, unless somebody waits for the store."""
@@ -590,6 +598,16 @@ def _has_to_be_delivered(entry: Entry) -> bool:
     except (OSError, UnreadableEntryError):
         return False
     return contents.is_done or not contents.record.is_empty
+
+
+def _depth(inbox: Inbox, entry: Entry) -> int:
+    """Count the runs above one that another process has left behind."""
+    if inbox.owner == _processes.this_process():
+        return 0
+    try:
+        return len(entry.read_head().parents)
+    except (OSError, UnreadableEntryError):  # said when its turn comes
+        return 0
 
 
 def _is_written_to(inboxes: set[Inbox]) -> bool:

@@ -147,7 +147,12 @@ def _store_record(
 
 @bounded()
 def end_run(
-    address: Address, run_id: str, record: RunRecord, *, unless: Collection[Status] = ()
+    address: Address,
+    run_id: str,
+    record: RunRecord,
+    *,
+    unless: Collection[Status] = (),
+    prolongs: bool = False,
 ) -> None:
     """Tell MLflow how a run has ended.
 
@@ -164,10 +169,18 @@ def end_run(
 
     unless : collection of str, default=()
         Leave it alone if it has ended like that before.
+
+    prolongs : bool, default=False
+        Whether a run that was killed ends later, all the same, if this is the later
+        end: one of its processes has outlived another.
     """
     client = client_of(address)
-    if unless and client.get_run(run_id).info.status in unless:
-        return
+    if unless:
+        run = client.get_run(run_id).info
+        is_later = (record.end_time or 0) > (run.end_time or 0)
+        is_longer = prolongs and run.status == record.status == "KILLED" and is_later
+        if run.status in unless and not is_longer:
+            return
     client.set_terminated(run_id, record.status, end_time=record.end_time)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
-from skperceptron.tracking._processes import show_life, this_process
+from skperceptron.tracking._processes import renew_life, show_life, this_process
 from skperceptron.tracking._record import Event, RunRecord, Status, as_event, now
 
 try:
@@ -200,6 +200,7 @@ class Entry:
             )
             try:
                 _write(file, text.encode())
+                renew_life(self.path.parent.parent)
             except OSError:
                 if create:  # a file without its first line is none
                     self.path.unlink(missing_ok=True)
@@ -503,9 +504,20 @@ def _read_progress(contents: Contents, events: list[Event]) -> None:
             contents.is_done = True
 
 
-def end_of_the_dead(contents: Contents) -> Event:
-    """Make the end of a run whose process has ended before it."""
+def end_of_the_dead(contents: Contents, *signs: int | None) -> Event:
+    """Make the end of a run whose process has ended before it.
+
+    Parameters
+    ----------
+    contents : Contents
+        What the run says.
+
+    *signs : int or None
+        Milliseconds since 1970 at which the run was still going on; None if there is
+        no such sign. The latest one is the end.
+    """
     times = [metric.timestamp for metric in contents.record.metrics]
+    times += [sign for sign in signs if sign is not None]
     end_time = max([contents.record.start_time, *times])
     status = contents.status_if_killed
     return {"kind": "end", "status": status, "end_time": min(end_time, now())}

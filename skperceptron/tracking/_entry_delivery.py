@@ -30,7 +30,12 @@ from skperceptron.tracking._entry import (
     header,
 )
 from skperceptron.tracking._journal import NOT_LOGGED, Inbox
-from skperceptron.tracking._known_runs import known_run, note_end_below, remember_run
+from skperceptron.tracking._known_runs import (
+    known_run,
+    last_end_below,
+    note_end_below,
+    remember_run,
+)
 from skperceptron.tracking._models import why_not_ours
 from skperceptron.tracking._origin import SOURCE_TAG, with_context
 from skperceptron.tracking._reasons import reason_of
@@ -129,6 +134,9 @@ class EntryDelivery:
     groups : dict
         The runs of searches that end when nothing happens below them any more: their
         files, and when something last has, by key.
+
+    has_left_open : bool
+        Whether runs of dead processes were begun that are still to be ended.
     """
 
     def __init__(self) -> None:
@@ -137,6 +145,7 @@ class EntryDelivery:
         self.has_transactions = True
         self.places = Places()
         self.groups: dict[str, tuple[Entry, float]] = {}
+        self.has_left_open = False
         self._over: dict[str, tuple[Status, int]] = {}
         self._told: set[object] = set()
         self._at_work: set[Path] = set()
@@ -144,7 +153,7 @@ class EntryDelivery:
         self._election = Election()
         self._together: Together | None = None
 
-    def deliver(self, inbox: Inbox, entry: Entry) -> bool:
+    def deliver(self, inbox: Inbox, entry: Entry, *, may_end: bool = True) -> bool:
         """Deliver what is new in a file.
 
         Parameters
@@ -154,6 +163,9 @@ class EntryDelivery:
 
         entry : Entry
             The file. It is removed if nothing more will be written to it.
+
+        may_end : bool, default=True
+            Whether the run ends if its process is gone.
 
         Returns
         -------
@@ -180,7 +192,8 @@ class EntryDelivery:
             if is_mine:
                 self._at_work.add(entry.path)
                 try:
-                    return self._deliver(inbox, entry, entry.read())
+                    contents = entry.read()
+                    return self._deliver(inbox, entry, contents, may_end=may_end)
                 finally:
                     self._at_work.discard(entry.path)
         if entry.path.exists():
@@ -285,9 +298,11 @@ class EntryDelivery:
         created = {} if self._together is None else self._together.run_ids
         return created.get(key) or known_run(key)
 
-    def _deliver(self, inbox: Inbox, entry: Entry, contents: Contents) -> bool:
+    def _deliver(
+        self, inbox: Inbox, entry: Entry, contents: Contents, *, may_end: bool = True
+    ) -> bool:
         record = contents.record
-        was_killed = _end_if_killed(inbox, contents)
+        was_killed = may_end and _end_if_killed(inbox, entry, contents)
         self._keep_groups(contents)
         run_id = self._run_of(entry, contents)
         if run_id is not None and record.is_empty and not contents.is_done:
@@ -481,7 +496,9 @@ class EntryDelivery:
             unless = ("FINISHED", "FAILED")
         if was_killed and record.status == contents.status_if_killed:
             unless = ("FINISHED", "FAILED", "KILLED")
-        _delivery.end_run(contents.destination, run_id, record, unless=unless)
+        _delivery.end_run(
+            contents.destination, run_id, record, unless=unless, prolongs=was_killed
+        )
         if contents.has_rivals and not is_foreign and record.status != "FINISHED":
             # Other machines have begun candidates that nobody else will end.
             _delivery.end_below(contents.destination, run_id, record)
@@ -638,8 +655,9 @@ class EntryDelivery:
         # It lives and dies with the process that searches.
         head["writer"] = inbox.owner
         events = [head]
-        if _is_foreign(child, inbox) and (parent.is_managed or not is_own):
-            events.append({"kind": "done"})  # the machine that searches will end it
+        is_elsewhere = _is_foreign(child, inbox) and (parent.is_managed or not is_own)
+        if is_elsewhere and not _has_died(inbox, child.origin):
+            events.append({"kind": "done"})  # the process that searches will end it
         with suppress(FileExistsError):
             entry.append(*events, create=True)
         # Another process may have begun it for this one; nobody ends it but the owner.
@@ -648,10 +666,12 @@ class EntryDelivery:
             if parent.key in self._over:
                 self._end_group(parent.key, entry, *self._over.pop(parent.key))
         try:
+            # Those below it come first: it does not end before them.
             with suppress(FilesAwayError):  # which its own turn tells
-                self.deliver(inbox, entry)
+                self.deliver(inbox, entry, may_end=False)
         except UnreadableEntryError as error:
             raise UnreadableParentError(entry, error) from error
+        self.has_left_open |= not _processes.is_alive(inbox.journal, inbox.owner)
         if self._known(parent.key) is None:
             raise BusyError(f"another process has just delivered {entry.path.name}")
 
@@ -736,11 +756,21 @@ def _ignore(run_id: str) -> None:
     """Take no note of a run that is known."""
 
 
-def _end_if_killed(inbox: Inbox, contents: Contents) -> bool:
+def _has_died(inbox: Inbox, process: str) -> bool:
+    """Tell whether a process is known to have ended."""
+    is_near = _processes.is_of_this_host(process)
+    return is_near and not _processes.is_alive(inbox.journal, process)
+
+
+def _end_if_killed(inbox: Inbox, entry: Entry, contents: Contents) -> bool:
     """Add the end of a run whose process is gone, and tell whether that is so."""
     if contents.is_done or _processes.is_alive(inbox.journal, contents.writer):
         return False
-    contents.record.take(end_of_the_dead(contents))
+    signs = (
+        _processes.last_sign(inbox.journal, contents.writer),
+        last_end_below(entry.key),
+    )
+    contents.record.take(end_of_the_dead(contents, *signs))
     contents.is_done = True
     return True
 

@@ -172,6 +172,14 @@ class Inbox:
                     ends[key] = max(ends.get(key, 0), contents.record.end_time)
         return ends
 
+    def writers(self) -> set[str]:
+        """List the processes that have written what waits here."""
+        found = set()
+        for entry in self.entries():
+            with suppress(OSError, UnreadableEntryError):
+                found.add(entry.read_head().writer)
+        return found
+
     def remove_orphans(self) -> None:
         """Remove artifacts of fits that were killed before their runs had a file."""
         with suppress(OSError):
@@ -212,8 +220,10 @@ def inboxes(journal: Path) -> list[Inbox]:
 
 def sweep(journal: Path) -> None:
     """Remove what processes have left behind of which nothing waits any more."""
-    forget_dead(journal)
+    writers = set()
     for inbox in inboxes(journal):
         if not is_alive(journal, inbox.owner):
             inbox.remove_orphans()
             inbox.close()
+        writers |= inbox.writers()
+    forget_dead(journal, but=writers)

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -80,6 +81,29 @@ def _is_open_as(file: int, path: Path) -> bool:
         return False
 
 
+def renew_life(journal: Path) -> None:
+    """Note that this process has just written to a journal."""
+    sign = _signs.get((os.getpid(), journal))
+    if sign is not None:
+        with suppress(OSError):  # what matters is what was written
+            os.utime(sign)
+
+
+def last_sign(journal: Path, process: str) -> int | None:
+    """Tell when a process wrote to a journal last.
+
+    Returns
+    -------
+    int or None
+        Milliseconds since 1970. None if the process has left no sign of life.
+    """
+    try:
+        status = (journal / PROCESSES / process).lstat()
+    except (OSError, ValueError):  # the latter if that can be no name
+        return None
+    return status.st_mtime_ns // 1_000_000
+
+
 def is_alive(journal: Path, process: str) -> bool:
     """Tell whether a process that used a journal still runs."""
     path = journal / PROCESSES / process
@@ -96,7 +120,6 @@ def is_alive(journal: Path, process: str) -> bool:
             return True
         # Shared, so that several who ask at once do not see life in each other.
         fcntl.flock(sign, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
         return False
     except OSError:
         return True
@@ -114,11 +137,22 @@ def remove_sign_of_life() -> None:
             os.close(sign)
 
 
-def forget_dead(journal: Path) -> None:
-    """Remove what processes that have ended left behind of their signs of life."""
+def forget_dead(journal: Path, *, but: Collection[str]) -> None:
+    """Remove what processes that have ended left behind of their signs of life.
+
+    Parameters
+    ----------
+    journal : Path
+        The journal.
+
+    but : collection of str
+        Processes whose last sign will be asked for.
+    """
+    folder = journal / PROCESSES
     with suppress(OSError):
-        for process in os.listdir(journal / PROCESSES):
-            is_alive(journal, process)  # which removes that of a dead one
+        for process in set(os.listdir(folder)).difference(but):
+            if not folder.is_symlink() and not is_alive(journal, process):
+                (folder / process).unlink(missing_ok=True)
 
 
 def _let_go() -> None:

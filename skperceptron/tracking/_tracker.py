@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from skperceptron._config import LogModels, check_log_models, config_context
+from skperceptron._workers import end_with_parent
 from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE, RUN_ATTRIBUTE
 from skperceptron.tracking._destination import (
@@ -258,6 +259,10 @@ class MLflowTracker:
         # A worker process is told where the runs go; its tasks are its own. Other
         # threads may begin a fit meanwhile, so what is told is a copy.
         return {**vars(self), "_below": self._below.copy(), "_tasks": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        end_with_parent()
 
     # The run of the estimator
 

@@ -1,11 +1,19 @@
 """Runs that other processes have left behind, and what stands in their way."""
 
+import json
+import socket
 import time
 
 import pytest
 
 from benchmarks._servers import free_port
-from skperceptron.tracking import TrackingWarning, _deliverers, _failures, flush
+from skperceptron.tracking import (
+    TrackingWarning,
+    _deliverers,
+    _failures,
+    _known_runs,
+    flush,
+)
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Inbox
 from tests.tracking.faults import fake_server, leave_behind, new_key, within
@@ -167,3 +175,65 @@ def test_silence_of_the_store_is_told(inbox):
         leave_behind(inbox, tracking_uri=server.uri, experiment_id=None)
         with pytest.warns(TrackingWarning, match=r"no answer within [\d.]+ s"):
             assert flush(timeout=1) == 1
+
+
+class TestKilledSearch:
+    """The process of a search is gone, and so is a worker that has outlived it."""
+
+    @pytest.fixture
+    def search(self):
+        return {**parent_of("a search"), "start_time": 1_600_000_000_000}
+
+    @pytest.fixture
+    def candidate(self):
+        return {**parent_of("candidate 0"), "start_time": 1_600_000_000_000}
+
+    def fold_of_worker(self, journal, inbox, parents):
+        worker = f"{socket.gethostname()}-2-dead"
+        entry = leave_behind(Inbox(journal, worker), parents=parents)
+        head, rest = entry.path.read_text().split("\n", 1)
+        searches = {"origin": inbox.owner, "has_rivals": True}
+        entry.path.write_text(json.dumps(json.loads(head) | searches) + "\n" + rest)
+        return entry
+
+    @pytest.fixture
+    def inbox(self, journal, runs):
+        return Inbox(journal, f"{socket.gethostname()}-1-dead")
+
+    def test_leaves_nothing_running_above_the_fold_of_a_worker(
+        self, search, candidate, inbox, journal, runs
+    ):
+        self.fold_of_worker(journal, inbox, [search, candidate])
+        assert flush() == 0
+        statuses = {run.name: run.status for run in runs.at_once()}
+        assert statuses == {
+            "a search": "KILLED",
+            "candidate 0": "KILLED",
+            "a fit": "FINISHED",
+        }
+
+    def test_ends_with_the_last_of_its_folds(self, search, candidate, inbox, runs):
+        for _ in range(3):
+            leave_behind(inbox, parents=[search, candidate])
+        assert flush() == 0
+        found = runs.at_once()
+        ends = [run.end_time for run in found if run.name == "a fit"]
+        above = [run for run in found if run.name != "a fit"]
+        assert [run.status for run in above] == ["KILLED"] * 2
+        assert [run.end_time for run in above] == [max(ends)] * 2
+
+    def test_ends_later_when_a_worker_has_outlived_it(
+        self, search, candidate, inbox, journal, runs
+    ):
+        leave_behind(inbox, parents=[search])
+        assert flush() == 0
+        _known_runs._run_ids.clear()  # as in another process
+        _known_runs._last_ends.clear()
+        fold = self.fold_of_worker(journal, inbox, [search, candidate])
+        end = {"kind": "end", "status": "FINISHED", "end_time": 1_700_000_009_000}
+        fold.append(end)
+        assert flush() == 0
+        above = [run for run in runs.at_once() if run.name != "a fit"]
+        assert [(run.status, run.end_time) for run in above] == [
+            ("KILLED", 1_700_000_009_000)
+        ] * 2

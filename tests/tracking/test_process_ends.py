@@ -1,8 +1,12 @@
 """What processes leave when they end, and what can be seen before."""
 
 import itertools
+import os
+import signal
 import time
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ from tests.tracking.faults import (
     leave_behind,
     rows,
     statuses_of,
+    within,
 )
 
 
@@ -141,3 +146,36 @@ def test_flush_of_another_process_leaves_a_living_search_alone(script):
     assert process.returncode == 0
     assert statuses_of(script.store) == {"FINISHED": 1 + 1 + 4 + 1}
     assert set(keys_of(script.store).values()) == {1}
+
+
+def test_workers_end_with_the_process_that_was_killed(script):
+    search = """
+    def waits(y_true, y_pred):
+        if not os.path.exists("fitting"):
+            note("workers", os.getpid())
+            note("fitting", 0)
+        time.sleep(0.1)
+        return 0.5
+
+    clf = HillClimbPerceptron(max_iter=5000, objective=waits)
+    GridSearchCV(clf, {"step_size": [0.1, 0.2]}, cv=2, n_jobs=2).fit(X, y)
+    """
+    with script.start(search) as process:
+        try:
+            assert within(60, (script.folder / "fitting").exists)
+            worker = int((script.folder / "workers").read_text().split()[0])
+            assert worker != process.pid
+            process.kill()
+            process.wait()
+            assert within(10, lambda: not is_running(worker))
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_running(process_id):
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2]
+    except FileNotFoundError:
+        return False
+    return state.split()[0] != "Z"
