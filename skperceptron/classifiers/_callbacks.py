@@ -13,6 +13,7 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skperceptron._workers import end_with_parent
+from skperceptron.classifiers._interrupt import is_called_by_user
 from skperceptron.tracking._recorder import FitRecorder, recorder_for
 
 
@@ -152,6 +153,12 @@ def run_steps(
 
     n_steps : int
         Most steps.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When the user interrupts the training, and something else than the user has
+        called the fit: a search, say, would go on with the next one.
     """
     for recorder in recorders(context):
         recorder.begin_curves(estimator)
@@ -160,6 +167,8 @@ def run_steps(
             if run_step(estimator, context, step, task_name, hook_args):
                 break
     except KeyboardInterrupt:
+        if not is_called_by_user(estimator):
+            raise
         # As MLPClassifier does: what was learned so far is worth keeping.
         for recorder in recorders(context):
             recorder.interrupt()

@@ -134,7 +134,7 @@ class FitRecorder:
         self.run.deliver(wait=self.run.waits)
         with tolerate("The run of a search could not be ended"):
             if self.place.role == "refit" and self.place.search is not None:
-                end_search(self.run, self.place.search)
+                end_search(self.run, self.place.search, self.run.status)
             close_left_behind()
 
     def _record_curves(self, estimator: Any) -> None:

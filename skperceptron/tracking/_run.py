@@ -603,7 +603,7 @@ def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
         deliverer.tell_notices()
 
 
-def end_search(refit: TrackedRun, search: ParentRun) -> None:
+def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
     """End the run of a search whose last fit, the refit, has ended.
 
     Parameters
@@ -613,11 +613,14 @@ def end_search(refit: TrackedRun, search: ParentRun) -> None:
 
     search : ParentRun
         The search.
+
+    status : {"FINISHED", "FAILED", "KILLED"}
+        How it ends.
     """
     deliver_all(refit)
     if refit.is_delivered_here:  # else the process that does will notice the end
         deliverer = deliverer_for(refit.destination.tracking_uri)
-        deliverer.entries.end_groups(only=search.key)
+        deliverer.entries.end_groups(only=search.key, status=status)
         deliverer.deliver_all()
 
 

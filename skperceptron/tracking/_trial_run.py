@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, Status, param_value
+from skperceptron.tracking._recorder import note_failure
 from skperceptron.tracking._run import TrackedRun
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def end_trial_run(
     values: Sequence[float] | None,
     *,
     names: list[str] | None = None,
-    error: str | None = None,
+    error: BaseException | None = None,
 ) -> None:
     """Note how a trial has ended, and deliver its run.
 
@@ -96,8 +97,8 @@ def end_trial_run(
     names : list of str or None, default=None
         The names of the values, if the study has any.
 
-    error : str or None, default=None
-        Why it has failed, if that is known.
+    error : exception or None, default=None
+        Why it has failed, if that is known. An interrupt of the user has killed it.
     """
     record = run.record
     record.params = {k: param_value(v) for k, v in trial.params.items()}
@@ -106,14 +107,14 @@ def end_trial_run(
         record.tags[str(name)] = param_value(value)
     for step, value in trial.intermediate_values.items():
         record.add_metric("intermediate_value", value, step)
-    if error is not None:
-        record.tags["error"] = error
     values = values or ()
     for i, name in enumerate(value_names(names, len(values))[: len(values)]):
         record.add_metric(name, values[i])
     if names is not None and len(values) == 1:
         record.add_metric("value", values[0])  # by which studies are compared
     run.status = _STATUS_OF.get(state, "FAILED")
+    if error is not None:
+        note_failure(run, error)
     run.end()
     if trial.datetime_complete is not None:
         record.end_time = _milliseconds(trial.datetime_complete)

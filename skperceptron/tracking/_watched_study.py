@@ -29,7 +29,6 @@ from skperceptron.tracking._destination import (
     Surroundings,
     enclosing,
 )
-from skperceptron.tracking._recorder import error_tag
 from skperceptron.tracking._run import TrackedRun
 from skperceptron.tracking._tolerance import tolerate
 from skperceptron.tracking._trial_run import end_trial_run, trial_run
@@ -192,7 +191,9 @@ def _optimization_that_tells() -> FrameType | None:
     return caller if is_optimization else None
 
 
-def _error_of(begun: _OpenTrial, optimization: FrameType | None) -> str | None:
+def _error_of(
+    begun: _OpenTrial, optimization: FrameType | None
+) -> BaseException | None:
     """Tell why a trial has failed, which Optuna does not tell samplers."""
     if optimization is not None:
         error = optimization.f_locals.get("func_err")
@@ -200,12 +201,12 @@ def _error_of(begun: _OpenTrial, optimization: FrameType | None) -> str | None:
         error = sys.exception()
         error = None if error is begun.earlier_error else error
     if isinstance(error, BaseException):
-        return error_tag(error)
+        return error
     telling = _telling()
     told = None if telling is None else telling.f_locals.get("value_or_values")
     if told is None and optimization is None:
         return None
-    return error_tag(ValueError(f"{told!r} is no result of an objective"))
+    return ValueError(f"{told!r} is no result of an objective")
 
 
 class _WatchedSampler(BaseSampler):

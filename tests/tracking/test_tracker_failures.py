@@ -6,14 +6,18 @@ import threading
 import time
 from collections import Counter
 
+import mlflow
 import numpy as np
+import optuna
 import pytest
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skperceptron.tracking import pending
+from skperceptron import HillClimbPerceptron, config_context, get_config
+from skperceptron.tracking import MLflowTracker, pending, track_study
 from tests.tracking.tracked_searches import (
     BACKENDS,
     CLF,
@@ -28,6 +32,7 @@ from tests.tracking.tracked_searches import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+CANDIDATES = {"candidate 0", "candidate 1", "candidate 2"}
 # What is to be told of the error below.
 TOLD = "OSError: no answer from postgresql://***@host/db"
 
@@ -198,6 +203,24 @@ class Interrupts(TransformerMixin, BaseEstimator):
         return X
 
 
+class Interrupted(HillClimbPerceptron):
+    """The user loses patience in the middle of one of its fits."""
+
+    nth = n_fits = n_calls = 0
+
+    def fit(self, X, y):
+        Interrupted.n_fits += 1
+        Interrupted.n_calls = 0
+        return super().fit(X, y)
+
+
+def lose_patience(y_true, y_pred):
+    Interrupted.n_calls += 1
+    if Interrupted.n_fits == Interrupted.nth and Interrupted.n_calls == 5:
+        signal.raise_signal(signal.SIGINT)
+    return np.mean(y_true == y_pred)
+
+
 class SlowLogisticRegression(LogisticRegression):
     def fit(self, X, y):
         time.sleep(0.5)
@@ -212,6 +235,45 @@ class TestInterrupt:
             search.fit(X, y)
         folds = ["FINISHED", "FINISHED", "FINISHED", "KILLED"]
         assert Tree(runs()).statuses == ("KILLED", ["KILLED"] * 2, folds)
+
+    @pytest.mark.parametrize("is_tracked", [True, False])
+    @pytest.mark.parametrize("nth", [2, 7])
+    def test_of_our_classifier_kills_the_search(
+        self, is_tracked, nth, runs, interruptible, monkeypatch
+    ):
+        monkeypatch.setattr(Interrupted, "n_fits", 0)
+        monkeypatch.setattr(Interrupted, "nth", nth)
+        clf = Interrupted(max_iter=10, objective=lose_patience)
+        search = GridSearchCV(clf, STEPS, cv=2)
+        if is_tracked:
+            search.set_callbacks(MLflowTracker())
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, y)
+        assert get_config()["tracking"]
+        assert mlflow.active_run() is None
+        assert Interrupted.n_fits == nth
+        found = runs()
+        (above,) = [run for run in found if run.name == "GridSearchCV"]
+        assert above.status == "KILLED"
+        # The candidates that were begun are killed with it, where there are any.
+        n_begun = is_tracked * len({run.name for run in found} & CANDIDATES)
+        statuses = Counter(run.status for run in found)
+        assert statuses == {"FINISHED": nth - 1, "KILLED": 2 + n_begun}
+
+    def test_of_our_classifier_kills_the_study(self, runs, interruptible, monkeypatch):
+        monkeypatch.setattr(Interrupted, "n_fits", 0)
+        monkeypatch.setattr(Interrupted, "nth", 2)
+        clf = Interrupted(max_iter=10, objective=lose_patience)
+        study = optuna.create_study()
+        with (
+            config_context(log_models="none"),
+            pytest.raises(KeyboardInterrupt),
+            track_study(study),
+        ):
+            study.optimize(lambda trial: clf.fit(X, y).score(X, y), n_trials=3)
+        statuses = [run.status for run in runs()]
+        assert Counter(statuses) == {"FINISHED": 2, "KILLED": 3}
+        assert get_config()["tracking"]
 
     @pytest.fixture
     def interruptible(self):
