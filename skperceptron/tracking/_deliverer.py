@@ -420,11 +420,12 @@ class Deliverer:
     def _deliver_from(self, inboxes: set[Inbox]) -> None:
         tried: set[Path] = set()
         alone: set[Path] = set()
-        has_rested = True
-        while has_rested or self.entries.has_left_open:
+        has_rested = has_more = True
+        while has_rested or has_more or self.entries.has_left_open:
             has_rested = self.entries.has_left_open = False
             began_at = time.thread_time()
-            waiting = deque(self._in_order(inboxes, tried))
+            next_ones, has_more = self._next_in_order(inboxes, tried)
+            waiting = deque(next_ones)
             while waiting and not has_rested:
                 if self._failures.is_out_of_reach:
                     return
@@ -476,13 +477,19 @@ class Deliverer:
         waiting.extendleft(reversed(left))
         return bool(delivered)
 
-    def _in_order(
+    def _next_in_order(
         self, inboxes: set[Inbox], tried: set[Path]
-    ) -> list[tuple[Inbox, Entry]]:
+    ) -> tuple[list[tuple[Inbox, Entry]], bool]:
         """List what is due: the newest first, so that one sees what goes on.
 
-        Of what other processes left behind, those below others come first: what was
-        killed has gone on for as long as they have.
+        Of what other processes left behind, only those come that are below most others:
+        what was killed has gone on for as long as they have.
+
+        Returns
+        -------
+        items : list of (Inbox, Entry)
+        has_more : bool
+            Whether others are to follow.
         """
         found = [(inbox, entry) for inbox in inboxes for entry in inbox.entries()]
         self._not_ours &= {entry.path for _, entry in found}
@@ -498,10 +505,11 @@ class Deliverer:
         # What has failed comes last, so that it keeps up nothing else.
         failed_at = self._failures.failed_at
 
-        def turn(item: tuple[Inbox, Entry]) -> tuple[float, int, int]:
-            return failed_at(item[1]), -_depth(*item), -newest[item[1].key]
-
-        return sorted(due, key=turn)
+        depths = {entry.path: _depth(inbox, entry) for inbox, entry in due}
+        deepest = max(depths.values(), default=0)
+        items = [item for item in due if depths[item[1].path] == deepest]
+        items.sort(key=lambda item: (failed_at(item[1]), -newest[item[1].key]))
+        return items, len(items) < len(due)
 
     def _rest(self, seconds: float, inboxes: set[Inbox]) -> bool:
         """Leave the processor to the fits, unless somebody waits for the store."""
