@@ -173,6 +173,32 @@ def test_workers_end_with_the_process_that_was_killed(script):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_process_of_the_users_own_outlives_its_parent(script):
+    code = """
+    import multiprocessing
+
+    def work():
+        note("child", os.getpid())
+        while os.getppid() == parent:
+            fit(max_iter=1)
+        fit(max_iter=5)
+        time.sleep(1)  # longer than it takes to see that the parent is gone
+        note("went on", 0)
+
+    parent = os.getpid()
+    multiprocessing.get_context("fork").Process(target=work).start()
+    """
+    with script.start(code) as process:
+        try:
+            assert within(60, (script.folder / "child").exists)
+            process.kill()
+            process.wait()
+            assert within(60, (script.folder / "went on").exists)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def is_running(process_id):
     try:
         state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2]
