@@ -17,7 +17,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skperceptron.classifiers._base import TrainingData
 from skperceptron.classifiers._blas_threads import threads_for
-from skperceptron.classifiers._callbacks import run_step, run_steps
+from skperceptron.classifiers._callbacks import begin_fit, run_step, run_steps
 from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.classifiers._validation import check_memory
@@ -506,7 +506,7 @@ class BackpropMLP(BaseMLP):
         n_epochs = 1 if incremental else self.max_iter
         self.n_iter_ = 0
         context = self._open_fit(n_epochs, incremental)
-        context.call_on_fit_task_begin(estimator=self, **data.hook_args)
+        begin_fit(self, context, data.hook_args)
         with trainer.threads:
             run_steps(
                 self,
@@ -533,7 +533,7 @@ class BackpropMLP(BaseMLP):
     ) -> None:
         layers, dtype = loss.layers, params.dtype
         context = self._open_fit(self.max_iter, incremental=False)
-        context.call_on_fit_task_begin(estimator=self, **data.hook_args)
+        begin_fit(self, context, data.hook_args)
         stopped = False
 
         def on_iteration(x: Array, value: float, gradient: Array) -> None:

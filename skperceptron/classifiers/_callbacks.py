@@ -16,6 +16,11 @@ from skperceptron._workers import end_with_parent
 from skperceptron.classifiers._interrupt import is_called_by_user
 from skperceptron.tracking._recorder import FitRecorder, recorder_for
 
+# Where scikit-learn keeps the root task of the fit that goes on, and whom to tell when
+# it ends.
+_CONTEXT = "_callback_fit_ctx"
+_OPEN = "_skl_callbacks_to_teardown"
+
 
 def open_fit(
     estimator: Any, *, max_subtasks: int, incremental: bool
@@ -53,9 +58,44 @@ def open_fit(
     return context
 
 
-def has_begun(estimator: Any) -> bool:
-    """Tell whether the root task of the present fit was created."""
-    return hasattr(estimator, "_callback_fit_ctx")
+def begin_fit(
+    estimator: Any, context: CallbackContext, hook_args: dict[str, Any]
+) -> None:
+    """Tell the callbacks that the training begins: nothing is refused any more.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier being fitted.
+
+    context : CallbackContext
+        The root task.
+
+    hook_args : dict
+        What the hooks receive.
+    """
+    context.call_on_fit_task_begin(estimator=estimator, **hook_args)
+    context.has_begun = True
+
+
+def withdraw_fit(estimator: Any, before: dict[str, Any]) -> None:
+    """Give an estimator its attributes back if its fit was refused.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier that could not be fitted.
+
+    before : dict
+        Its attributes before. What was learned must not be spoilt.
+    """
+    state = vars(estimator)
+    if getattr(state.get(_CONTEXT), "has_begun", False):
+        return
+    # The callbacks that were set up already have to be told of the end.
+    opened = {name: state[name] for name in (_CONTEXT, _OPEN) if name in state}
+    state.clear()
+    state.update(before | opened)
 
 
 def has_listeners(context: CallbackContext) -> bool:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
+from sklearn.callback import CallbackContext
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
-from skperceptron.classifiers._callbacks import has_listeners, run_steps
+from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_steps
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.classifiers._objectives import (
@@ -86,6 +87,8 @@ class BaseHillClimb(BaseNetworkClassifier):
             n_iter = min(iterations_per_report(n_iter), n_iter)
         n_restarts = int(self.n_restarts) if fresh and not incremental else 0
         check_memory(layers.n_params, data.X.dtype.itemsize, 1 + n_restarts)
+        # Before the objective is evaluated, which may log to the run of the fit.
+        context = self._open_fit(n_iter, incremental)
         trainer = ClimbTrainer(
             self,
             layers,
@@ -97,16 +100,19 @@ class BaseHillClimb(BaseNetworkClassifier):
         )
         if not incremental:
             trainer.start_curves()
-        self._climb(trainer, data.hook_args, incremental=incremental)
+        context.max_subtasks = trainer.n_steps
+        self._climb(trainer, context, data.hook_args)
 
     def _climb(
-        self, trainer: ClimbTrainer, hook_args: dict[str, Any], *, incremental: bool
+        self,
+        trainer: ClimbTrainer,
+        context: CallbackContext,
+        hook_args: dict[str, Any],
     ) -> None:
-        context = self._open_fit(trainer.n_steps, incremental)
         trainer.is_observed = bool(
             self.verbose or self.early_stopping or has_listeners(context)
         )
-        context.call_on_fit_task_begin(estimator=self, **hook_args)
+        begin_fit(self, context, hook_args)
         with trainer.threads, trainer.parallel() as parallel:
             run_steps(
                 self,

@@ -8,6 +8,7 @@ knows how a network is trained, and MLflow is imported when the first run is del
 from typing import TYPE_CHECKING, Any
 
 from skperceptron.tracking._flush import flush, pending
+from skperceptron.tracking._threads import inherit_parent_run
 from skperceptron.tracking._tolerance import TrackingWarning
 from skperceptron.tracking._tracker import MLflowTracker
 
@@ -18,6 +19,7 @@ __all__ = [
     "MLflowTracker",
     "TrackingWarning",
     "flush",
+    "inherit_parent_run",
     "pending",
     "study_run_id",
     "track_study",

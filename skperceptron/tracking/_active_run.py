@@ -1,5 +1,6 @@
 """A run of ours as the active run of MLflow, while the user's code is at work.
 
+That code is the objective of a study or of a climb, a callback, or a scorer.
 `mlflow.log_metric` and its like write to the active run of their thread, and open one
 where there is none. `mlflow.start_run` and `mlflow.end_run` write to the store, which
 takes more time than all else there is to log of a trial, and most objectives log
@@ -12,17 +13,84 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
+import weakref
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from skperceptron.tracking import _store
 from skperceptron.tracking._destination import is_same_store
 from skperceptron.tracking._store import bounded
+from skperceptron.tracking._tolerance import tolerate
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
 
     from skperceptron.tracking._run import TrackedRun
+
+
+class Activation:
+    """Makes a run the active one of this thread.
+
+    Parameters
+    ----------
+    run : TrackedRun
+        The run.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._thread_id = threading.get_ident()
+        self._runs: list[Any] = active_runs()
+        self._before = list(self._runs)
+        self._stand_in = None
+        if "mlflow" in sys.modules:  # else nobody logs to it
+            self._stand_in = stand_in_for(run)
+        if self._stand_in is not None:
+            self._runs.append(self._stand_in)
+
+    def end(self) -> None:
+        """Let the run not be active any more, nor what was begun in it here."""
+        if self._stand_in is not None:
+            self._stand_in.is_over = True
+            self._runs[:] = [run for run in self._runs if run is not self._stand_in]
+        if threading.get_ident() == self._thread_id:
+            with tolerate("A run that was begun in another one could not be ended"):
+                end_all_but(self._before)
+
+
+# What stays active in a thread after a fit, until its estimator is gone or the next fit
+# begins.
+_kept: dict[int, Activation] = {}
+
+
+def keep_active(activation: Activation, estimator: Any) -> None:
+    """Let a run be active after its fit, for the scorers that look at the estimator.
+
+    Nobody tells when they have. But as a rule, nobody keeps the estimator then.
+
+    Parameters
+    ----------
+    activation : Activation
+        Of the run.
+
+    estimator : estimator
+        What was fitted.
+    """
+    _kept[threading.get_ident()] = activation
+    end = weakref.finalize(estimator, _end_kept, threading.get_ident(), activation)
+    end.atexit = False
+
+
+def end_kept(thread_id: int) -> None:
+    """End what is active in a thread after a fit."""
+    if (activation := _kept.get(thread_id)) is not None:
+        _end_kept(thread_id, activation)
+
+
+def _end_kept(thread_id: int, activation: Activation) -> None:
+    if _kept.get(thread_id) is activation:
+        del _kept[thread_id]
+        activation.end()
 
 
 def stand_in_for(run: TrackedRun) -> Any:
@@ -31,7 +99,7 @@ def stand_in_for(run: TrackedRun) -> Any:
     Parameters
     ----------
     run : TrackedRun
-        The run. It is written to the journal.
+        The run.
 
     Returns
     -------
@@ -40,7 +108,8 @@ def stand_in_for(run: TrackedRun) -> Any:
     """
     mlflow = importlib.import_module("mlflow")
     uri = _store.tracking_uri_of(run.address)
-    if not (run.is_delivered_here and is_same_store(uri, mlflow.get_tracking_uri())):
+    is_here = run.destination.is_of_this_process and run.is_delivered_here
+    if not (is_here and is_same_store(uri, mlflow.get_tracking_uri())):
         return None
     return _stand_in_class()(run)
 
@@ -73,7 +142,6 @@ def deactivate(stand_in: ActiveRun) -> None:
     runs[:] = [run for run in runs if run is not stand_in]
 
 
-@bounded()
 def end_all_but(before: list[ActiveRun]) -> None:
     """End what the user's code has begun in this thread, and left active.
 
@@ -87,7 +155,8 @@ def end_all_but(before: list[ActiveRun]) -> None:
         if is_stand_in(runs[-1]):
             runs.pop()
         else:
-            importlib.import_module("mlflow").end_run()
+            with bounded():
+                importlib.import_module("mlflow").end_run()
 
 
 def is_stand_in(run: ActiveRun) -> bool:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
+from skperceptron.tracking._active_run import end_kept
 from skperceptron.tracking._deliverer import SECONDS_TO_WAIT
 from skperceptron.tracking._deliverers import (
     before_finish,
@@ -170,6 +171,7 @@ def _look_for_error(known: _OpenCall) -> None:
 
 
 def _end(known: _OpenCall, outcome: Outcome) -> list[TrackedRun]:
+    end_kept(known.call.thread_id)
     close_left_behind()
     parent = known.parent
     record = RunRecord(parent.name, parent.start_time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
+from skperceptron.tracking._active_run import Activation, end_kept, keep_active
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
 from skperceptron.tracking._destination import (
     Destination,
@@ -37,7 +39,7 @@ from skperceptron.tracking._run import (
     end_search,
     runs_around,
 )
-from skperceptron.tracking._sklearn_calls import is_last_fit
+from skperceptron.tracking._sklearn_calls import is_last_fit, is_scored_next
 from skperceptron.tracking._tolerance import tolerate
 
 MAX_TAG_LENGTH = 5000
@@ -67,7 +69,12 @@ class FitRecorder:
         """Start the clock."""
         self._root = context
         self._started_at = time.perf_counter()
-        self._has_ended = False
+        self._has_begun = self._has_ended = False
+        end_kept(threading.get_ident())
+        self._activation = None
+        if self.owns_run:  # for the user's own callbacks and objective
+            with tolerate("The run of a fit cannot be logged to"):
+                self._activation = Activation(self.run)
 
     def on_fit_task_begin(
         self,
@@ -80,6 +87,7 @@ class FitRecorder:
         """Remember the data; record where the training starts."""
         if context is not self._root:
             return
+        self._has_begun = True
         with tolerate("The training data cannot be told from other data"):
             self.run.remember_training_data(X)
         # Chunks of `partial_fit` and folds of a search come by the thousand.
@@ -120,8 +128,12 @@ class FitRecorder:
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
         """End the run and see to its delivery, whatever became of the fit."""
-        with tolerate("The curves of a fit could not be tracked"):
-            self._record_curves(estimator)
+        self._deactivate(estimator)
+        if not self._has_begun and (self.run.incremental or not self.run.is_written):
+            return  # what was refused is no run, unless its objective has logged to it
+        if self._has_begun:
+            with tolerate("The curves of a fit could not be tracked"):
+                self._record_curves(estimator)
         if not self._has_ended:
             error = sys.exception()
             with tolerate("The error of a fit could not be tracked"):
@@ -136,6 +148,15 @@ class FitRecorder:
             if self.place.role == "refit" and self.place.search is not None:
                 end_search(self.run, self.place.search, self.run.status)
             close_left_behind()
+
+    def _deactivate(self, estimator: Any) -> None:
+        """Let the user's code not log to the run any more, but for scorers."""
+        if self._activation is None:
+            return
+        if self.run.destination.call_key is not None and is_scored_next():
+            keep_active(self._activation, estimator)
+        else:
+            self._activation.end()
 
     def _record_curves(self, estimator: Any) -> None:
         run = self.run

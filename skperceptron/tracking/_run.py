@@ -166,6 +166,11 @@ class TrackedRun:
         return RunTicket(self.key, self.address)
 
     @property
+    def is_written(self) -> bool:
+        """Whether anything of it is written down."""
+        return self._has_file or self._has_ended
+
+    @property
     def inbox(self) -> Inbox:
         """Where it is written."""
         if self._inbox is None:
@@ -275,7 +280,7 @@ class TrackedRun:
             deliverer.tell_notices()
 
     def begin(self) -> str:
-        """See to it that the run, which is written down, is in MLflow.
+        """See to it that the run is in MLflow, with what is known so far.
 
         Returns
         -------
@@ -286,6 +291,8 @@ class TrackedRun:
         OSError
             When that takes too long, or the store cannot be reached.
         """
+        if not self.is_written:
+            self.deliver(wait=False)
         run_id = known_run(self.key)
         if run_id is None:
             deliverer = deliverer_for(self.destination.tracking_uri)

@@ -23,6 +23,7 @@ from sklearn.base import MetaEstimatorMixin
 from sklearn.callback import CallbackContext
 
 _VALIDATION = "sklearn.model_selection._validation"
+_FIT_AND_SCORE = "_fit_and_score"
 _FUNCTIONS = (
     "cross_validate",
     "cross_val_score",
@@ -165,6 +166,15 @@ def is_last_fit(estimator: Any) -> bool:
         return False
     return kept is estimator or any(
         frame.f_code.co_name == "fit" and _self_of(frame) is kept
+        for frame in _callers(sys._getframe())
+    )
+
+
+def is_scored_next() -> bool:
+    """Tell whether the fit that goes on is part of a function that scores it then."""
+    return any(
+        frame.f_code.co_name == _FIT_AND_SCORE
+        and frame.f_globals.get("__name__") == _VALIDATION
         for frame in _callers(sys._getframe())
     )
 

@@ -13,6 +13,7 @@ from sklearn.callback import CallbackContext
 
 from skperceptron._config import LogModels, check_log_models, config_context
 from skperceptron._workers import end_with_parent
+from skperceptron.tracking._active_run import Activation
 from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE, RUN_ATTRIBUTE
 from skperceptron.tracking._destination import (
@@ -407,6 +408,7 @@ class _Task:
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
         self.hurried = ExitStack()
+        self._activation = Activation(run) if is_kept else None
         # Fits may be tried again where another error is dealt with.
         self._earlier_error = sys.exception()
         self._silence = config_context(tracking=False)
@@ -437,6 +439,8 @@ class _Task:
             What went wrong before.
         """
         self._silence.__exit__(None, None, None)
+        if self._activation is not None:
+            self._activation.end()
         run, error = self.run, sys.exception()
         if error is not None and error is not self._earlier_error:
             failure = error_tag(error)

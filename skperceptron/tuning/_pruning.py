@@ -140,7 +140,9 @@ class PruningCallback:
             ]
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
-        """Do nothing."""
+        """Check that the fit will have what is to be monitored."""
+        if context is self._fit:
+            _check_monitor(estimator, self.monitor)
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """Report a step, and end the fit if the trial shall end."""
@@ -192,7 +194,6 @@ class PruningCallback:
                 "trial. Where there is a parameter error_score, set it to 'raise', for "
                 "example cross_val_score(..., error_score='raise')."
             )
-        _check_monitor(estimator, self.monitor)
 
 
 def _check_direction(trial: BaseTrial, monitor: str) -> None:

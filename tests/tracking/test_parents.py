@@ -1,8 +1,10 @@
 """Below which run of the user's a fit is: the one that the environment names, as
-`mlflow run` does."""
+`mlflow run` does, or the one that is active where a thread was started."""
 
 import os
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import optuna
@@ -11,8 +13,14 @@ from joblib import parallel_config
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_validate
 
-from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, track_study
+from skperceptron import HillClimbPerceptron, config_context
+from skperceptron.tracking import (
+    MLflowTracker,
+    TrackingWarning,
+    flush,
+    inherit_parent_run,
+    track_study,
+)
 
 X, y = load_iris(return_X_y=True)
 CLF = HillClimbPerceptron(max_iter=5)
@@ -135,3 +143,68 @@ class TestRunOfTheEnvironment:
         monkeypatch.setenv("MLFLOW_RUN_ID", "")
         fit()
         assert [run.parent for run in runs()] == [None]
+
+
+class TestThreadsOfTheUser:
+    def parents(self, runs):
+        return {run.parent for run in runs() if run.name == "HillClimbPerceptron"}
+
+    def test_inherit_the_active_run(self, runs):
+        both = threading.Barrier(2)
+
+        def work(_):
+            both.wait(30)
+            return fit()
+
+        with mlflow.start_run() as above, ThreadPoolExecutor(2) as pool:
+            fitted = list(pool.map(inherit_parent_run(work), range(4)))
+        assert self.parents(runs) == {above.info.run_id}
+        assert len({clf.run_id_ for clf in fitted}) == 4
+
+    def test_inherit_it_for_searches_and_calls(self, runs):
+        with mlflow.start_run() as above, ThreadPoolExecutor(2) as pool:
+            pool.submit(inherit_parent_run(search), n_jobs=2).result()
+            pool.submit(inherit_parent_run(search), tracker=MLflowTracker()).result()
+            pool.submit(inherit_parent_run(cross_validate), CLF, X, y, cv=2).result()
+        below = [run.name for run in runs() if run.parent == above.info.run_id]
+        assert sorted(below) == ["GridSearchCV", "GridSearchCV", "cross_validate"]
+
+    def test_inherit_the_trial(self, runs):
+        def objective(trial):
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(inherit_parent_run(fit)).result().score(X, y)
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with track_study(optuna.create_study()) as study:
+            study.optimize(objective, n_trials=2)
+        trials = {run.run_id for run in runs() if run.name.startswith("trial")}
+        assert len(trials) == 2
+        assert self.parents(runs) == trials
+
+    def test_inherit_the_switches(self, runs):
+        with ThreadPoolExecutor(1) as pool, config_context(tracking=False):
+            pool.submit(inherit_parent_run(fit)).result()
+        assert runs() == []
+
+    def test_know_their_own_active_run_better(self, runs):
+        def work():
+            with mlflow.start_run() as own:
+                fit()
+            return own.info.run_id
+
+        with mlflow.start_run(), ThreadPoolExecutor(1) as pool:
+            own = pool.submit(inherit_parent_run(work)).result()
+        assert self.parents(runs) == {own}
+
+    def test_are_as_they_were_afterwards(self, runs):
+        with ThreadPoolExecutor(1) as pool:
+            with mlflow.start_run():
+                pool.submit(inherit_parent_run(len), "").result()
+            pool.submit(fit).result()
+        assert self.parents(runs) == {None}
+
+    def test_pass_on_arguments_results_and_errors(self):
+        assert inherit_parent_run(divmod)(7, 3) == (2, 1)
+        assert inherit_parent_run(fit).__name__ == "fit"
+        with pytest.raises(ZeroDivisionError):
+            inherit_parent_run(divmod)(1, 0)
