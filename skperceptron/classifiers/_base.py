@@ -31,11 +31,9 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron._names import did_you_mean
-from skperceptron.classifiers._callbacks import has_begun, open_fit
+from skperceptron.classifiers._callbacks import open_fit, withdraw_fit
+from skperceptron.classifiers._labels import as_listed, check_indicators, check_labels
 from skperceptron.classifiers._validation import (
-    as_listed,
-    check_indicators,
-    check_labels,
     check_range_of_numbers,
     is_finite,
     validate,
@@ -196,6 +194,10 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             getattr(self, "classes_", ()), classes
         ):
             classes = None  # as in the first call; the check would take longer
+        if classes is not None:
+            check_labels("classes", classes)
+            check_classification_targets(np.asarray(classes))
+        check_labels("y", y)
         first_call = _check_partial_fit_first_call(self, classes)
         if first_call and type_of_target(y).startswith("multilabel"):
             self.classes_ = np.arange(np.shape(y)[1])
@@ -217,10 +219,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             )
             self._train(data, fresh=fresh, incremental=incremental)
         except Exception:
-            if not has_begun(self):
-                # What was refused must not spoil what was learned before.
-                self.__dict__.clear()
-                self.__dict__.update(before)
+            withdraw_fit(self, before)
             raise
         return self
 
@@ -265,13 +264,13 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         fresh: bool,
         incremental: bool,
     ) -> TrainingData:
+        check_labels("y", y)
         multilabel = self.__sklearn_tags__().classifier_tags.multi_label
         X_checked, labels = validate(self, X, y, multi_output=multilabel, reset=fresh)
         if issparse(labels):
             labels = labels.toarray()
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = column_or_1d(labels, warn=True)
-        check_labels(labels)
         codes = self._encode(labels, fresh=fresh, incremental=incremental)
         return TrainingData(
             X=X_checked,
@@ -295,13 +294,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             codes = self._codes_of_integers(labels)
             if codes is not None:
                 return codes
-        try:
-            kind = type_of_target(labels)
-        except TypeError as error:
-            raise TypeError(
-                "The labels in y must be all numbers or all strings, so that they can "
-                f"be sorted: {error}."
-            ) from error
+        kind = type_of_target(labels)
         is_plain = kind in ("binary", "multiclass")
         if not is_plain:  # the check takes time
             check_classification_targets(labels)
@@ -515,6 +508,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             For samples, labels or weights that cannot be used.
         """
         check_is_fitted(self)
+        check_labels("y", y)
         if self._is_multilabel and type_of_target(y) == "multilabel-indicator":
             check_indicators(y if issparse(y) else np.asarray(y))
         with np.errstate(over="ignore", invalid="ignore"):  # of the sum of the weights

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 
 from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._hold_out import hold_out
-from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS
+from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS, forward
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
 if TYPE_CHECKING:
@@ -117,9 +117,12 @@ class EpochTrainer:
         before = self.params.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             value, grad_norms = self._loop.run(self.params, self._next_order())
-        if self.solver.has_overflowed or not (
-            math.isfinite(value) and np.isfinite(self.params).all()
-        ):
+        validation = None
+        is_finite = math.isfinite(value) and bool(np.isfinite(self.params).all())
+        if is_finite and est.early_stopping:
+            validation = self._validate()
+            is_finite = validation is not None
+        if self.solver.has_overflowed or not is_finite:
             self.params[...] = before
             del est._solver  # its state is of no use any more
             raise ValueError(
@@ -133,7 +136,7 @@ class EpochTrainer:
         est._grad_norms.append(grad_norms)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {value:.8f}")
-        self._judge()
+        self._judge(validation)
         self.solver.end_epoch(est.t_)
         self.has_converged = self._has_stalled()
         return self.has_converged
@@ -192,11 +195,11 @@ class EpochTrainer:
             self.rng.shuffle(self._order)
         return self._order
 
-    def _judge(self) -> None:
+    def _judge(self, validation: tuple[float, float] | None) -> None:
         """Compare the epoch with the best so far."""
         est = self.estimator
-        if est.early_stopping:
-            score, loss = self._validate()
+        if validation is not None:
+            score, loss = validation
             est.validation_scores_.append(score)
             est.validation_loss_curve_.append(loss)
             if est.verbose:
@@ -210,13 +213,17 @@ class EpochTrainer:
             est.best_loss_ = min(est.best_loss_, est.loss_)
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
-    def _validate(self) -> tuple[float, float]:
-        """Compute accuracy and loss on the held-out samples."""
+    def _validate(self) -> tuple[float, float] | None:
+        """Compute accuracy and loss on the held-out samples; None if these overflow."""
         est, loss = self.estimator, self.loss
         rows, weight = self.validation_rows, self.data.sample_weight
         if weight is not None:
             weight = weight[rows]
-        z = est._forward(self.data.X[rows])
+        coefs, intercepts = est._get_weights()
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = forward(self.data.X[rows], coefs, intercepts, loss.layers.activations)
+        if not np.isfinite(z).all():
+            return None
         score = accuracy_score(self.data.y[rows], est._decide(z), sample_weight=weight)
         proba = OUTPUT_ACTIVATIONS[loss.out_activation](z)
         of_targets = LOSSES[loss.name, loss.out_activation]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,8 +43,11 @@ def hold_out(
     Raises
     ------
     ValueError
-        When there are too few samples, or one of the parts has no weight.
+        When there are too few samples, in all or of a class, or one of the parts has
+        no weight.
     """
+    if stratify is not None:
+        _check_classes(data.labels, fraction)
     rows = np.arange(len(data.labels))
     training, validation = train_test_split(
         rows, random_state=random_state, test_size=fraction, stratify=stratify
@@ -57,3 +61,23 @@ def hold_out(
                 "leave out early_stopping."
             )
     return training, validation
+
+
+def _check_classes(labels: NDArray, fraction: float) -> None:
+    """Refuse labels of which no part of each class can be in both parts."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        raise ValueError(
+            "Early stopping validates with some samples of each class, so that each "
+            f"needs at least 2, but only one has the label "
+            f"{classes.tolist()[counts.argmin()]!r}. Add samples of this class, leave "
+            "it out, or leave out early_stopping."
+        )
+    n_validation = math.ceil(fraction * len(labels))
+    if min(n_validation, len(labels) - n_validation) < len(classes):
+        raise ValueError(
+            f"With validation_fraction={fraction!r}, {n_validation} of {len(labels)} "
+            f"samples are held out for validation, but both parts need at least as "
+            f"many samples as there are classes, {len(classes)}. Change "
+            "validation_fraction, or leave out early_stopping."
+        )

@@ -253,7 +253,7 @@ def _naming(objective: Any, estimator: BaseNetworkClassifier) -> Iterator[None]:
     except Exception as error:
         raise ValueError(
             f"objective={objective!r} cannot be evaluated: {type(error).__name__}: "
-            f"{str(error).rstrip('.')}.{_remedy(error, objective, estimator)}"
+            f"{error}{_remedy(error, objective, estimator)}"
         ) from error
 
 
@@ -265,7 +265,7 @@ def _remedy(error: Exception, objective: Any, estimator: BaseNetworkClassifier) 
     if "pos_label" in str(error) and len(classes) == 2:
         label = classes[1].item() if hasattr(classes[1], "item") else classes[1]
         return (
-            " The metric must know which label is the positive one: use "
+            " The metric must be told which label is the positive one: use "
             f"objective=make_scorer({name}, pos_label={label!r})."
         )
     if "average=" in str(error) and len(classes) > 2:

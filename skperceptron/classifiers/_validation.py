@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-from datetime import date, timedelta
 from numbers import Real
 from typing import Any
 
@@ -22,8 +21,6 @@ from sklearn.utils.validation import validate_data
 _COPIES = 3
 # Bytes that a climb needs beside its parameters.
 _BYTES_PER_CLIMB = 4096
-# Types of the labels in arrays of these kinds; pandas' own are subclasses.
-_TIMES = {"M": (np.datetime64, date), "m": (np.timedelta64, timedelta)}
 
 
 def validate(estimator: Any, *data: Any, **options: Any) -> Any:
@@ -90,60 +87,6 @@ def _check_indices(matrix: Any) -> None:
             raise ValueError(
                 f"A sparse matrix of shape {matrix.shape} is damaged: {error}."
             ) from error
-
-
-def check_labels(labels: np.ndarray) -> None:
-    """Refuse labels some of which are missing, where scikit-learn does not."""
-    if labels.dtype.kind in "mM" and np.isnat(labels).any():
-        raise ValueError(
-            "y must have a label for each sample, but some are NaT. Leave these out."
-        )
-
-
-def check_indicators(indicators: Any) -> None:
-    """Refuse indicators of labels that are not 0 and 1, or False and True."""
-    values = np.unique(
-        np.append(indicators.data, 0) if issparse(indicators) else indicators
-    )
-    if not np.isin(values, (0, 1)).all():
-        raise ValueError(
-            "Multilabel indicators in y must be 0 or 1, got "
-            f"{np.array2string(values, separator=', ')}. If {values[-1]} marks the "
-            f"labels of a sample, pass (y == {values[-1]}).astype(int)."
-        )
-
-
-def as_listed(label: Any, dtype: np.dtype) -> Any:
-    """Turn a label into what `tolist` makes of an equal one in an array of `dtype`.
-
-    Only points in time and durations differ: it depends on the unit of the array
-    whether they become objects of the standard library or numbers.
-
-    Parameters
-    ----------
-    label : object
-        The label.
-
-    dtype : dtype
-        Of the array.
-
-    Returns
-    -------
-    object
-        None for a point in time or a duration that the array cannot have.
-    """
-    if not isinstance(label, _TIMES.get(dtype.kind, ())):
-        return label
-    if getattr(label, "tzinfo", None) is not None:
-        return None
-    # Those of pandas know nanoseconds, of which numpy would take no notice.
-    of_pandas = getattr(label, "to_numpy", None)
-    value = np.array(label, f"{dtype.kind}8") if of_pandas is None else of_pandas()
-    try:
-        converted = value.astype(dtype)
-        return converted.item() if converted == value else None
-    except (TypeError, OverflowError):  # years beside days, attoseconds beside years
-        return None
 
 
 def check_range_of_numbers(estimator: Any) -> None:

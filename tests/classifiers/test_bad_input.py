@@ -3,6 +3,7 @@
 import copy
 import functools
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -329,6 +330,145 @@ class TestIndicators:
             cls().fit(X, np.where(self.Y, 1, -1))
 
 
+def objects(*labels):
+    """An array that holds labels as they are, one for each sample."""
+    values = np.empty(len(X), object)
+    values[:] = [labels[i % len(labels)] for i in range(len(X))]
+    return values
+
+
+MISSING = {
+    "None beside strings": objects("a", "b", None),
+    "None beside numbers": objects(1, 2, None),
+    "NaN beside strings": objects("a", "b", np.nan),
+    "NaN of NumPy": objects("a", "b", np.float32("nan")),
+    "NaN in a list of strings": objects("a", "b", np.nan).tolist(),
+    "None in a list of numbers": objects(1, 2, None).tolist(),
+    "NA": objects("a", "b", pd.NA),
+    "NA in a series": pd.Series(objects("a", "b", pd.NA)),
+    "NA of strings": pd.Series(objects("a", "b", pd.NA), dtype="string"),
+    "NA of integers": pd.Series(objects(1, 2, pd.NA), dtype="Int64"),
+    "NA of booleans": pd.Series(objects(True, False, pd.NA), dtype="boolean"),
+    "category": pd.Series(objects("a", "b", None), dtype="category"),
+    "index": pd.Index(objects("a", "b", None)),
+    "NaT": objects("2020", "2021", "NaT").astype("M8[D]"),
+    "NaT of pandas": objects(pd.Timestamp("2020"), pd.NaT),
+    "NaT of durations": objects(1, 2, "NaT").astype("m8[s]"),
+    "NaN": objects(0.0, 1.0, np.nan).astype(float),
+    "NaN in float32": objects(0.0, 1.0, np.nan).astype(np.float32),
+}
+IN_OBJECTS = {
+    "integers": ((1, 2, 3), "int"),
+    "booleans": ((True, False), "bool"),
+    "floats": ((1.0, 2.0), "float"),
+    "integers of NumPy": ((np.int8(1), np.int8(2)), "int8"),
+    "numbers of two kinds": ((1, 2.0), "float and int"),
+}
+
+
+class TestLabels:
+    """Errors say what is wrong with which labels, and what to do."""
+
+    @every_classifier
+    @pytest.mark.parametrize("labels", MISSING.values(), ids=list(MISSING))
+    def test_that_are_missing(self, cls, labels):
+        missing = "must not contain missing labels .* Leave these samples out"
+        for early_stopping in (False, True):
+            with pytest.raises(ValueError, match=f"^y {missing}"):
+                cls(early_stopping=early_stopping).fit(X, labels)
+        with pytest.raises(ValueError, match=f"^y {missing}"):
+            cls().partial_fit(X, labels, classes=np.unique(y))
+        with pytest.raises(ValueError, match=f"^classes {missing}"):
+            cls().partial_fit(X, y, classes=labels)
+        with pytest.raises(ValueError, match=f"^y {missing}"):
+            cls(max_iter=1).partial_fit(X, y, classes=[0, 1, 2]).score(X, labels)
+
+    def test_that_are_masked(self):
+        with pytest.raises(ValueError, match="y must not contain missing labels"):
+            BackpropMLP().fit(X, np.ma.array(y, mask=y == 1))
+
+    def test_that_are_called_nan_by_the_user(self):
+        labels = np.array(["nan", "None", "NA"])[y]
+        clf = HillClimbMLP(max_iter=5, random_state=0).fit(X, labels.tolist())
+        assert set(clf.classes_) == {"nan", "None", "NA"}
+
+    @every_classifier
+    @pytest.mark.parametrize(("labels", "kind"), IN_OBJECTS.values(), ids=IN_OBJECTS)
+    def test_numbers_in_an_array_of_objects(self, cls, labels, kind):
+        labels = objects(*labels)
+        what = f"y is an array of objects of type {kind}. Convert it"
+        with pytest.raises(ValueError, match=what):
+            cls().fit(X, labels)
+        with pytest.raises(ValueError, match=what):
+            cls().partial_fit(X, labels, classes=[1, 2, 3])
+        # The remedies that the message names.
+        for remedy in (np.array(labels.tolist()), labels.astype(str)):
+            clf = cls(max_iter=1, tol=1e9).partial_fit(
+                X, remedy, classes=np.unique(remedy)
+            )
+            assert len(clf.classes_) == len(set(labels.tolist()))
+
+    @every_classifier
+    @pytest.mark.parametrize("labels", [("a", 1), (1, "a"), ("a", b"a")])
+    def test_of_types_that_cannot_be_sorted(self, cls, labels):
+        with pytest.raises(TypeError, match="labels in y must be all numbers or"):
+            cls().fit(X, objects(*labels))
+        with pytest.raises(TypeError, match="labels in classes must be all"):
+            cls().partial_fit(X, y, classes=objects(*labels))
+
+    @every_classifier
+    def test_bytes(self, cls):
+        labels = np.array([b"a", b"b", b"c"])[y]
+        with pytest.raises(TypeError, match=r"strings, by np.char.decode\(y\)"):
+            cls().fit(X, labels)
+        cls(max_iter=1).partial_fit(X, np.char.decode(labels), classes=["a", "b", "c"])
+
+    @every_classifier
+    def test_complex_numbers(self, cls):
+        with pytest.raises(ValueError, match="y must contain class labels, which can"):
+            cls().fit(X, y + 1j)
+
+    @every_classifier
+    def test_classes_that_are_measurements(self, cls):
+        with pytest.raises(ValueError, match="Unknown label type: continuous"):
+            cls().partial_fit(X, y, classes=X[:, 0])
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    @pytest.mark.parametrize("names", [["a", "b", "c"], [10, 20, 30], [-1.0, 0, 2]])
+    def test_class_of_one_sample_with_early_stopping(self, cls, names):
+        labels = np.array(names)[np.where(y == 2, 1, y)]
+        labels[0] = names[2]
+        label = re.escape(repr(np.array(names)[2].item()))
+        with pytest.raises(ValueError, match=f"only one has the label {label}. Add"):
+            cls(early_stopping=True).fit(X, labels)
+
+    def test_class_of_one_sample_among_two_with_early_stopping(self):
+        labels = np.array(["a"] * (len(X) - 1) + ["b"])
+        with pytest.raises(ValueError, match="only one has the label 'b'"):
+            BackpropMLP(early_stopping=True).fit(X, labels)
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    @pytest.mark.parametrize("fraction", [0.01, 0.99])
+    def test_more_classes_than_samples_in_a_part(self, cls, fraction):
+        clf = cls(early_stopping=True, validation_fraction=fraction)
+        with pytest.raises(ValueError, match=r"as there are classes, 3\. Change valid"):
+            clf.fit(X, y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+@pytest.mark.parametrize("learning_rate_init", [1e30, 1e150, 1e300])
+def test_training_that_diverges_is_not_blamed_on_the_data(
+    learning_rate_init, activation, early_stopping
+):
+    clf = BackpropMLP((5, 5), activation, solver="sgd", early_stopping=early_stopping)
+    clf.set_params(learning_rate_init=learning_rate_init, random_state=0)
+    with pytest.raises(ValueError, match=r"learning_rate_init=.* is too large") as told:
+        clf.fit(X, y)
+    assert "these samples" not in str(told.value)
+    assert all(np.isfinite(weights).all() for weights in clf.coefs_)
+
+
 def test_class_weights_of_multilabel_targets():
     labels = np.column_stack([y == 0, y > 0]).astype(int)
     with pytest.raises(ValueError, match="multilabel"):
@@ -446,7 +586,7 @@ class TestLosses:
     )
     def test_are_refused(self, cls, name):
         with pytest.raises(
-            ValueError, match=rf"{name} is a loss.*make_scorer\({name}|'"
+            ValueError, match=rf"{name} is a loss.*(make_scorer\({name}|')"
         ):
             cls(objective=getattr(metrics, name)).fit(X, y)
 

@@ -226,7 +226,7 @@ class TestMessages:
 
     def test_missing_dates_as_labels(self):
         labels = corpus.LABELS["no dates"]()
-        with pytest.raises(ValueError, match="some are NaT"):
+        with pytest.raises(ValueError, match="y must not contain missing labels"):
             BackpropMLP().fit(corpus.X, labels)
 
     def test_weights_without_a_sum(self):
