@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn import config_context, get_config
 
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
-from skperceptron.classifiers._hold_out import hold_out
+from skperceptron.classifiers._hold_out import check_classes, hold_out
 from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
@@ -258,6 +258,7 @@ class ClimbTrainer:
         est = self.estimator
         if not est.early_stopping:
             return data, None
+        check_classes(data.labels, est.validation_fraction)
         training, validation = hold_out(
             data, est.validation_fraction, random_state, stratify=data.y
         )

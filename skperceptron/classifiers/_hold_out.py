@@ -43,11 +43,8 @@ def hold_out(
     Raises
     ------
     ValueError
-        When there are too few samples, in all or of a class, or one of the parts has
-        no weight.
+        When there are too few samples, or one of the parts has no weight.
     """
-    if stratify is not None:
-        _check_classes(data.labels, fraction)
     rows = np.arange(len(data.labels))
     training, validation = train_test_split(
         rows, random_state=random_state, test_size=fraction, stratify=stratify
@@ -63,8 +60,24 @@ def hold_out(
     return training, validation
 
 
-def _check_classes(labels: NDArray, fraction: float) -> None:
-    """Refuse labels of which no part of each class can be in both parts."""
+def check_classes(labels: NDArray, fraction: float) -> None:
+    """Refuse labels of which no part of each class can be in both parts.
+
+    scikit-learn refuses them, too, but knows the classes by their codes only.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        Class labels.
+
+    fraction : float
+        Share that is held out.
+
+    Raises
+    ------
+    ValueError
+        When a class has too few samples, or a part has.
+    """
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise ValueError(

@@ -118,6 +118,8 @@ def active_runs() -> list[ActiveRun]:
     """Get the active runs of this thread, the innermost last, to look at or change."""
     if "mlflow" not in sys.modules:
         return []
+    # Another thread may be just importing it, for which a submodule would not wait.
+    importlib.import_module("mlflow")
     fluent = importlib.import_module("mlflow.tracking.fluent")
     runs: list[ActiveRun] = fluent._active_run_stack.get()
     return runs

@@ -656,7 +656,7 @@ class EntryDelivery:
         head["writer"] = inbox.owner
         events = [head]
         is_elsewhere = _is_foreign(child, inbox) and (parent.is_managed or not is_own)
-        if is_elsewhere and not _has_died(inbox, child.origin):
+        if is_elsewhere and not _processes.has_died(inbox.journal, child.origin):
             events.append({"kind": "done"})  # the process that searches will end it
         with suppress(FileExistsError):
             entry.append(*events, create=True)
@@ -754,12 +754,6 @@ def _is_foreign(contents: Contents, inbox: Inbox) -> bool:
 
 def _ignore(run_id: str) -> None:
     """Take no note of a run that is known."""
-
-
-def _has_died(inbox: Inbox, process: str) -> bool:
-    """Tell whether a process is known to have ended."""
-    is_near = _processes.is_of_this_host(process)
-    return is_near and not _processes.is_alive(inbox.journal, process)
 
 
 def _end_if_killed(inbox: Inbox, entry: Entry, contents: Contents) -> bool:

@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 import sklearn
 
+from skperceptron.tracking._store import bounded
+
 SOURCE_TAG = "mlflow.source.name"
 
 
@@ -62,6 +64,7 @@ def with_context(tags: dict[str, str]) -> dict[str, str]:
 
 # Asked once for all runs: MLflow reads files and calls git for it.
 @lru_cache(maxsize=1)
+@bounded()
 def _context(environment: str | None, main_file: str) -> dict[str, str]:
     from mlflow.tracking.context.registry import resolve_tags
 

@@ -127,6 +127,28 @@ def is_alive(journal: Path, process: str) -> bool:
         os.close(sign)
 
 
+def has_died(journal: Path, process: str) -> bool:
+    """Tell whether a process is known to have ended.
+
+    One that runs may have left no sign here: its journal can be another one.
+    """
+    if not is_of_this_host(process) or is_alive(journal, process):
+        return False
+    return last_sign(journal, process) is not None or not _is_running(process)
+
+
+def _is_running(process: str) -> bool:
+    if os.name != "posix":  # where nobody can ask without doing harm
+        return True
+    try:
+        os.kill(int(process.rsplit("-", 2)[1]), 0)
+    except (ProcessLookupError, ValueError, IndexError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
 def remove_sign_of_life() -> None:
     """Tell other processes that this one has ended."""
     for (process_id, journal), sign in list(_signs.items()):

@@ -153,7 +153,8 @@ class FitRecorder:
         """Let the user's code not log to the run any more, but for scorers."""
         if self._activation is None:
             return
-        if self.run.destination.call_key is not None and is_scored_next():
+        is_part = self._has_ended and self.run.destination.call_key is not None
+        if is_part and is_scored_next():
             keep_active(self._activation, estimator)
         else:
             self._activation.end()

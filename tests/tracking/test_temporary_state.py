@@ -2,7 +2,10 @@
 
 import os
 import stat
+import subprocess
+import sys
 import tempfile
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from skperceptron.tracking import TrackingWarning, _journal, flush, pending
 from skperceptron.tracking._notes import Notes
-from skperceptron.tracking._temporary_state import import_mlflow, make_temporary_folder
+from skperceptron.tracking._temporary_state import make_temporary_folder
 from tests.tracking.faults import fit, leave_behind
 from tests.tracking.test_command import command  # noqa: F401 - a fixture
 
@@ -47,20 +50,37 @@ def _no_home(*args, **kwargs):
     raise RuntimeError("Could not determine home directory.")
 
 
-def test_mlflow_is_imported_for_a_user_without_a_home(temporary, monkeypatch):
-    seen = []
+def test_fits_and_models_of_a_user_without_a_home_are_tracked(temporary, tmp_path):
+    # In a new process, where two threads need MLflow at the same time.
+    code = """
+    import os, pwd, warnings
 
-    def look(name):
-        seen.append((name, Path(os.environ["HOME"])))
+    def nobody(user_id):
+        raise KeyError(user_id)
 
-    monkeypatch.setattr(Path, "home", _no_home)
-    monkeypatch.delenv("HOME", raising=False)
-    monkeypatch.setattr("importlib.import_module", look)
-    import_mlflow.__wrapped__()
-    ((name, home),) = seen
-    assert name == "mlflow"
-    assert home.parent == temporary
+    pwd.getpwuid = nobody
+    from sklearn.datasets import load_iris
+    from skperceptron import HillClimbPerceptron
+    from skperceptron.tracking import flush, pending
+
+    warnings.simplefilter("error")
+    clf = HillClimbPerceptron(max_iter=20).fit(*load_iris(return_X_y=True))
+    assert clf.run_id_ is not None
+    assert (pending(), flush()) == (0, 0)
     assert "HOME" not in os.environ
+    """
+    without = ("HOME", "LOGNAME", "USER", "XDG_STATE_HOME", "SKPERCEPTRON_JOURNAL")
+    environment = {k: v for k, v in os.environ.items() if k not in without}
+    environment |= {"TMPDIR": str(temporary), "MLFLOW_TRACKING_URI": "sqlite:///new.db"}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def in_waiting():
