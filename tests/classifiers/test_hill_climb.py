@@ -132,7 +132,9 @@ class TestTextbookExperiment:
         clf.set_params(random_state=seed).fit(X, y)
         return clf.score(X, y), clf.score(X_test, y_test)
 
-    @pytest.mark.parametrize("kind", ["perceptron", "mlp"])
+    @pytest.mark.parametrize(
+        "kind", ["perceptron", pytest.param("mlp", marks=pytest.mark.slow)]
+    )
     def test_mean_accuracies_agree_within_three_standard_errors(
         self, kind, tutorial_data
     ):
@@ -248,6 +250,7 @@ def test_metric_sees_the_users_labels():
     assert clf.fit(X, names).objective_ == 1
 
 
+@pytest.mark.slow
 def test_optimising_a_metric_beats_optimising_accuracy_on_it():
     X, y = imbalanced()
     by_f2 = HillClimbPerceptron(objective=f2, random_state=0).fit(X, y)

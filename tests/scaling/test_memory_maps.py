@@ -63,6 +63,7 @@ def test_climb_on_a_map_is_that_on_an_array(
     assert_allclose(sums, clf.decision_function(np.array(X)), atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untracked")
 @pytest.mark.parametrize("cls", CLASSIFIERS)
 @pytest.mark.parametrize("mutation", MUTATIONS)

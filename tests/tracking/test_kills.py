@@ -289,6 +289,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_partial_fits_are_one_run_up_to_the_last_of_them(script):
     with script.start(PARTIAL_FITS) as process:
         while len(script.ended()) < 200:

@@ -72,6 +72,7 @@ def test_workers_that_find_no_store_yet_lose_no_run(run_script):
     assert statuses == ["FINISHED"] * 12
 
 
+@pytest.mark.slow
 def test_threads_that_make_the_first_fits_at_once_lose_no_run(run_script):
     statuses, _ = run_script(
         "threads = [threading.Thread(target=fits) for _ in range(4)]\n"

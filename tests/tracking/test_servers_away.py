@@ -168,6 +168,7 @@ def test_server_that_is_down_at_first_gets_everything_once(
     assert_odd_run_is_complete()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
     server, experiment_id
@@ -223,6 +224,7 @@ def test_server_that_is_down_in_the_middle_of_a_search_gets_all_of_it_by_itself(
     assert whole.data.metrics["best_score"] == search.best_score_
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_study_gets_all_of_it_by_itself(
     server, experiment_id

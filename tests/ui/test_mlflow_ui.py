@@ -21,6 +21,7 @@ pytestmark = [
         shutil.which("chromium") is None, reason="there is no browser called chromium"
     ),
     # The quickstart takes half a minute, and much longer on a busy machine.
+    pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
 
