@@ -3,15 +3,19 @@
 import os
 import sqlite3
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
 from sqlalchemy import create_engine
 
-from skperceptron.tracking import flush
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, flush, pending
 from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._local_stores import (
@@ -120,6 +124,33 @@ def test_default_store_gets_every_run_its_files_and_its_model(
     assert len(mlflow.search_runs(search_all_experiments=True)) == 2
     assert mlflow.sklearn.load_model(f"runs:/{fits[1].run_id_}/model").n_iter_ == 20
     assert not list(folder.glob(".mlflow.db.*"))
+
+
+def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
+    tmp_path, journal, monkeypatch
+):
+    folder = tmp_path / ALL_AT_ONCE
+    folder.mkdir()
+    for variable, name in {"SKPERCEPTRON_JOURNAL": "j", "HOME": "h"}.items():
+        monkeypatch.setenv(variable, str(folder / name))
+    (folder / "t").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "t"))
+    artifacts = (folder / "artifacts").as_uri()
+    mlflow.set_experiment(
+        experiment_id=mlflow.create_experiment(uuid.uuid4().hex, artifacts)
+    )
+    tracker = MLflowTracker(log_folds=False)
+    search = GridSearchCV(HillClimbPerceptron(max_iter=5), {"step_size": [1, 2]}, cv=2)
+    search.set_callbacks(tracker).fit(*load_iris(return_X_y=True))
+    leave_behind(Inbox(folder / "j", "vm-1-dead"))
+    assert pending() == 1
+    assert flush() == 0
+    mlflow.set_experiment("Default")
+    files = mlflow.artifacts.list_artifacts(run_id=tracker.run_id_)
+    assert {"cv_results.csv", "cv_results.png"} <= {item.path for item in files}
+    model = mlflow.sklearn.load_model(f"runs:/{tracker.run_id_}/model")
+    assert model.n_iter_ == 5
+    assert not list((folder / "j").glob("*/*.jsonl"))
 
 
 def test_flush_delivers_to_the_default_store_of_another_folder(journal, tmp_path, runs):
