@@ -262,12 +262,22 @@ def _save(model: Any, folder: Path, trusted: list[str], **options: Any) -> None:
 
 def _let_us_load(folder: Path) -> None:
     """Let our own module load what was saved, where MLflow's ``pyfunc`` can at all."""
-    from mlflow.models import Model
-
-    description = Model.load(str(folder))
+    description = _read(folder / _DESCRIPTION_FILE)
     if (flavor := description.flavors.get("python_function")) is not None:
         flavor["loader_module"] = pyfunc.__name__
         _write(description, folder)
+
+
+def _read(file: Path) -> Model:
+    """Read the description of a model.
+
+    MLflow's own reader takes paths for URIs, and loses what follows a "#" or "?".
+    """
+    import yaml
+    from mlflow.models import Model
+
+    with file.open(encoding="utf-8") as stream:
+        return Model.from_dict(yaml.safe_load(stream))
 
 
 def _write(description: Model, folder: Path) -> None:
@@ -398,13 +408,11 @@ def why_not_ours(folder: Path) -> str:
     str
         Empty if it may be one.
     """
-    from mlflow.models import Model
-
     file = folder / _DESCRIPTION_FILE
     try:
         if file.stat().st_size > _MOST_DESCRIPTION:
             return f"has an {_DESCRIPTION_FILE} that is too large"
-        flavors = Model.load(str(file)).flavors
+        flavors = _read(file).flavors
         are_ours = set(flavors) == set(_FLAVORS) and all(
             tuple(flavors[name].get(key) for key in keys) in _OUR_FLAVORS[name]
             for name, keys in _FLAVORS.items()
@@ -617,9 +625,7 @@ def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
 
 def _sign(folder: Path, model: LoggedModel) -> None:
     """Write into a model's description which model of which run it is."""
-    from mlflow.models import Model
-
-    description = Model.load(str(folder))
+    description = _read(folder / _DESCRIPTION_FILE)
     description.model_id = description.model_uuid = model.model_id
     description.run_id = model.source_run_id
     description.artifact_path = model.artifact_location

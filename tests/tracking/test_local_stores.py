@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import sys
+import tempfile
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
     for variable, name in {"SKPERCEPTRON_JOURNAL": "j", "HOME": "h"}.items():
         monkeypatch.setenv(variable, str(folder / name))
     (folder / "t").mkdir()
+    temporary = tempfile.gettempdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "t"))
     artifacts = (folder / "artifacts").as_uri()
     mlflow.set_experiment(
@@ -148,6 +150,8 @@ def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
     mlflow.set_experiment("Default")
     files = mlflow.artifacts.list_artifacts(run_id=tracker.run_id_)
     assert {"cv_results.csv", "cv_results.png"} <= {item.path for item in files}
+    # From there, MLflow itself could not load it.
+    monkeypatch.setattr("tempfile.tempdir", temporary)
     model = mlflow.sklearn.load_model(f"runs:/{tracker.run_id_}/model")
     assert model.n_iter_ == 5
     assert not list((folder / "j").glob("*/*.jsonl"))
