@@ -237,6 +237,7 @@ class Climb(Watched, HillClimbMLP):
 """
 
 
+@pytest.mark.slow
 def test_worker_processes_use_no_more_threads_than_joblib_promises(program):
     (program.folder / "observed.py").write_text(OBSERVED)
     program.run(CODE)

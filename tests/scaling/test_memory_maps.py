@@ -92,6 +92,7 @@ def test_prediction_takes_a_few_blocks_and_its_result(cls, method, tmp_path):
     assert peak < result.nbytes + 2**21
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untracked")
 def test_small_maps_and_those_not_stored_by_rows_are_climbed_as_arrays(
     tmp_path, monkeypatch

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys, threading, time
 import mlflow
@@ -20,6 +22,7 @@ assert as_png(figure).startswith(b"\\x89PNG")
 """
 
 
+@pytest.mark.slow
 def test_figure_can_be_drawn_while_another_thread_imports_ipython(tmp_path):
     package = tmp_path / "IPython.py"
     package.write_text("import time\ntime.sleep(3)\nversion_info = (9, 0)\n")

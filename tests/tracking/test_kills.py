@@ -182,7 +182,7 @@ KILLS = [
     pytest.param("Noted", 1, False, "main", 3, 0.01, marks=pytest.mark.slow),
     ("NotedLate", 1, True, "main", 8, 0.1),
     pytest.param("Noted", 2, False, "main", 5, 0.02, marks=pytest.mark.slow),
-    ("Noted", 2, False, "worker", 4, 0.0),
+    pytest.param("Noted", 2, False, "worker", 4, 0.0, marks=pytest.mark.slow),
 ]
 
 

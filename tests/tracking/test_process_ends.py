@@ -173,6 +173,7 @@ def test_workers_end_with_the_process_that_was_killed(script):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_process_of_the_users_own_outlives_its_parent(script):
     code = """
     import multiprocessing

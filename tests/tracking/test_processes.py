@@ -100,6 +100,7 @@ def test_rest_of_partial_fits_is_delivered_when_a_forked_process_ends(run_script
     assert sorted(steps) == sorted([*range(6)] * 4)
 
 
+@pytest.mark.slow
 def test_forked_process_leaves_alone_what_its_parent_has_waiting(run_script):
     statuses, steps = run_script(
         "import os, sys\n"

@@ -198,6 +198,7 @@ def test_server_that_is_down_in_the_middle_of_a_fit_gets_the_whole_curve(
     assert sorted(metric.step for metric in history) == list(range(81))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_server_that_is_down_in_the_middle_of_a_search_gets_all_of_it_by_itself(
     server, experiment_id

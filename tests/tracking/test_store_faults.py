@@ -64,6 +64,7 @@ def locked_by_another_process(store):
             process.communicate()
 
 
+@pytest.mark.slow
 def test_locked_store_gets_everything_when_it_is_free(runs):
     finish_other_tests()
     fit()
