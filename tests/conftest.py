@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -30,24 +29,6 @@ os.environ["XDG_STATE_HOME"] = str(STORE / "state")
 os.environ["SCIPY_ARRAY_API"] = "1"
 for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "SKPERCEPTRON_TRACKING"):
     os.environ.pop(name, None)
-
-
-# Where most of what numba compiles is called for the first time.
-COMPILING = ("tests/classifiers/", "tests/optim/")
-
-
-def pytest_collection_modifyitems(items):
-    """Run files that compile much in turn with others.
-
-    Two processes that did it at the same time would compile the same functions.
-    """
-    files = {}
-    for item in items:
-        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    compiling = [name for name in files if name.startswith(COMPILING)]
-    others = [name for name in files if name not in compiling]
-    in_turn = chain.from_iterable(zip_longest(compiling, others))
-    items[:] = [item for name in in_turn if name for item in files[name]]
 
 
 @pytest.fixture(scope="session", autouse=True)

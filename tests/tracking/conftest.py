@@ -86,8 +86,10 @@ def journal(tmp_path, monkeypatch):
     folder = tmp_path / "journal"
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(folder))
     yield folder
-    # What could not be delivered would be tried again in other tests.
-    shutil.rmtree(folder, ignore_errors=True)
+    # What could not be delivered would be tried again in other tests. A thread that
+    # delivers may write down the run of a search while its folder is being removed.
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def run_script(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_workers_that_find_no_store_yet_lose_no_run(run_script):
     statuses, _ = run_script(
         "GridSearchCV(HillClimbPerceptron(max_iter=50), {'step_size': [0.1, 0.2]},"
