@@ -15,6 +15,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skperceptron.classifiers._activations import check_start
 from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
 from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_steps
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
@@ -26,7 +27,7 @@ from skperceptron.classifiers._objectives import (
     refuse_loss,
 )
 from skperceptron.classifiers._validation import check_memory
-from skperceptron.network import ACTIVATIONS, Layers
+from skperceptron.network import ACTIVATIONS, ActivationLike, Layers
 from skperceptron.optim import (
     MOST_BYTES_KEPT,
     MOST_FEATURES,
@@ -436,10 +437,15 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
 
-    activation : str or sequence of str, default="logistic"
-        Activation of the hidden layers, or one name for each of them: "identity",
+    activation : str, callable or sequence of them, default="logistic"
+        Activation of the hidden layers, or one for each of them: "identity",
         "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
-        "softplus", "silu", "gelu", "step" (1 from 0 on, else 0), "sign".
+        "softplus", "silu", "gelu", "step" (1 from 0 on, else 0), "sign"; or a function
+        ``(z) -> outputs`` of NumPy arrays, such as a ufunc or one that numba compiles.
+        `z` has the sums of some samples, shape (n, n_units), in the precision of `X`;
+        the outputs must be floats of the same shape. The function may overwrite `z`,
+        and must give equal outputs for equal rows. It need not be smooth. Training is
+        slower than with a name.
 
     max_iter : int, default=20000
         Iterations. 0 gives the network with its random start weights.
@@ -475,7 +481,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
         a `joblib.parallel_config` says otherwise. It does not change the result.
-        Objectives written in Python take turns.
+        Objectives and activations written in Python take turns.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
@@ -598,18 +604,19 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     """
 
     _activation_names = tuple(ACTIVATIONS)
+    _takes_functions = True
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
         "objective": [StrOptions({"log_loss", *get_scorer_names()}), callable],
     }
 
     def __init__(
         self,
         hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: str | Sequence[str] = "logistic",
+        activation: ActivationLike | Sequence[ActivationLike] = "logistic",
         *,
         max_iter: int = 20_000,
         step_size: float = 0.1,
@@ -661,6 +668,9 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         **options: Any,
     ) -> Climb:
         is_built_in = self.objective in BUILT_IN_OBJECTIVES
+        if any(map(callable, layers.activations)):
+            check_start(data.X, layers, params)
+            is_built_in = False  # compiled code knows names only
         if not is_built_in or (issparse(data.X) and not mutation.by_group):
             return super()._make_climb(params, mutation, layers, data, **options)
         climb = _mlp_climb(mutation, layers, data.X)

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skperceptron._functions import text_of
 from skperceptron._names import did_you_mean
 from skperceptron.classifiers._base import BaseNetworkClassifier
-from skperceptron.network import OUTPUT_ACTIVATIONS, Layers
+from skperceptron.network import OUTPUT_ACTIVATIONS, ActivationLike, Layers
 
 Array = NDArray[np.floating]
 
@@ -29,8 +30,10 @@ class BaseMLP(BaseNetworkClassifier):
         ],
     }
 
-    # Names that `activation` may have; a subclass sets them.
+    # Names that `activation` may have, and whether functions are allowed beside them; a
+    # subclass sets them.
     _activation_names: tuple[str, ...]
+    _takes_functions = False
 
     def _check_layers(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         """Describe the network that the parameters ask for."""
@@ -53,21 +56,45 @@ class BaseMLP(BaseNetworkClassifier):
             )
         return layers
 
-    def _check_activations(self, n_hidden: int) -> tuple[str, ...]:
-        names = self.activation
-        names = (names,) * n_hidden if isinstance(names, str) else tuple(names)
-        if unknown := [name for name in names if name not in self._activation_names]:
+    def _check_activations(self, n_hidden: int) -> tuple[ActivationLike, ...]:
+        given = self.activation
+        is_one = isinstance(given, str) or callable(given)
+        given = (given,) * n_hidden if is_one else tuple(given)
+        names = self._activation_names
+        takes = callable if self._takes_functions else lambda _: False
+        # Not by `in`: what is no name may be an array.
+        unknown = [
+            a for a in given if not takes(a) and not (isinstance(a, str) and a in names)
+        ]
+        if unknown:
             raise ValueError(
-                f"activation has unknown names {unknown}; allowed are "
-                f"{sorted(self._activation_names)}."
-                f"{did_you_mean(unknown[0], self._activation_names)}"
+                f"activation has unknown names {text_of(unknown)}; allowed are "
+                f"{sorted(names)}"
+                f"{', and functions of an array' if self._takes_functions else ''}."
+                f"{did_you_mean(unknown[0], names)}{self._no_gradient(unknown[0])}"
             )
-        if len(names) != n_hidden:
+        if len(given) != n_hidden:
+            noun = "names or functions" if any(map(callable, given)) else "names"
             raise ValueError(
                 "activation must be one name or one per hidden layer, got "
-                f"{len(names)} names for {n_hidden} hidden layers."
+                f"{len(given)} {noun} for {n_hidden} hidden layers."
             )
-        return names
+        return given
+
+    @staticmethod
+    def _no_gradient(activation: Any) -> str:
+        """Say who takes what has no derivative here."""
+        if not callable(activation):
+            return ""
+        return (
+            " Gradients need the derivative of an activation, which a function comes "
+            "without: use HillClimbMLP, which needs no gradients, for functions."
+        )
+
+    def _meant_instead(self, message: str) -> str:
+        if message.startswith("The 'activation' parameter of "):
+            return super()._meant_instead(message) + self._no_gradient(self.activation)
+        return super()._meant_instead(message)
 
     def _set_output(self, n_outputs: int, *, multilabel: bool) -> None:
         self.n_outputs_ = n_outputs

@@ -9,6 +9,7 @@ from skperceptron.network._activations import (
     OUTPUT_ACTIVATIONS,
     Activation,
 )
+from skperceptron.network._custom_activation import ActivationLike, activate
 from skperceptron.network._forward import forward
 from skperceptron.network._initialization import INITIALIZATIONS, initialize
 from skperceptron.network._layers import Layers
@@ -27,7 +28,9 @@ __all__ = [
     "LOSSES",
     "OUTPUT_ACTIVATIONS",
     "Activation",
+    "ActivationLike",
     "Layers",
+    "activate",
     "binary_log_loss",
     "forward",
     "initialize",

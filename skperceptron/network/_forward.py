@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.network._activations import ACTIVATIONS
+from skperceptron.network._custom_activation import ActivationLike, activate
 
 Array = NDArray[np.floating]
 
@@ -20,7 +20,7 @@ def forward(
     X: Any,
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
-    activations: Sequence[str],
+    activations: Sequence[ActivationLike],
     output: Callable[[Array], NDArray] | None = None,
 ) -> NDArray:
     """Compute the sums of the output units, or what becomes of them.
@@ -39,8 +39,8 @@ def forward(
     intercepts : sequence of ndarray of shape (fan_out,)
         Biases of every layer.
 
-    activations : sequence of str
-        Activation of every hidden layer.
+    activations : sequence of str or callable
+        Activation of every hidden layer, by its name or as a function.
 
     output : callable or None, default=None
         Makes something else of the sums of some samples, as an output activation does;
@@ -56,8 +56,8 @@ def forward(
     for start in range(0, X.shape[0], size):
         rows = slice(start, start + size)
         a = X[rows]
-        for coef, intercept, name in zip(coefs, intercepts, activations, strict=False):
-            a = ACTIVATIONS[name].function(_sums(a, coef, intercept))
+        for coef, intercept, act in zip(coefs, intercepts, activations, strict=False):
+            a = activate(act, _sums(a, coef, intercept))
         z = _sums(a, coefs[-1], intercepts[-1])
         part = z if output is None else output(z)
         if start == 0:

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from skperceptron.network._custom_activation import ActivationLike
 from skperceptron.network._layers import Layers
 
 Rng = np.random.RandomState | np.random.Generator
@@ -17,15 +18,21 @@ Start = tuple[NDArray, NDArray]
 NORMAL_BIAS = 0.01
 
 
-def _unit_interval(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _unit_interval(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     return rng.uniform(size=(fan_in, fan_out)), rng.uniform(size=fan_out)
 
 
-def _standard_normal(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _standard_normal(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     return rng.normal(size=(fan_in, fan_out)), np.full(fan_out, NORMAL_BIAS)
 
 
-def _mlp_classifier(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _mlp_classifier(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     # scikit-learn's MLPClassifier draws the biases from the same interval, and in this
     # order; drawing alike is what makes its weights and ours agree.
     bound = sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
@@ -34,28 +41,36 @@ def _mlp_classifier(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Sta
     )
 
 
-def _glorot_uniform(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _glorot_uniform(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     bound = sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, (fan_in, fan_out)), np.zeros(fan_out)
 
 
-def _glorot_normal(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _glorot_normal(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     scale = sqrt(2.0 / (fan_in + fan_out))
     return rng.normal(scale=scale, size=(fan_in, fan_out)), np.zeros(fan_out)
 
 
-def _he_uniform(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _he_uniform(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     bound = sqrt(6.0 / fan_in)
     return rng.uniform(-bound, bound, (fan_in, fan_out)), np.zeros(fan_out)
 
 
-def _he_normal(rng: Rng, fan_in: int, fan_out: int, activation: str) -> Start:
+def _he_normal(
+    rng: Rng, fan_in: int, fan_out: int, activation: ActivationLike
+) -> Start:
     scale = sqrt(2.0 / fan_in)
     return rng.normal(scale=scale, size=(fan_in, fan_out)), np.zeros(fan_out)
 
 
 # Glorot and Bengio (2010), He, Zhang, Ren and Sun (2015); "auto" is MLPClassifier's.
-INITIALIZATIONS: dict[str, Callable[[Rng, int, int, str], Start]] = {
+INITIALIZATIONS: dict[str, Callable[[Rng, int, int, ActivationLike], Start]] = {
     "auto": _mlp_classifier,
     "uniform": _unit_interval,
     "normal": _standard_normal,

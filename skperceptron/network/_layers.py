@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.network._custom_activation import ActivationLike
+
 Array = NDArray[np.floating]
 
 
@@ -24,12 +26,12 @@ class Layers:
     units : tuple of int
         Number of units per layer, inputs and outputs included.
 
-    activations : tuple of str
-        Activation of each hidden layer, ``len(units) - 2`` names.
+    activations : tuple of str or callable
+        Activation of each hidden layer, ``len(units) - 2`` names or functions.
     """
 
     units: tuple[int, ...]
-    activations: tuple[str, ...] = ()
+    activations: tuple[ActivationLike, ...] = ()
 
     @property
     def shapes(self) -> list[tuple[int, int]]:

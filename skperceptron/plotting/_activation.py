@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Sequence
+from itertools import chain, count
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skperceptron._functions import name_of
 from skperceptron._names import did_you_mean
-from skperceptron.network import ACTIVATIONS
+from skperceptron.network import ACTIVATIONS, ActivationLike, activate
 from skperceptron.plotting._axes import line_style, make_panels
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class ActivationDisplay:
     @classmethod
     def from_names(
         cls,
-        names: Sequence[str],
+        names: Sequence[ActivationLike],
         *,
         derivative: bool = False,
         limits: tuple[float, float] = (-4.0, 4.0),
@@ -84,12 +86,13 @@ class ActivationDisplay:
 
         Parameters
         ----------
-        names : sequence of str
-            Names of activations, as the classifiers know them.
+        names : sequence of str or callable
+            Names of activations, as the classifiers know them, or functions, as
+            `HillClimbMLP` takes them, which are drawn with their own names.
 
         derivative : bool, default=False
             Whether to draw the derivatives in their place. That of "step" and "sign" is
-            zero but for the jump, at which they have none.
+            zero but for the jump, at which they have none. Functions have none here.
 
         limits : tuple of 2 floats, default=(-4.0, 4.0)
             Pre-activations between which to draw.
@@ -105,12 +108,12 @@ class ActivationDisplay:
         Raises
         ------
         TypeError
-            When the names are no sequence of str, `derivative` is no bool, the limits
-            are no two numbers, or `ax` is no axes.
+            When the names are no sequence of str or functions, `derivative` is no bool,
+            the limits are no two numbers, or `ax` is no axes.
 
         ValueError
-            When there is no such activation, no name at all, or no room between the
-            limits.
+            When there is no such activation, no name at all, no room between the
+            limits, or a function that is no activation or whose derivative is wanted.
         """
         check_matplotlib_support(f"{cls.__name__}.from_names")
         _check_names(names)
@@ -118,11 +121,20 @@ class ActivationDisplay:
             raise TypeError(
                 f"derivative must be a bool, got {reprlib.repr(derivative)}."
             )
+        if derivative and (functions := [name for name in names if callable(name)]):
+            raise ValueError(
+                f"derivative=True needs activations with names, got {functions[0]!r}: "
+                "the derivative of a function is not known."
+            )
         low, high = _check_limits(limits)
         z = np.linspace(low, high, _N_POINTS)
         # Beside 0, where some of them jump or bend.
         z = np.union1d(z, [v for v in (-1e-9, 0.0, 1e-9) if low <= v <= high])
-        outputs = {name: _curve(name, z, derivative) for name in names}
+        known = {name for name in names if isinstance(name, str)}
+        outputs: dict[str, Floats] = {}
+        for activation in names:
+            label = _label(activation, {*known, *outputs})
+            outputs[label] = _curve(activation, z, derivative)
         return cls(z, outputs, derivative=derivative).plot(ax)
 
     def plot(self, ax: Axes | None = None, **line_options: Any) -> Self:
@@ -166,11 +178,12 @@ class ActivationDisplay:
 
 def _check_names(names: Any) -> None:
     is_list = isinstance(names, Collection) and not isinstance(names, str)
-    if not is_list or not all(isinstance(name, str) for name in names):
+    if not is_list or not all(isinstance(n, str) or callable(n) for n in names):
         raise TypeError(
-            f"names must be a sequence of str, for example ['logistic'], got {names!r}."
+            "names must be a sequence of str or functions, for example ['logistic'], "
+            f"got {names!r}."
         )
-    unknown = [name for name in names if name not in ACTIVATIONS]
+    unknown = [n for n in names if isinstance(n, str) and n not in ACTIVATIONS]
     if unknown or not len(names):
         raise ValueError(
             f"names must be some of {', '.join(map(repr, ACTIVATIONS))}, got {names!r}."
@@ -190,7 +203,18 @@ def _check_limits(limits: Any) -> tuple[float, float]:
     return low, high
 
 
-def _curve(name: str, z: Floats, derivative: bool) -> Floats:
+def _label(activation: ActivationLike, others: Collection[str]) -> str:
+    """Choose a name for the legend, which leaves out those with an underscore first."""
+    if isinstance(activation, str):
+        return activation
+    name = getattr(activation, "__name__", name_of(activation)).lstrip("_")
+    labels = chain([name], (f"{name} ({i})" for i in count(2)))
+    return next(label for label in labels if label not in others)
+
+
+def _curve(name: ActivationLike, z: Floats, derivative: bool) -> Floats:
+    if not isinstance(name, str):
+        return activate(name, z[:, np.newaxis].copy())[:, 0]
     activation = ACTIVATIONS[name]
     outputs = activation.function(z)
     if not derivative:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+from skperceptron._functions import text_of
+
 _MOST_CHARACTERS = 24
 
 
@@ -31,7 +33,7 @@ def value_text(value: Any) -> str:
     """
     if is_number(value):
         return number_texts([value])[0]
-    text = value.__name__ if hasattr(value, "__name__") else str(value)
+    text = value.__name__ if hasattr(value, "__name__") else text_of(value)
     return textwrap.shorten(text, _MOST_CHARACTERS, placeholder="…") or "''"
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +20,7 @@ import sklearn
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
+from skperceptron._functions import import_path, name_of
 from skperceptron.tracking import pyfunc
 from skperceptron.tracking._attributes import (
     DESTINATION_ATTRIBUTE,
@@ -187,7 +188,8 @@ def save_model(
 
     What is written is a stripped copy: it has no callbacks, and functions and scorers
     that were maximised are only named. It can be trained further with ``partial_fit``
-    where its objective has a name.
+    where its objective has a name. Functions that are activations are stored as what to
+    import, and trusted, since the estimator has called them.
 
     Parameters
     ----------
@@ -216,6 +218,9 @@ def save_model(
     UntrustedTypesError
         When the model has parts of other types. Nothing is left in the folder.
 
+    ValueError
+        When an activation is a function that cannot be imported by name.
+
     mlflow.exceptions.MlflowException
         When it has parts that cannot be stored at all. Nothing is left in the folder.
     """
@@ -225,8 +230,9 @@ def save_model(
     stripper = _Stripper()
     model = stripper.strip(estimator)
     rows = _rows(X)
-    trusted = [*sorted(stripper.own_types), *_HARMLESS, *trusted_types]
-    for name in trusted_types:
+    named = [*sorted(stripper.activations), *trusted_types]
+    trusted = [*sorted(stripper.own_types), *_HARMLESS, *named]
+    for name in named:
         _trusted.add(name)
     try:
         with _saving, _without_hints():
@@ -443,12 +449,16 @@ class _Stripper:
     own_types : set of str
         Qualified names of the classes of this package that were met.
 
+    activations : set of str
+        Qualified names of the users' functions that are activations.
+
     has_ours : bool
         Whether an estimator of this package, or of a class derived from one, was met.
     """
 
     def __init__(self) -> None:
         self.own_types: set[str] = set()
+        self.activations: set[str] = set()
         self.has_ours = False
         self._stripped: dict[int, Any] = {}
 
@@ -511,6 +521,11 @@ class _Stripper:
         """Turn an attribute of a class of ours into what skops takes, and quickly."""
         if key == "objective" and callable(value):
             return param_value(value)
+        if key == "activation" and callable(value):
+            return self._import_of(value)
+        if key in ("activation", "activations") and isinstance(value, list | tuple):
+            parts = [self._import_of(v) if callable(v) else v for v in value]
+            return type(value)(parts)
         if key == "class_weight" and isinstance(value, dict):
             # skops makes True of False; 0 and 1 are the same keys as False and True.
             # It stores no fractions, and training takes the nearest float as well.
@@ -524,6 +539,26 @@ class _Stripper:
             value = PackedList.pack(value)
             self._note(type(value))
         return value
+
+    def _import_of(self, activation: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Put a function in the place of one that skops stores as what to import.
+
+        skops does so with plain functions, but not with what numba compiles.
+        """
+        path = import_path(activation)
+        if path is None:
+            raise ValueError(
+                f"the activation {name_of(activation)} cannot be imported by name when "
+                "the model is loaded. Define it at the top level of a module, not in a "
+                "script, a notebook, a class or another function"
+            )
+        self.activations.add(".".join(path))
+
+        def stand_in(z: Any) -> Any:
+            return activation(z)
+
+        stand_in.__module__, stand_in.__name__ = path
+        return stand_in
 
     def _note(self, cls: type) -> None:
         if _is_ours(cls):

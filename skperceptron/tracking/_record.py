@@ -10,6 +10,8 @@ import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skperceptron._functions import text_of
+
 # So many samples make a digest, and so many characters of it are kept, as MLflow does.
 _MOST_DIGESTED = 10_000
 _DIGEST_LENGTH = 8
@@ -276,13 +278,10 @@ def param_value(value: Any) -> str:
     Returns
     -------
     str
-        A function by its qualified name, anything else as `str` shows it, cut to what
+        Functions by their qualified names, anything else as `str` shows it, cut to what
         MLflow stores.
     """
-    if callable(value) and hasattr(value, "__qualname__"):
-        text = f"{value.__module__}.{value.__qualname__}"
-    else:
-        text = str(value)
+    text = text_of(value)
     if len(text) > MAX_PARAM_LENGTH:
         text = text[: MAX_PARAM_LENGTH - 3] + "..."
     return text

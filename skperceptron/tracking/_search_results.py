@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from joblib import Parallel, delayed
 
+from skperceptron._functions import text_of
 from skperceptron.tracking._destination import Destination, ParentRun
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._fold import are_scores_known
@@ -233,11 +234,18 @@ def _has_failed(search: Any, row: int) -> bool:
     return np.array_equal(scores, [error_score] * len(scores), equal_nan=True)
 
 
+def _cell(value: Any) -> Any:
+    if value is np.ma.masked:
+        return ""
+    # The writer itself writes all digits of numbers, and nothing for None.
+    return value if value is None or isinstance(value, Real) else text_of(value)
+
+
 def _as_csv(results: Results) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(results)
     for row in zip(*results.values(), strict=True):
         # What a candidate does not set is masked.
-        writer.writerow(["" if value is np.ma.masked else value for value in row])
+        writer.writerow([_cell(value) for value in row])
     return text.getvalue().encode()
