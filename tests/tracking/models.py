@@ -1,4 +1,4 @@
-"""A classifier to save, and services that take models or serve them."""
+"""A classifier to save, activations, and services that take models or serve them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import numba
+import numpy as np
 from sklearn.datasets import load_iris
 
 import skperceptron
@@ -26,6 +28,20 @@ BIN = Path(sys.executable).parent
 
 def perceptron(**params):
     return HillClimbPerceptron(max_iter=50, random_state=0, **params)
+
+
+def bump(z):
+    return np.exp(-z * z)
+
+
+@numba.njit
+def jitted(z):
+    return np.maximum(z, 0)
+
+
+@numba.vectorize
+def vectorized(z):
+    return max(z, 0.0)
 
 
 class Service:

@@ -1,6 +1,7 @@
 """A fit is one finished run with everything in it."""
 
 import contextlib
+import functools
 import gc
 import itertools
 import json
@@ -27,7 +28,15 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import _delivery, _fingerprint, _run, flush, pending
+from skperceptron.tracking import (
+    TrackingWarning,
+    _delivery,
+    _fingerprint,
+    _run,
+    flush,
+    pending,
+)
+from tests.tracking.models import bump, jitted, vectorized
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
@@ -429,9 +438,55 @@ def f2(y_true, y_pred, *, sample_weight=None):
     return 0.5
 
 
+class Rectifier:
+    def __call__(self, z):
+        return np.maximum(z, 0)
+
+
 def test_function_as_objective_is_logged_by_its_name(runs):
     HillClimbPerceptron(objective=f2, max_iter=5).fit(X, y)
     assert runs()[0].params["objective"] == f"{f2.__module__}.f2"
+
+
+class TestFunctionAsActivation:
+    @pytest.mark.parametrize(
+        ("activation", "name"),
+        [
+            (bump, f"{bump.__module__}.bump"),
+            (np.tanh, "numpy.tanh"),
+            (vectorized, f"{bump.__module__}.vectorized"),
+            (["tanh", jitted], f"['tanh', {bump.__module__}.jitted]"),
+        ],
+    )
+    def test_is_logged_by_its_name_and_in_the_model(self, activation, name, runs):
+        sizes = (5,) * (2 if isinstance(activation, list) else 1)
+        clf = HillClimbMLP(sizes, activation, max_iter=5, random_state=0)
+        clf = sklearn.base.clone(clf).fit(X, y)
+        assert runs()[0].params["activation"] == name
+        loaded = mlflow.sklearn.load_model(f"runs:/{clf.run_id_}/model")
+        assert loaded.activation == activation
+        assert_allclose(loaded.predict_proba(X), clf.predict_proba(X))
+
+    @pytest.mark.parametrize(
+        ("activation", "name"),
+        [
+            (lambda z: z, "TestFunctionAsActivation.<lambda>"),
+            (functools.partial(np.maximum, 0), "functools.partial(numpy.maximum, 0)"),
+            (Rectifier(), "Rectifier"),
+        ],
+    )
+    def test_that_cannot_be_imported_costs_the_model(self, activation, name, runs):
+        clf = HillClimbMLP((5,), activation, max_iter=5)
+        with pytest.warns(TrackingWarning, match="cannot be imported") as caught:
+            clf.fit(X, y)
+        assert len(caught) == 1
+        assert "Define it at the top level of a module" in str(caught[0].message)
+        (run,) = runs()
+        assert run.status == "FINISHED"
+        assert run.params["activation"].endswith(name)
+        assert "0x" not in run.params["activation"]
+        with pytest.raises(MlflowException):
+            mlflow.sklearn.load_model(f"runs:/{run.run_id}/model")
 
 
 def test_parameter_too_long_for_mlflow_is_cut(runs):

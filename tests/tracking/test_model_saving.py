@@ -20,6 +20,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csr_matrix
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.compose import make_column_transformer
@@ -35,7 +36,16 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP
 from skperceptron.tracking._models import log_model, save_model
-from tests.tracking.models import ENVIRONMENT, Service, X, perceptron, y
+from tests.tracking.models import (
+    ENVIRONMENT,
+    Service,
+    X,
+    bump,
+    jitted,
+    perceptron,
+    vectorized,
+    y,
+)
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -158,6 +168,16 @@ def _cases():
         "weights of classes",
         lambda: (backprop(class_weight={0: 1.0, 1: 2}).fit(X, y), X),
     )
+    activations = {
+        "activation": bump,
+        "ufunc": np.tanh,
+        "ufunc of scipy": expit,
+        "activations": ["tanh", jitted, vectorized],
+    }
+    for name, activation in activations.items():
+        sizes = (5,) * (len(activation) if isinstance(activation, list) else 1)
+        clf = climber(sizes, activation=activation)
+        yield name, lambda clf=clf: (clone(clf).fit(X, y), X)
     yield "routing", lambda: (routed(), X)
     yield "search", lambda: (searched(), X)
     yield "voting", lambda: (voting(), X)
@@ -368,7 +388,7 @@ class TestSaving:
         assert_array_equal(loaded.transform(X), scaler.transform(X))
 
     @pytest.mark.parametrize(
-        "case", ["lambda", "voting", "search", "climber in chunks"]
+        "case", ["lambda", "voting", "search", "climber in chunks", "activation"]
     )
     def test_the_estimator_stays_as_it_is(self, case, tmp_path):
         estimator, data = CASES[case]()
@@ -390,6 +410,18 @@ class TestSaving:
     )
     def test_objective_is_named(self, case, name, folders):
         assert mlflow.sklearn.load_model(str(folders[case])).objective == name
+
+    @pytest.mark.parametrize(
+        ("case", "activation"),
+        [
+            ("activation", bump),
+            ("ufunc", np.tanh),
+            ("ufunc of scipy", expit),
+            ("activations", ["tanh", jitted, vectorized]),
+        ],
+    )
+    def test_activations_are_imported(self, case, activation, folders):
+        assert mlflow.sklearn.load_model(str(folders[case])).activation == activation
 
     def test_callbacks_and_runs_are_left_out(self, own_experiment, tmp_path):
         with skperceptron.config_context(tracking=True):
@@ -421,6 +453,7 @@ class TestTrainingOn:
         [
             perceptron(mutation=0.5),
             climber(),
+            climber((5, 5), activation=[vectorized, bump]),
             backprop(),
             backprop(solver="sgd", learning_rate="invscaling"),
             backprop(solver="rmsprop"),

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import FunctionType
+
 import joblib
 import mlflow
+import numpy as np
 import pytest
+import skops.io
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skops.io.exceptions import UntrustedTypesFoundException
 
-from skperceptron import HillClimbPerceptron
-from skperceptron.tracking._models import UntrustedTypesError, save_model
-from tests.tracking.models import X, perceptron, y
+from skperceptron import HillClimbMLP, HillClimbPerceptron
+from skperceptron.tracking import _models
+from skperceptron.tracking._models import (
+    UntrustedTypesError,
+    save_model,
+    why_not_ours,
+)
+from tests.tracking.models import X, bump, perceptron, y
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -30,9 +42,36 @@ class Outsider(TransformerMixin, BaseEstimator):
     def transform(self, X):
         return X
 
+    @staticmethod
+    def static(z):
+        return z
+
 
 class Scaled(HillClimbPerceptron):
     """Of ours, but not ours."""
+
+
+def climber(activation):
+    return HillClimbMLP((5,), activation, max_iter=5, random_state=0)
+
+
+def nested_function():
+    def nested(z):
+        return z
+
+    return nested
+
+
+def of_a_script():
+    def bump(z):
+        return z
+
+    bump.__module__, bump.__qualname__ = "__main__", "bump"
+    return bump
+
+
+# There is another object by its name.
+renamed = FunctionType(bump.__code__, bump.__globals__, "bump")
 
 
 def local_class():
@@ -86,6 +125,50 @@ class TestTrust:
             save_model(pipeline, X, tmp_path / "m", trusted_types=[f"{__name__}.Local"])
         assert not list(tmp_path.iterdir())
 
+
+class TestActivation:
+    def test_is_imported_only_if_that_is_trusted(self, tmp_path):
+        save_model(climber(bump).fit(X, y), X, tmp_path / "m")
+        file = tmp_path / "m" / "model.skops"
+        name = f"{bump.__module__}.bump"
+        assert name in skops.io.get_untrusted_types(file=file)
+        flavors = Model.load(str(tmp_path / "m")).flavors
+        trusted = flavors["sklearn"]["skops_trusted_types"]
+        assert name in trusted
+        with pytest.raises(UntrustedTypesFoundException, match=name):
+            skops.io.load(file, trusted=[t for t in trusted if t != name])
+
+    def test_is_what_deliveries_expect(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(_models, "_trusted", set())
+        save_model(climber(bump).fit(X, y), X, tmp_path / "m")
+        assert why_not_ours(tmp_path / "m") == ""
+        monkeypatch.setattr(_models, "_trusted", set())
+        assert "trusts types that no fit" in why_not_ours(tmp_path / "m")
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda z: z,
+            nested_function(),
+            Outsider.static,
+            partial(np.maximum, 0),
+            renamed,
+            np.vectorize(bump),
+            of_a_script(),
+        ],
+    )
+    @pytest.mark.parametrize("place", ["alone", "in a list", "in a pipeline"])
+    def test_that_cannot_be_imported_is_refused(self, function, place, tmp_path):
+        clf = climber([function] if place == "in a list" else function)
+        if place == "in a pipeline":
+            clf = make_pipeline(StandardScaler(), clf)
+        clf.fit(X, y)
+        with pytest.raises(ValueError, match=r"activation .* cannot be imported by"):
+            save_model(clf, X, tmp_path / "m")
+        assert not list(tmp_path.iterdir())
+
+
+class TestFolder:
     def test_other_files_are_safe(self, tmp_path):
         (tmp_path / "thesis.txt").write_text("chapter 1")
         with pytest.raises(FileExistsError, match="not empty"):
