@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+_CONTAINERS = {list, tuple, dict}
+# So deep may lists be in lists: they might contain themselves.
+_MAX_DEPTH = 4
+
 
 def name_of(function: Callable[..., Any]) -> str:
     """Name a function for a reader.
@@ -52,25 +56,30 @@ def text_of(value: Any) -> str:
     Returns
     -------
     str
-        What `str` shows, but functions by their names, also in a list, a tuple or a
-        dict.
+        What `str` shows, but functions by their names, also in lists, tuples and dicts.
     """
+    is_plain = not callable(value) and type(value) not in _CONTAINERS
+    return str(value) if is_plain else _text_inside(value)
+
+
+def _text_inside(value: Any, depth: int = 0) -> str:
+    """Write what is in a list as `repr` does, but functions by their names."""
     if callable(value):
         return name_of(value)
-    if type(value) is dict:
-        inside = (f"{key!r}: {_text_inside(v)}" for key, v in value.items())
-        return f"{{{', '.join(inside)}}}"
-    if type(value) in (list, tuple) and any(map(callable, value)):
-        text = ", ".join(map(_text_inside, value))
-        if isinstance(value, list):
-            return f"[{text}]"
-        return f"({text},)" if len(value) == 1 else f"({text})"
-    return str(value)
-
-
-def _text_inside(value: Any) -> str:
-    is_list = type(value) in (list, tuple) and any(map(callable, value))
-    return text_of(value) if callable(value) or is_list else repr(value)
+    kind = type(value)
+    if kind not in _CONTAINERS or depth == _MAX_DEPTH:
+        return repr(value)
+    parts = value.values() if kind is dict else value
+    # The elements of a long list of numbers are not looked at one by one.
+    if not (any(map(callable, parts)) or _CONTAINERS & set(map(type, parts))):
+        return repr(value)
+    texts = [_text_inside(part, depth + 1) for part in parts]
+    if kind is dict:
+        texts = [f"{key!r}: {text}" for key, text in zip(value, texts, strict=True)]
+        return f"{{{', '.join(texts)}}}"
+    if kind is list:
+        return f"[{', '.join(texts)}]"
+    return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def import_path(function: Callable[..., Any]) -> tuple[str, str] | None:

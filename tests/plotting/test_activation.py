@@ -105,3 +105,37 @@ def test_legend_of_many_names_covers_no_curve():
     legend = display.ax_.get_legend().get_window_extent()
     assert not legend.overlaps(display.ax_.bbox)
     assert legend.x1 < display.figure_.bbox.x1
+
+
+def bump(z):
+    return np.exp(-z * z)
+
+
+def relu(z):
+    z[z < 0] = 0
+    return z
+
+
+class TestFunctions:
+    def test_are_drawn_with_their_names(self):
+        display = ActivationDisplay.from_names([bump, "relu", np.tanh])
+        assert [line.get_label() for line in display.lines_] == ["bump", "relu", "tanh"]
+        z, outputs = curve_of(display)
+        assert_allclose(outputs, bump(z))
+
+    def test_are_told_apart_from_others_of_the_name(self):
+        def _relu(z):
+            return -relu(z)
+
+        display = ActivationDisplay.from_names([relu, "relu", _relu])
+        assert list(display.outputs) == ["relu (2)", "relu", "relu (3)"]
+        assert_allclose(display.outputs["relu"], display.outputs["relu (2)"])
+        assert display.z[0] == -4
+
+    def test_have_no_derivatives(self):
+        with pytest.raises(ValueError, match=r"derivative=True needs .* with names"):
+            ActivationDisplay.from_names(["relu", bump], derivative=True)
+
+    def test_that_are_none_are_refused(self):
+        with pytest.raises(ValueError, match="must return an array of floats"):
+            ActivationDisplay.from_names([len])

@@ -36,7 +36,14 @@ def test_numbers_have_few_digits(numbers, scientific, texts):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(len, "len"), ("", "''"), ((100, 50), "(100, 50)"), (None, "None"), (7, "7")],
+    [
+        (len, "len"),
+        ("", "''"),
+        ((100, 50), "(100, 50)"),
+        (None, "None"),
+        (7, "7"),
+        (["relu", len], "['relu', builtins.len]"),
+    ],
 )
 def test_other_values_are_written_as_python_does(value, text):
     assert value_text(value) == text

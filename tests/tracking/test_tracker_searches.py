@@ -22,8 +22,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skperceptron import HillClimbPerceptron
+from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, _deliverer, _fold, _tracker, flush
+from tests.tracking.models import bump
 from tests.tracking.tracked_searches import (
     BACKENDS,
     CLF,
@@ -144,6 +145,25 @@ class TestSearch:
         assert [name for name, _ in model.steps] == ["pca", "hillclimbperceptron"]
         assert_array_equal(model.predict(X), search.predict(X))
         assert [has_model(run) for run in tree.refits] == [False]
+
+    def test_of_functions_names_them(self, runs, tmp_path):
+        clf = HillClimbMLP((5,), max_iter=5, random_state=0)
+        grid = [{"activation": ["tanh", bump]}, {"activation": [(bump,)]}]
+        search = make_search(clf, grid).fit(X, y)
+        tree = Tree(runs())
+        name = f"{bump.__module__}.bump"
+        logged = [tree.candidates[row].params["activation"] for row in range(3)]
+        assert logged == ["tanh", name, f"({name},)"]
+        assert tree.search.params["param_grid"] == (
+            f"[{{'activation': ['tanh', {name}]}}, {{'activation': [({name},)]}}]"
+        )
+        folder = mlflow.artifacts.download_artifacts(
+            run_id=tree.search.run_id, dst_path=str(tmp_path)
+        )
+        table = pd.read_csv(f"{folder}/cv_results.csv")
+        assert table["param_activation"].tolist() == logged
+        assert table["params"][1] == f"{{'activation': {name}}}"
+        assert_array_equal(model_of(tree.search).predict(X), search.predict(X))
 
     def test_without_refit_has_scores_and_no_model(self, runs):
         search = make_search(refit=False, return_train_score=True).fit(X, y)
