@@ -21,7 +21,7 @@ from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_st
 from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.classifiers._objectives import (
-    BUILT_IN_OBJECTIVES,
+    find_metric,
     make_objective,
     objective_weight,
     refuse_loss,
@@ -37,6 +37,7 @@ from skperceptron.optim import (
     HillClimb,
     HyperplaneClimb,
     LeanUnitClimb,
+    Metric,
     Mutation,
     ScreenedClimb,
     StreamingClimb,
@@ -388,9 +389,10 @@ class HillClimbPerceptron(BaseHillClimb):
         data: TrainingData,
         **options: Any,
     ) -> Climb:
-        if self.objective != "accuracy":
+        metric = find_metric(self, data.y)
+        climb = _perceptron_climb(metric, mutation, layers, data.X)
+        if metric is None or climb is None:
             return super()._make_climb(params, mutation, layers, data, **options)
-        climb = _perceptron_climb(layers, data.X)
         return climb(
             params,
             mutation,
@@ -398,6 +400,7 @@ class HillClimbPerceptron(BaseHillClimb):
             data.X,
             data.y,
             objective_weight(data),
+            metric,
             **options,
         )
 
@@ -415,14 +418,20 @@ class HillClimbPerceptron(BaseHillClimb):
         return tags
 
 
-def _perceptron_climb(layers: Layers, X: Any) -> Callable[..., Climb]:
-    """Choose the fastest way to climb on the accuracy of threshold units."""
+def _perceptron_climb(
+    metric: Metric | None, mutation: Mutation, layers: Layers, X: Any
+) -> Callable[..., Climb] | None:
+    """Choose the fastest way to climb with threshold units; None if there is none."""
+    if metric is None:
+        return None
     n_features, n_units = layers.units
-    if n_units > 1 or issparse(X):
-        return ThresholdClimb
-    if n_features <= MOST_FEATURES and not _stays_on_disk(X):
-        return HyperplaneClimb
-    return ScreenedClimb if X.dtype == np.float64 else ThresholdClimb
+    is_accuracy = metric.kind == "accuracy"
+    if n_units == 1 and not issparse(X) and (is_accuracy or metric.is_of_counts):
+        if n_features <= MOST_FEATURES and not _stays_on_disk(X):
+            return HyperplaneClimb
+        if X.dtype == np.float64:
+            return ScreenedClimb
+    return ThresholdClimb if is_accuracy else _mlp_climb(mutation, layers, X)
 
 
 class HillClimbMLP(BaseHillClimb, BaseMLP):
@@ -667,13 +676,13 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         data: TrainingData,
         **options: Any,
     ) -> Climb:
-        is_built_in = self.objective in BUILT_IN_OBJECTIVES
+        metric = find_metric(self, data.y)
         if any(map(callable, layers.activations)):
             check_start(data.X, layers, params)
-            is_built_in = False  # compiled code knows names only
-        if not is_built_in or (issparse(data.X) and not mutation.by_group):
-            return super()._make_climb(params, mutation, layers, data, **options)
+            metric = None  # compiled code knows names only
         climb = _mlp_climb(mutation, layers, data.X)
+        if metric is None or climb is None:
+            return super()._make_climb(params, mutation, layers, data, **options)
         return climb(
             params,
             mutation,
@@ -681,17 +690,21 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
             data.X,
             data.y,
             objective_weight(data),
-            str(self.objective),
+            metric,
             **options,
         )
 
 
-def _mlp_climb(mutation: Mutation, layers: Layers, X: Any) -> Callable[..., Climb]:
-    """Choose the fastest way to climb for which there is memory."""
+def _mlp_climb(
+    mutation: Mutation, layers: Layers, X: Any
+) -> Callable[..., Climb] | None:
+    """Choose the fastest way to climb for which there is memory, None for no way."""
     if _stays_on_disk(X):
         return StreamingClimb
-    if not mutation.by_group:
-        return ForwardClimb
+    # A single unit moves as a whole.
+    moves_units = mutation.by_group or (layers.n_units == 1 and mutation.share is None)
+    if not moves_units:
+        return None if issparse(X) else ForwardClimb
     n_samples, n_features = X.shape
     n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
     kept = n_rows * n_samples * X.dtype.itemsize

@@ -10,6 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.metrics._scorer import _BaseScorer
+from sklearn.metrics._scorer import _BaseScorer, _Scorer
 
+from skperceptron.classifiers._metrics import recognise
 from skperceptron.classifiers._validation import fits_float, is_finite
 from skperceptron.network import Layers, forward, log_likelihood
+from skperceptron.optim import Metric, MetricOfSums
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
@@ -63,9 +66,12 @@ def make_objective(
     X, y, labels = data.X, data.y, data.labels
     weight = objective_weight(data)
     objective: Any = estimator.objective
+    metric = find_metric(estimator, y)
     from_sums: Callable[[Array], float]
-    if objective == "accuracy":
-        from_sums = _accuracy(estimator, y, weight)
+    if metric is not None and metric.kind not in BUILT_IN_OBJECTIVES:
+        from_sums = MetricOfSums(metric, y, weight, layers.units[-1], X.dtype)
+    elif metric is not None and metric.kind == "accuracy":
+        from_sums = _accuracy(estimator, y, weight, metric.shift)
     elif objective == "log_loss":
 
         def from_sums(z: Array) -> float:
@@ -81,6 +87,64 @@ def make_objective(
         return -math.inf if z is None else from_sums(z)
 
     return evaluate
+
+
+def find_metric(estimator: BaseNetworkClassifier, y: NDArray[np.intp]) -> Metric | None:
+    """Describe the objective for compiled code.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier being fitted.
+
+    y : ndarray of int of shape (n_samples,)
+        Index of the true class of each sample.
+
+    Returns
+    -------
+    Metric or None
+        None for an objective that has to be evaluated as it is.
+    """
+    objective: Any = estimator.objective
+    if isinstance(objective, str) and objective in BUILT_IN_OBJECTIVES:
+        return Metric(objective)
+    classes = estimator.classes_
+    # What scikit-learn's metrics do with a class that does not occur depends on what is
+    # predicted.
+    if len(classes) < 2 or np.bincount(y, minlength=len(classes)).min() == 0:
+        return None
+    scorer = get_scorer(objective) if isinstance(objective, str) else objective
+    sign, arguments, method = 1.0, {}, "predict"
+    if isinstance(scorer, _BaseScorer):
+        if type(scorer) is not _Scorer:
+            return None
+        sign, arguments = float(scorer._sign), dict(scorer._kwargs)
+        method = _method_of(scorer, estimator)
+    function = _function_of(scorer)
+    partials = scorer._score_func if isinstance(scorer, _BaseScorer) else scorer
+    while isinstance(partials, partial):
+        if partials.args:
+            return None
+        arguments = {**partials.keywords, **arguments}
+        partials = partials.func
+    metric = recognise(function, arguments, method, classes)
+    if metric is None:
+        return None
+    if metric.kind == "accuracy":
+        # Minus the zero-one loss is the accuracy less 1.
+        return metric if (sign > 0) == (metric.shift == 0) else None
+    return replace(
+        metric,
+        sign=sign,
+        positive_at_zero=bool(estimator._decide(np.zeros((1, 1)))[0]),
+    )
+
+
+def _method_of(scorer: _BaseScorer, estimator: BaseNetworkClassifier) -> str:
+    """Find the method of a classifier whose result a scorer takes."""
+    methods = scorer._response_method
+    methods = [methods] if isinstance(methods, str) else methods
+    return next((name for name in methods if hasattr(estimator, name)), "")
 
 
 def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
@@ -184,12 +248,12 @@ def _useless(value: Any, objective: Any) -> ValueError:
 
 
 def _accuracy(
-    estimator: BaseNetworkClassifier, y: NDArray, weight: Array | None
+    estimator: BaseNetworkClassifier, y: NDArray, weight: Array | None, shift: float
 ) -> Callable[[Array], float]:
     if weight is None:
-        return lambda z: float(np.mean(estimator._decide(z) == y))
+        return lambda z: float(np.mean(estimator._decide(z) == y)) + shift
     total = weight.sum()
-    return lambda z: float(weight @ (estimator._decide(z) == y) / total)
+    return lambda z: float(weight @ (estimator._decide(z) == y) / total) + shift
 
 
 def _metric_objective(

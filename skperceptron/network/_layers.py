@@ -48,6 +48,11 @@ class Layers:
         """Length of the flat vector."""
         return self.n_coefs + sum(self.units[1:])
 
+    @property
+    def n_units(self) -> int:
+        """Number of units, inputs not counted."""
+        return sum(self.units[1:])
+
     def unpack(self, params: NDArray) -> tuple[list[NDArray], list[NDArray]]:
         """View a flat vector as weight matrices and bias vectors.
 

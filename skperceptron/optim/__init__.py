@@ -11,6 +11,7 @@ from skperceptron.optim._lean_unit_climb import (
     MOST_TIMES_KEPT,
     LeanUnitClimb,
 )
+from skperceptron.optim._metric import Metric, MetricOfSums
 from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._screened_climb import ScreenedClimb
 from skperceptron.optim._solvers import SGD, Adam, RMSProp, Solver, make_solver
@@ -32,6 +33,8 @@ __all__ = [
     "HillClimb",
     "HyperplaneClimb",
     "LeanUnitClimb",
+    "Metric",
+    "MetricOfSums",
     "Mutation",
     "RMSProp",
     "RegularizedLoss",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skperceptron.network import Layers
 from skperceptron.optim._climb import Climb
+from skperceptron.optim._metric import Metric
 from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -66,7 +67,9 @@ class BlockClimb(Climb):
         self._sibling = sibling
         self._weight = np.empty(0) if sample_weight is None else sample_weight
         self._total = n_samples if sample_weight is None else float(sample_weight.sum())
-        self._raw_value = -np.inf  # the objective times the total weight
+        self._shift = 0.0
+        # The objective less the shift, times the total weight.
+        self._raw_value = -np.inf
         self._n_planned = n_iter
         self._n_prepared = self._n_decided = 0
         self._n_accepted_then = 0
@@ -74,10 +77,17 @@ class BlockClimb(Climb):
         self._group_of = np.empty(0, dtype=np.intp)
         self._noise: Array = np.empty((0, 0), params.dtype)
 
+    def _maximise(self, metric: Metric) -> None:
+        """Note how to get from what is computed to the objective."""
+        self._metric = metric
+        self._shift = metric.shift
+        if not metric.is_additive:
+            self._total = 1
+
     def evaluate(self) -> float:
         """Compute the objective of the current parameters anew."""
         self._refresh()
-        self.value = self._raw_value / self._total
+        self.value = self._raw_value / self._total + self._shift
         return self.value
 
     def _advance(self, values: NDArray[np.float64]) -> None:
@@ -93,8 +103,9 @@ class BlockClimb(Climb):
             self._n_decided += size
             self._n_planned -= size
             done += size
-        self.value = self._raw_value / self._total
+        self.value = self._raw_value / self._total + self._shift
         values /= self._total
+        values += self._shift
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""

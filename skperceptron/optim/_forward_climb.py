@@ -82,7 +82,7 @@ class ForwardClimb(NetworkClimb):
         )
 
         self._is_screened = (
-            self._use_accuracy
+            self._metric.kind == "accuracy"
             # Weights would have to be added up in an order that stays the same.
             and self._weight.size == 0
             and self.params.dtype == np.float64

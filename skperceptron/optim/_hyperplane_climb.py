@@ -1,4 +1,4 @@
-"""Hill climbing on the accuracy of one threshold unit of few inputs."""
+"""Hill climbing on a metric of one threshold unit of few inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_FEATURES = 8
 
 
 class HyperplaneClimb(OneUnitClimb):
-    """A climb on the accuracy of one threshold unit, on dense data with few features.
+    """A climb on a metric of one threshold unit, on dense data with few features.
 
     It only looks at the samples that a step can move across the hyperplane. They are
     sorted by class.
@@ -44,7 +44,8 @@ class HyperplaneClimb(OneUnitClimb):
         self._near = np.empty(len(self._lengths), dtype=np.intp)
         self._near_data = np.empty_like(self._data)
         self._reference = self.params.copy()
-        self._selection = np.array([-1.0, 0, 0, 0, 0])
+        self._selection = np.array([-1.0, 0, 0, 0])
+        self._far = np.zeros((2, 2))
 
     def _refresh(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -66,6 +67,8 @@ class HyperplaneClimb(OneUnitClimb):
             self._lengths,
             self._n_negative,
             self._weight,
+            self._description,
+            self._far,
             self._near,
             self._near_data,
             self.params,

@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 
 from skperceptron.network import Layers
 from skperceptron.optim._block_climb import BlockClimb
+from skperceptron.optim._metric import Metric
 from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -19,7 +20,7 @@ _CHUNK = 4096
 
 
 class NetworkClimb(BlockClimb):
-    """A climb of a multilayer network on its accuracy or its log-likelihood.
+    """A climb of a multilayer network on its accuracy or another metric.
 
     The samples are sorted by class, and kept with one column for each.
 
@@ -37,7 +38,7 @@ class NetworkClimb(BlockClimb):
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the samples.
 
-    objective : {"accuracy", "log_loss"}
+    objective : {"accuracy", "log_loss"} or Metric
         What is maximised (the log loss is negated).
 
     **options
@@ -52,11 +53,11 @@ class NetworkClimb(BlockClimb):
         X: Any,
         y: NDArray[np.intp],
         sample_weight: NDArray[np.float64] | None,
-        objective: str,
+        objective: str | Metric,
         **options: Any,
     ) -> None:
         from skperceptron.optim.kernels._network import describe
-        from skperceptron.optim.kernels._outputs import TILE, Targets, Terms
+        from skperceptron.optim.kernels._outputs import make_targets, make_terms
 
         order = np.argsort(y, kind="stable")
         if sample_weight is not None:
@@ -65,27 +66,15 @@ class NetworkClimb(BlockClimb):
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
         n_outputs = layers.units[-1]
-        self._use_accuracy = objective == "accuracy"
+        metric = Metric(objective) if isinstance(objective, str) else objective
+        self._maximise(metric)
         self._width = self._row_length(len(y))
         self._data = self._arrange(X, order)
-        # Compiled code takes plain tuples: numba's cache would remember a class, and
-        # fail to load once it has another name.
-        self._network = tuple(describe(layers))
-        self._targets = tuple(
-            Targets(
-                class_start=np.searchsorted(y[order], np.arange(max(n_outputs, 2) + 1)),
-                weight=self._weight,
-                use_accuracy=self._use_accuracy,
-            )
+        self._network = tuple(describe(layers))  # see `make_targets`
+        self._targets = make_targets(
+            metric, y[order], self._weight, n_outputs, params.dtype
         )
-        n_odds = 0 if self._use_accuracy or n_outputs == 1 else n_outputs
-        self._terms = tuple(
-            Terms(
-                odds=self._rows(n_odds),
-                total=np.zeros(self._width, params.dtype),
-                own=np.zeros(TILE, params.dtype),
-            )
-        )
+        self._terms = make_terms(metric, n_outputs, self._width, params.dtype)
 
     def _row_length(self, n_samples: int) -> int:
         """Length of rows of one value per sample."""

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from skperceptron.network import Layers
 from skperceptron.optim._block_climb import BlockClimb
+from skperceptron.optim._metric import ACCURACY, Metric
 from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
 
 
 class OneUnitClimb(BlockClimb):
-    """A climb on the accuracy of one threshold unit, on dense data.
+    """A climb on a metric of one threshold unit's predictions, on dense data.
 
     Parameters
     ----------
@@ -32,6 +33,9 @@ class OneUnitClimb(BlockClimb):
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the samples.
 
+    metric : Metric, default=ACCURACY
+        What is maximised: the accuracy or another metric of a confusion matrix.
+
     **options
         As in `BlockClimb`.
     """
@@ -44,12 +48,16 @@ class OneUnitClimb(BlockClimb):
         X: Array,
         y: NDArray[np.intp],
         sample_weight: NDArray[np.float64] | None,
+        metric: Metric = ACCURACY,
         **options: Any,
     ) -> None:
         super().__init__(
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
         self._X = X
+        self._maximise(metric)
+        self._use_accuracy = metric.kind == "accuracy"
+        self._description = metric.describe(2, params.dtype)
         self._is_positive = y == 1
         self._copy_data()
         self.evaluate()
@@ -59,11 +67,20 @@ class OneUnitClimb(BlockClimb):
         """Bring the samples into the form that the scan wants."""
 
     def _value_of(self, sums: Array) -> float:
-        """Add up the weights of the samples on the right side."""
+        """Compute the metric; of the accuracy, the weight of what is right."""
+        from skperceptron.optim.kernels._metrics import value_of_counts
+
         if not np.isfinite(sums).all():
             return -np.inf
-        right = (sums >= 0) == self._is_positive
+        predicted, true = sums >= 0, self._is_positive
         # One after the other, as a scan adds: another order rounds otherwise, and a tie
         # would not be one.
-        weights = self._weight if self._weight.size else np.ones(len(right))
-        return float(np.cumsum(weights * right)[-1])
+        weights = self._weight if self._weight.size else np.ones(len(true))
+        if self._use_accuracy:
+            return float(np.cumsum(weights * (predicted == true))[-1])
+        counts = self._description[-2]
+        for c in range(2):
+            for k in range(2):
+                mine = (true == c) & (predicted == k)
+                counts[c, k] = np.cumsum(weights * mine)[-1]
+        return float(value_of_counts(self._description))

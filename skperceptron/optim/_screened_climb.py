@@ -1,4 +1,4 @@
-"""Hill climbing on the accuracy of one threshold unit, mostly in single precision."""
+"""Hill climbing on a metric of one threshold unit, mostly in single precision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNITS = 32766
 
 
 class ScreenedClimb(OneUnitClimb):
-    """A climb on the accuracy of one threshold unit, on dense float64 data.
+    """A climb on a metric of one threshold unit, on dense float64 data.
 
     One matrix product in float32 serves a block of candidates, and is kept in 16 bits:
     memory that is new to the process can cost more than the product. Samples, each
@@ -49,6 +49,10 @@ class ScreenedClimb(OneUnitClimb):
         precision = (X.shape[1] + 5) * 2.0**-24
         self._doubt = precision + 0.51 / _UNITS
         self._memory = np.empty((0, len(X)), np.int16)
+        # Counted like the sums, in float32; not needed for the accuracy.
+        n_positive = 0 if self._use_accuracy else len(X)
+        self._positive = self._is_positive[:n_positive].astype(np.float32)
+        self._n_positive = int(self._is_positive.sum())
         self._sums = np.empty(len(X), np.float32)
 
     @property
@@ -91,6 +95,9 @@ class ScreenedClimb(OneUnitClimb):
             self._X,
             self._scale,
             self._weight,
+            self._description,
+            self._positive,
+            self._n_positive,
             self._sums,
             self._added[candidates],
             self._lengths[candidates],

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skperceptron.network import Layers
 from skperceptron.optim._block_climb import BlockClimb
+from skperceptron.optim._metric import Metric
 from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -44,7 +45,7 @@ class StreamingClimb(BlockClimb):
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the samples.
 
-    objective : {"accuracy", "log_loss"}
+    objective : {"accuracy", "log_loss"} or Metric
         What is maximised (the log loss is negated).
 
     **options
@@ -59,7 +60,7 @@ class StreamingClimb(BlockClimb):
         X: Array,
         y: NDArray[np.intp],
         sample_weight: NDArray[np.float64] | None,
-        objective: str,
+        objective: str | Metric,
         **options: Any,
     ) -> None:
         from skperceptron.optim.kernels._elementwise import padded
@@ -71,8 +72,11 @@ class StreamingClimb(BlockClimb):
         n_blocks = -(-len(y) // _BLOCK)
         self._width = padded(-(-len(y) // n_blocks))
         self._sort_blocks(X, y)
-        self._targets = self._weight, objective == "accuracy"
-        # Compiled code takes plain tuples; see `NetworkClimb`.
+        metric = Metric(objective) if isinstance(objective, str) else objective
+        self._maximise(metric)
+        n_classes = max(layers.units[-1], 2)
+        self._targets = self._weight, metric.describe(n_classes, params.dtype)
+        # Compiled code takes plain tuples; see `make_targets`.
         self._network = tuple(describe(layers))
         groups = mutation.groups
         starts = np.cumsum([0, *map(len, groups)])
@@ -109,7 +113,7 @@ class StreamingClimb(BlockClimb):
         )
 
     def _allocate(self, *, exchanges: bool) -> None:
-        from skperceptron.optim.kernels._outputs import TILE, Terms
+        from skperceptron.optim.kernels._outputs import make_terms
         from skperceptron.optim.kernels._streaming_scan import Room
 
         units, dtype, size = self.layers.units, self.params.dtype, self._width
@@ -126,14 +130,7 @@ class StreamingClimb(BlockClimb):
                 new=np.zeros((n_outputs, size), dtype),
             )
         )
-        n_odds = 0 if self._targets[1] or n_outputs == 1 else n_outputs
-        self._terms = tuple(
-            Terms(
-                odds=np.zeros((n_odds, size), dtype),
-                total=np.zeros(size, dtype),
-                own=np.zeros(TILE, dtype),
-            )
-        )
+        self._terms = make_terms(self._metric, n_outputs, size, dtype)
 
     @property
     def _data(self) -> tuple[Any, ...]:

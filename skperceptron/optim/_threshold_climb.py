@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 
 from skperceptron.network import Layers
 from skperceptron.optim._block_climb import BlockClimb, candidates_within
+from skperceptron.optim._metric import ACCURACY, Metric
 from skperceptron.optim._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -45,6 +46,9 @@ class ThresholdClimb(BlockClimb):
     sample_weight : ndarray of shape (n_samples,) or None
         Weights of the samples.
 
+    metric : Metric, default=ACCURACY
+        The accuracy, maybe shifted.
+
     **options
         As in `BlockClimb`.
     """
@@ -57,11 +61,13 @@ class ThresholdClimb(BlockClimb):
         X: Any,
         y: NDArray[np.intp],
         sample_weight: NDArray[np.float64] | None,
+        metric: Metric = ACCURACY,
         **options: Any,
     ) -> None:
         super().__init__(
             params, mutation, layers, sample_weight, n_samples=len(y), **options
         )
+        self._maximise(metric)
         self._X = X
         self._X_T_ones: Array | None = None
         if not issparse(X) and X.nbytes <= _SMALL_BYTES:

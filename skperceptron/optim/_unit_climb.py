@@ -50,7 +50,7 @@ class UnitClimb(NetworkClimb):
             )
         )
         n_units, n_outputs, n_first = len(groups), layers.units[-1], layers.units[1]
-        n_slopes = 0 if self._use_accuracy else n_outputs
+        n_slopes = n_outputs if self._metric.kind == "log_loss" else 0
         n_left_out = n_first - self._n_first_kept
         n_rows = n_units - n_left_out
         self._row_of = np.arange(n_units) - n_left_out
@@ -94,7 +94,7 @@ class UnitClimb(NetworkClimb):
             self._raw_value, exact = _outputs.evaluate(
                 sums, output, self._targets, self._terms, -np.inf
             )
-            if not self._use_accuracy:
+            if len(slope):
                 _outputs.update_slope(slope, self._targets, self._terms)
                 self._slope_is_exact = exact
 

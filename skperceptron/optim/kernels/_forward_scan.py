@@ -15,8 +15,13 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._elementwise import all_finite
+from skperceptron.optim.kernels._metrics import (
+    ACCURACY,
+    N_ADDITIVE,
+    value_of_counts,
+)
 from skperceptron.optim.kernels._network import forward
-from skperceptron.optim.kernels._outputs import evaluate
+from skperceptron.optim.kernels._outputs import add_counts, evaluate
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
@@ -155,29 +160,53 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
         reach.
     """
     data, class_start, largest = blocks
-    class_start_of_all, weight, use_accuracy = targets
+    class_start_of_all, weight, metric = targets
+    begin(metric)
     is_bounded = bound_sums(network, params, largest) < 1e-3 * np.finfo(data.dtype).max
     size = data.shape[2]
     value, n_left = 0.0, class_start_of_all[-1]
     for block in range(data.shape[0]):
         forward(network, params, data[block], sums, outputs)
         start = block * size
-        part = (class_start[block], weight[start : start + size], use_accuracy)
-        value += evaluate(sums, outputs.shape[0], part, terms, -np.inf)[0]
+        part = (class_start[block], weight[start : start + size], metric)
+        value += add_block(sums, outputs.shape[0], part, terms)
         n_left -= class_start[block, -1]
         # Not compared with what is left of `enough`: that would round otherwise than
         # the sum does, and a tie would not be one.
-        if value + most_of(n_left, weight.size > 0, use_accuracy) < enough:
+        if value + most_of(n_left, weight.size > 0, metric[0]) < enough:
             break
         if not is_bounded and not all_finite(sums.reshape(1, -1), 0):
             return np.nan
-    return value
+    return value + finish(metric)
 
 
 @njit(**COMPILE_PRIVATE)
-def most_of(n_samples, is_weighted, use_accuracy):
+def begin(metric):
+    """Forget the samples that were added to a confusion matrix."""
+    metric[-2][:] = 0
+
+
+@njit(**COMPILE_PRIVATE)
+def add_block(sums, output, part, terms):
+    """Compute what a block adds to a sum over the samples, or to the counts."""
+    if part[-1][0] < N_ADDITIVE:
+        return evaluate(sums, output, part, terms, -np.inf)[0]
+    add_counts(sums, output, part, terms)
+    return 0.0
+
+
+@njit(**COMPILE_PRIVATE)
+def finish(metric):
+    """Compute a metric of counts when all blocks are done."""
+    return value_of_counts(metric) if metric[0] >= N_ADDITIVE else 0.0
+
+
+@njit(**COMPILE_PRIVATE)
+def most_of(n_samples, is_weighted, kind):
     """Bound what so many samples may add to the objective."""
-    if not use_accuracy or n_samples == 0:
+    if kind >= N_ADDITIVE:
+        return np.inf
+    if kind != ACCURACY or n_samples == 0:
         return 0.0
     # Weights would have to be added up in the order in which they are counted.
     return np.inf if is_weighted else float(n_samples)

@@ -10,6 +10,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._metrics import ACCURACY, value_of_counts
 
 # Inputs that a sum has, the unused ones being 0: the compiler then knows how many.
 N_INPUTS = 8
@@ -23,6 +24,8 @@ def scan_hyperplanes(
     lengths,
     n_negative,
     weight,
+    metric,
+    far,
     near,
     near_data,
     params,
@@ -55,6 +58,13 @@ def scan_hyperplanes(
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
+    metric : tuple
+        What is maximised, see `Metric.describe`.
+
+    far : ndarray of shape (2, 2)
+        Confusion matrix of the samples that are not near the hyperplane; of the
+        accuracy, only how many are right, in its first place.
+
     near : ndarray of int of shape (n_samples,)
     near_data : ndarray of shape (N_INPUTS, n_samples)
         Samples near the hyperplane, as long as they are so.
@@ -77,11 +87,11 @@ def scan_hyperplanes(
     rates : tuple of 3 floats
         Factor after a kept and after a rejected candidate, and where growth ends.
 
-    state : ndarray of shape (7,)
+    state : ndarray of shape (6,)
         Current value, number of kept candidates; then, of the selection: how far steps
-        may go from the reference (negative before there is one), the value of all
-        other samples, the number of those selected, and of those of class 0 among
-        them; and the current value as the selection adds it up.
+        may go from the reference (negative before there is one), the number of those
+        selected, and of those of class 0 among them; and the current value as the
+        selection adds it up.
 
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
@@ -107,6 +117,8 @@ def scan_hyperplanes(
                     lengths,
                     n_negative,
                     weight,
+                    metric,
+                    far,
                     near,
                     near_data,
                     params,
@@ -114,13 +126,13 @@ def scan_hyperplanes(
                     state,
                 )
                 reference[:] = params
-            value = state[3] + _value_of_near(near_data, near, weight, moved, state)
-            accepted = value >= state[6]
+            value = _value(near_data, near, weight, metric, far, moved, state)
+            accepted = value >= state[5]
             if accepted:
                 # Weights add up to something else, by rounding, in another order.
-                if value > state[6]:
+                if value > state[5]:
                     state[0] = value
-                state[6] = value
+                state[5] = value
                 state[1] += 1
                 params[:bias] = moved[:bias]
                 params[bias] = moved[N_INPUTS]
@@ -131,20 +143,33 @@ def scan_hyperplanes(
 
 
 @njit(**COMPILE_PRIVATE)
-def _select(data, lengths, n_negative, weight, near, near_data, params, reach, state):
+def _select(
+    data,
+    lengths,
+    n_negative,
+    weight,
+    metric,
+    far,
+    near,
+    near_data,
+    params,
+    reach,
+    state,
+):
     """Find the samples that steps from the current parameters can move across."""
     bias = params.size - 1
     current = np.zeros(N_INPUTS + 1, params.dtype)
     current[:bias], current[N_INPUTS] = params[:bias], params[bias]
     length = np.sqrt(np.sum(current**2))
     margin = reach + _ROUNDING * (length + reach)
-    n_near, n_near_negative, far = 0, 0, 0.0
+    n_near, n_near_negative = 0, 0
+    far[:] = 0
     for j in range(lengths.size):
         z = _sum(data, current, np.uint64(j))
         # The comparison is false for NaN.
         if abs(z) > margin * lengths[j]:
-            if (z >= 0) == (j >= n_negative):
-                far += 1.0 if weight.size == 0 else weight[j]
+            w = 1.0 if weight.size == 0 else weight[j]
+            _add(far, j >= n_negative, z >= 0, w, metric)
         else:
             near[n_near] = j
             n_near += 1
@@ -152,40 +177,60 @@ def _select(data, lengths, n_negative, weight, near, near_data, params, reach, s
     for q in range(N_INPUTS):
         for k in range(n_near):
             near_data[q, k] = data[q, near[k]]
-    state[2], state[3], state[4], state[5] = reach, far, n_near, n_near_negative
-    state[6] = far + _value_of_near(near_data, near, weight, current, state)
+    state[2], state[3], state[4] = reach, n_near, n_near_negative
+    state[5] = _value(near_data, near, weight, metric, far, current, state)
 
 
 @njit(**COMPILE_PRIVATE)
-def _value_of_near(near_data, near, weight, w, state):
-    """Compute the value of the samples selected; NaN where a sum overflows."""
-    n_near, n_negative = int(state[4]), int(state[5])
+def _add(counts, true, predicted, w, metric):
+    """Add a sample to a confusion matrix, or where it is right to the accuracy."""
+    if metric[0] != ACCURACY:
+        counts[int(true), int(predicted)] += w
+    elif true == predicted:
+        counts[0, 0] += w
+
+
+@njit(**COMPILE_PRIVATE)
+def _value(near_data, near, weight, metric, far, w, state):
+    """Compute the metric; NaN where a sum of the samples selected overflows."""
+    n_near, n_negative = int(state[3]), int(state[4])
+    counts = metric[-2]
     if weight.size == 0:
-        n_right, n_finite = _count(near_data, w, n_negative, n_near)
-        return float(n_right) if n_finite == n_near else np.nan
-    value = 0.0
+        right_0, right_1, n_finite = _count(near_data, w, n_negative, n_near)
+        if n_finite < n_near:
+            return np.nan
+        if metric[0] == ACCURACY:
+            return far[0, 0] + (right_0 + right_1)
+        counts[0, 0] = far[0, 0] + right_0
+        counts[0, 1] = far[0, 1] + (n_negative - right_0)
+        counts[1, 0] = far[1, 0] + (n_near - n_negative - right_1)
+        counts[1, 1] = far[1, 1] + right_1
+        return value_of_counts(metric)
+    counts[:] = 0
     for k in range(n_near):
         z = _sum(near_data, w, np.uint64(k))
         if not abs(z) < np.inf:
             return np.nan
-        if (z >= 0) == (k >= n_negative):
-            value += weight[near[k]]
-    return value
+        _add(counts, k >= n_negative, z >= 0, weight[near[k]], metric)
+    if metric[0] == ACCURACY:
+        return far[0, 0] + counts[0, 0]
+    counts += far
+    return value_of_counts(metric)
 
 
 @njit(**VECTORIZE_PRIVATE)
 def _count(data, w, n_negative, n):
-    """Count the sums on the right side, and those that are finite."""
-    n_right, n_finite = 0, 0
+    """Count the sums on the right side, for each class, and those that are finite."""
+    right_0, right_1, n_finite = 0, 0, 0
     for k in range(np.uint64(n_negative)):
         z = _sum(data, w, k)
-        n_right += z < 0
+        right_0 += z < 0
         n_finite += abs(z) < np.inf
     for k in range(np.uint64(n_negative), np.uint64(n)):
         z = _sum(data, w, k)
-        n_right += z >= 0
+        right_1 += z >= 0
         n_finite += abs(z) < np.inf
-    return n_right, n_finite
+    return right_0, right_1, n_finite
 
 
 @njit(**VECTORIZE_PRIVATE)

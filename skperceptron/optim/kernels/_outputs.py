@@ -20,6 +20,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._elementwise import exp
+from skperceptron.optim.kernels._metrics import ACCURACY, N_ADDITIVE, value_of_counts
 
 # Samples are worked off in pieces of this size, which stay in the first-level cache.
 TILE = 1024
@@ -41,13 +42,13 @@ class Targets(NamedTuple):
     weight : ndarray of float64 of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
-    use_accuracy : bool
-        Whether the accuracy is maximised, or the log-likelihood.
+    metric : tuple
+        What is maximised, see `Metric.describe`.
     """
 
     class_start: NDArray
     weight: NDArray
-    use_accuracy: bool
+    metric: tuple
 
 
 class Terms(NamedTuple):
@@ -71,9 +72,37 @@ class Terms(NamedTuple):
     own: NDArray
 
 
+def make_targets(metric, y, weight, n_outputs, dtype):
+    """Describe samples that are sorted by class, as a plain tuple; see `Targets`.
+
+    Compiled code takes no other: numba's cache would remember a class, and fail to load
+    once it has another name.
+    """
+    n_classes = max(n_outputs, 2)
+    return tuple(
+        Targets(
+            class_start=np.searchsorted(y, np.arange(n_classes + 1)),
+            weight=weight,
+            metric=metric.describe(n_classes, np.dtype(dtype)),
+        )
+    )
+
+
+def make_terms(metric, n_outputs, width, dtype):
+    """Allocate room for the terms of so many samples, as a plain tuple."""
+    n_odds = n_outputs if metric.uses_odds and n_outputs > 1 else 0
+    return tuple(
+        Terms(
+            odds=np.zeros((n_odds, width), dtype),
+            total=np.zeros(width, dtype),
+            own=np.zeros(TILE, dtype),
+        )
+    )
+
+
 @njit(**COMPILE)
 def evaluate(z, output, targets, terms, enough):
-    """Compute the objective times the total weight.
+    """Compute the objective, times the total weight if it is a mean over the samples.
 
     Parameters
     ----------
@@ -93,10 +122,14 @@ def evaluate(z, output, targets, terms, enough):
     exact : bool
         Whether the terms are. (Not where odds are too large for a number.)
     """
-    class_start, weight, use_accuracy = targets
+    class_start, weight, metric = targets
     _, total, own = terms
-    if use_accuracy:
+    if metric[0] == ACCURACY:
         return _count_correct(z, output, class_start, weight, own), True
+    if metric[0] >= N_ADDITIVE:
+        metric[-2][:] = 0
+        add_counts(z, output, targets, terms)
+        return value_of_counts(metric), True
     n = class_start[-1]
     value, exact = 0.0, True
     for start in range(0, n, TILE):
@@ -317,7 +350,7 @@ def _count_correct(z, output, class_start, weight, right):
         for start in range(class_start[c], class_start[c + 1], TILE):
             size = min(TILE, class_start[c + 1] - start)
             if n_outputs == 1:
-                _right_sign(z, output, start, size, c == 1, right)
+                _right_sign(z, output, start, size, c == 1, 0.0, right)
             else:
                 right[:size] = 1
                 for k in range(n_outputs):
@@ -331,15 +364,15 @@ def _count_correct(z, output, class_start, weight, right):
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _right_sign(z, row, start, size, positive, right):
-    zero, one = z.dtype.type(0), z.dtype.type(1)
+def _right_sign(z, row, start, size, positive, limit, right):
+    zero, one, limit = z.dtype.type(0), z.dtype.type(1), z.dtype.type(limit)
     i, first = np.uint64(row), np.uint64(start)
     if positive:
         for j in range(np.uint64(size)):
-            right[j] = one if z[i, first + j] > zero else zero
+            right[j] = one if z[i, first + j] > limit else zero
     else:
         for j in range(np.uint64(size)):
-            right[j] = zero if z[i, first + j] > zero else one
+            right[j] = zero if z[i, first + j] > limit else one
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -371,3 +404,71 @@ def _add_weights(result, x, weight, start, size):
     for j in range(size):
         result += x[j] * weight[start + j]
     return result
+
+
+@njit(**COMPILE)
+def add_counts(z, output, targets, terms):
+    """Add samples to the confusion matrix of a metric.
+
+    Parameters are those of `evaluate`.
+    """
+    class_start, weight, metric = targets
+    _, winner, best = terms
+    limit, counts = metric[4], metric[-2]
+    n_outputs = z.shape[0] - output
+    for c in range(class_start.size - 1):
+        for start in range(class_start[c], class_start[c + 1], TILE):
+            size = min(TILE, class_start[c + 1] - start)
+            if n_outputs == 1:
+                # 1 where class 1 is predicted.
+                _right_sign(z, output, start, size, True, limit, winner)
+            else:
+                _find_winner(z, output, start, size, best, winner)
+            if weight.size:
+                _add_weights_to(counts[c], winner, weight, start, size)
+            else:
+                _add_numbers_to(counts[c], winner, size)
+
+
+@njit(**COMPILE_PRIVATE)
+def _find_winner(z, output, start, size, best, winner):
+    """Find the first largest sum of each sample."""
+    _copy_own(z, output, start, start + size, start, best)
+    _fill(winner, 0, size)
+    for k in range(1, z.shape[0] - output):
+        _take_larger(z, output + k, k, start, size, best, winner)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _take_larger(z, row, k, start, size, best, winner):
+    i, first, mine = np.uint64(row), np.uint64(start), z.dtype.type(k)
+    for j in range(np.uint64(size)):
+        is_larger = z[i, first + j] > best[j]
+        winner[j] = mine if is_larger else winner[j]
+        best[j] = z[i, first + j] if is_larger else best[j]
+
+
+@njit(**COMPILE_PRIVATE)
+def _add_numbers_to(counts, winner, size):
+    n_left = size
+    for k in range(counts.size - 1):
+        n = _count_equal(winner, size, k)
+        counts[k] += n
+        n_left -= n
+    counts[-1] += n_left
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _count_equal(winner, size, k):
+    zero, one, mine = winner.dtype.type(0), winner.dtype.type(1), winner.dtype.type(k)
+    result = zero
+    for j in range(np.uint64(size)):
+        result += one if winner[j] == mine else zero
+    return int(result)
+
+
+@njit(**COMPILE_PRIVATE)
+def _add_weights_to(counts, winner, weight, start, size):
+    # One after the other, as in `_add_weights`.
+    for j in range(size):
+        counts[int(winner[j])] += weight[start + j]

@@ -13,6 +13,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_SUM_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._metrics import value_of_counts
 
 # Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.
 _LARGE_TILE, _TILE = 1024, 64
@@ -90,6 +91,9 @@ def scan_screened(
     X,
     scale,
     weight,
+    metric,
+    positive,
+    n_positive,
     sums,
     added,
     lengths,
@@ -118,6 +122,15 @@ def scan_screened(
 
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
+
+    metric : tuple
+        What is maximised, see `Metric.describe`.
+
+    positive : ndarray of float32 of shape (n_samples,) or (0,)
+        1 for the samples of class 1, else 0; empty where the accuracy is maximised.
+
+    n_positive : int
+        How many of them are of class 1.
 
     sums : ndarray of float32 of shape (n_samples,)
         Sums of the current parameters times the scale: right where positive; updated.
@@ -168,7 +181,20 @@ def scan_screened(
         error = state[2] + doubt * distance + _ROUNDING * (distance + length)
         if not (distance + length < _LONGEST and longest * length < _LARGEST):
             error = np.inf
-        value = _value(X, scale, weight, sums, added, i, step, error, moved)
+        value = _value(
+            X,
+            scale,
+            weight,
+            metric,
+            positive,
+            n_positive,
+            sums,
+            added,
+            i,
+            step,
+            error,
+            moved,
+        )
         accepted = value >= state[0]
         if accepted:
             state[0] = value
@@ -183,34 +209,68 @@ def scan_screened(
 
 
 @njit(**COMPILE_PRIVATE)
-def _value(X, scale, weight, sums, added, i, step, error, moved):
-    """Count, or weigh, the samples on the right side; NaN for an overflow."""
+def _value(
+    X,
+    scale,
+    weight,
+    metric,
+    positive,
+    n_positive,
+    sums,
+    added,
+    i,
+    step,
+    error,
+    moved,
+):
+    """Compute the metric; NaN for an overflow."""
     bound = np.float32(error)
-    value = 0.0
+    counts = metric[-2]
+    counts[:] = 0
+    # Of the accuracy, all that is right is counted in the first place.
+    by_class = positive.size > 0
+    right_0, right_1 = 0.0, 0.0
     for start in range(0, sums.size, _LARGE_TILE):
         stop = min(start + _LARGE_TILE, sums.size)
         if weight.size == 0:
-            n_right, n_doubtful = _count(sums, added, i, step, bound, start, stop)
+            n_0, n_1, n_doubtful = _count(
+                sums, added, positive, i, step, bound, start, stop
+            )
             if n_doubtful == 0:
-                value += n_right
+                right_0 += n_0
+                right_1 += n_1
                 continue
         for first in range(start, stop, _TILE):
             last = min(first + _TILE, stop)
-            n_right, n_doubtful = _count(sums, added, i, step, bound, first, last)
+            n_0, n_1, n_doubtful = _count(
+                sums, added, positive, i, step, bound, first, last
+            )
             if n_doubtful == 0 and weight.size == 0:
-                value += n_right
+                right_0 += n_0
+                right_1 += n_1
                 continue
             for j in range(first, last):
                 z = np.float64(sums[j] + step * np.float32(added[i, j]))
                 is_right = z > 0
+                true = scale[j] > 0
                 if not abs(z) > bound:
                     z = _sum(X, j, moved)
                     if not abs(z) < np.inf:
                         return np.nan
-                    is_right = (z >= 0) == (scale[j] > 0)
-                if is_right:
-                    value += 1.0 if weight.size == 0 else weight[j]
-    return value
+                    is_right = (z >= 0) == true
+                w = 1.0 if weight.size == 0 else weight[j]
+                if by_class and weight.size > 0:
+                    counts[int(true), int(true == is_right)] += w
+                elif is_right and by_class and true:
+                    right_1 += w
+                elif is_right:
+                    right_0 += w
+    if not by_class:
+        return right_0
+    if weight.size == 0:
+        counts[0, 0], counts[0, 1] = right_0, sums.size - n_positive - right_0
+        counts[1, 0], counts[1, 1] = n_positive - right_1, right_1
+    return value_of_counts(metric)
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
@@ -221,9 +281,17 @@ def _sum(X, j, params):
     return z + params[-1]
 
 
+@njit(**COMPILE_PRIVATE)
+def _count(sums, added, positive, i, step, bound, start, stop):
+    """Count sums that are surely right, those of class 1 apart, and those in doubt."""
+    if positive.size == 0:
+        n_right, n_doubtful = _count_right(sums, added, i, step, bound, start, stop)
+        return n_right, 0, n_doubtful
+    return _count_by_class(sums, added, positive, i, step, bound, start, stop)
+
+
 @njit(**VECTORIZE_SUM_PRIVATE)
-def _count(sums, added, i, step, bound, start, stop):
-    """Count sums that are surely right, and those in doubt."""
+def _count_right(sums, added, i, step, bound, start, stop):
     k = np.uint64(i)
     # Counted in float32, as wide as the sums: a tile is small enough for that.
     zero, one = np.float32(0), np.float32(1)
@@ -233,6 +301,21 @@ def _count(sums, added, i, step, bound, start, stop):
         n_right += one if z > bound else zero
         n_sure += one if abs(z) > bound else zero
     return int(n_right), stop - start - int(n_sure)
+
+
+@njit(**VECTORIZE_SUM_PRIVATE)
+def _count_by_class(sums, added, positive, i, step, bound, start, stop):
+    k = np.uint64(i)
+    zero, one = np.float32(0), np.float32(1)
+    n_right, n_positive, n_sure = zero, zero, zero
+    for j in range(np.uint64(start), np.uint64(stop)):
+        z = sums[j] + step * np.float32(added[k, j])
+        right = one if z > bound else zero
+        n_right += right
+        n_positive += positive[j] * right
+        n_sure += one if abs(z) > bound else zero
+    n_1 = int(n_positive)
+    return int(n_right) - n_1, n_1, stop - start - int(n_sure)
 
 
 @njit(**VECTORIZE_PRIVATE)

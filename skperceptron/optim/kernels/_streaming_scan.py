@@ -20,9 +20,14 @@ from skperceptron.optim.kernels._elementwise import (
     all_finite,
     copy_row,
 )
-from skperceptron.optim.kernels._forward_scan import bound_sums, most_of
+from skperceptron.optim.kernels._forward_scan import (
+    add_block,
+    begin,
+    bound_sums,
+    finish,
+    most_of,
+)
 from skperceptron.optim.kernels._network import propagate
-from skperceptron.optim.kernels._outputs import evaluate
 
 
 class Rows(NamedTuple):
@@ -106,9 +111,9 @@ def scan_rows(
     groups : tuple of 2 ndarrays of int
         Where the positions of each group's parameters begin; and these positions.
 
-    targets : tuple of ndarray and bool
+    targets : tuple of ndarray and tuple
         Weights of the samples in the order of the blocks, empty when all count the
-        same; whether the accuracy is maximised.
+        same; and what is maximised, see `Metric.describe`.
 
     terms : tuple, see Terms
         Room for those of a block.
@@ -205,7 +210,8 @@ def evaluate_rows(
         NaN where a sum is not finite. Something below `enough` where that is out of
         reach.
     """
-    weight, use_accuracy = targets
+    weight, metric = targets
+    begin(metric)
     X, _, order, class_start, _ = rows
     size = order.shape[1]
     is_bounded = _are_bounded(network, rows, moved)
@@ -217,13 +223,13 @@ def evaluate_rows(
         ):
             return np.nan
         start = block * size
-        part = (class_start[block], weight[start : start + size], use_accuracy)
-        value += evaluate(room[-1], 0, part, terms, -np.inf)[0]
+        part = (class_start[block], weight[start : start + size], metric)
+        value += add_block(room[-1], 0, part, terms)
         n_left -= class_start[block, -1]
         # As in `evaluate_blocks`: not compared with what is left of `enough`.
-        if value + most_of(n_left, weight.size > 0, use_accuracy) < enough:
+        if value + most_of(n_left, weight.size > 0, metric[0]) < enough:
             break
-    return value
+    return value + finish(metric)
 
 
 @njit(**COMPILE)
@@ -251,14 +257,15 @@ def keep_rows(network, rows, room, kept, unit, params, moved):
 @njit(**COMPILE)
 def evaluate_kept(targets, terms, rows, kept):
     """Compute the objective times the total weight from the sums that are kept."""
-    weight, use_accuracy = targets
+    weight, metric = targets
+    begin(metric)
     _, _, order, class_start, _ = rows
     size, value = order.shape[1], 0.0
     for block in range(kept.shape[0]):
         start = block * size
-        part = (class_start[block], weight[start : start + size], use_accuracy)
-        value += evaluate(kept[block], 0, part, terms, -np.inf)[0]
-    return value
+        part = (class_start[block], weight[start : start + size], metric)
+        value += add_block(kept[block], 0, part, terms)
+    return value + finish(metric)
 
 
 @njit(**COMPILE_PRIVATE)

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skperceptron.network import log_likelihood
+from skperceptron.optim import Metric
 from skperceptron.optim.kernels import _outputs
 from skperceptron.optim.kernels._elementwise import padded
 
@@ -13,7 +14,9 @@ N = 2500  # more than two tiles
 
 def make_targets(y, weight, *, use_accuracy=False):
     n_classes = max(y.max() + 1, 2)
-    return (np.searchsorted(y, np.arange(n_classes + 1)), weight, use_accuracy)
+    metric = Metric("accuracy" if use_accuracy else "log_loss")
+    description = metric.describe(n_classes, np.dtype(float))
+    return (np.searchsorted(y, np.arange(n_classes + 1)), weight, description)
 
 
 def make_terms(n_outputs, n, dtype=np.float64):
@@ -57,7 +60,11 @@ def test_log_likelihood_agrees_with_the_vectorised_one(
 def test_log_likelihood_is_precise_for_confident_networks():
     rows = np.zeros((2, 32))
     rows[0, :3] = 40.0
-    targets = (np.array([0, 3, 3]), np.empty(0), False)
+    targets = (
+        np.array([0, 3, 3]),
+        np.empty(0),
+        Metric("log_loss").describe(2, np.dtype(float)),
+    )
     value, _ = _outputs.evaluate(rows, 0, targets, make_terms(2, 3), -np.inf)
     assert value == pytest.approx(-3 * np.exp(-40.0), rel=1e-13)
 
