@@ -2,6 +2,7 @@
 
 from skperceptron.optim._backprop import Dropout, EpochLoop, minimize_lbfgs
 from skperceptron.optim._climb import Climb
+from skperceptron.optim._descent import Descent
 from skperceptron.optim._forward_climb import ForwardClimb
 from skperceptron.optim._gradient import ROWS_TOGETHER, RegularizedLoss
 from skperceptron.optim._hill_climb import HillClimb
@@ -27,6 +28,7 @@ __all__ = [
     "SGD",
     "Adam",
     "Climb",
+    "Descent",
     "Dropout",
     "EpochLoop",
     "ForwardClimb",

@@ -42,6 +42,11 @@ class BlockClimb(Climb):
     sibling : BlockClimb of the same class or None, default=None
         Another climb on the same data. What both would copy of it is shared.
 
+    alpha : float, default=0.0
+        Strength of the penalty of a log loss: what is maximised is less by
+        ``alpha / 2`` times the sum of all squared weights (not of biases), divided by
+        the total weight of the samples.
+
     **options
         `step_size` and `adapt`, as in `Climb`.
     """
@@ -60,15 +65,17 @@ class BlockClimb(Climb):
         n_samples: int,
         n_iter: int,
         sibling: Any = None,
+        alpha: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(params, mutation, **options)
         self.layers = layers
+        self._decay = alpha / 2
         self._sibling = sibling
         self._weight = np.empty(0) if sample_weight is None else sample_weight
         self._total = n_samples if sample_weight is None else float(sample_weight.sum())
         self._shift = 0.0
-        # The objective less the shift, times the total weight.
+        # The objective less the shift, times the total weight, and less the penalty.
         self._raw_value = -np.inf
         self._n_planned = n_iter
         self._n_prepared = self._n_decided = 0
@@ -125,6 +132,11 @@ class BlockClimb(Climb):
         # A candidate that overflows is one of the worse ones.
         with np.errstate(over="ignore", invalid="ignore"):
             self._prepare()
+
+    def _penalty(self) -> float:
+        """Compute the penalty of the current weights, times the total weight."""
+        weights = self.params[: self.layers.n_coefs]
+        return self._decay * float(np.dot(weights, weights)) if self._decay else 0.0
 
     @property
     @abstractmethod

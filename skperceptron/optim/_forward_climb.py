@@ -157,7 +157,7 @@ class ForwardClimb(NetworkClimb):
             self.params,
             -np.inf,
         )
-        self._raw_value = value if np.isfinite(value) else -np.inf
+        self._raw_value = value - self._penalty() if np.isfinite(value) else -np.inf
 
     def _prepare(self) -> None:
         if self._is_screened and self.n_accepted > self._n_accepted_when_sorted:
@@ -182,6 +182,7 @@ class ForwardClimb(NetworkClimb):
             self._group_of[candidates],
             self.step_size,
             self.rates,
+            (self._decay, self.layers.n_coefs),
             state,
             values,
         )

@@ -25,6 +25,9 @@ class HillClimb(Climb):
     objective : callable
         ``objective(params)`` gives the value to maximise. NaN is never kept.
 
+    turn : callable or None, default=None
+        ``turn(params, group, step)`` gives the step to make instead, see `Descent`.
+
     **options
         `step_size` and `adapt`, as in `Climb`.
     """
@@ -34,10 +37,13 @@ class HillClimb(Climb):
         params: Array,
         mutation: Mutation,
         objective: Callable[[Array], float],
+        *,
+        turn: Callable[[Array, int, Array], Array] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(params, mutation, **options)
         self.objective = objective
+        self.turn = turn
         self.value = objective(params)
 
     def evaluate(self) -> float:
@@ -52,7 +58,10 @@ class HillClimb(Climb):
             candidate = self.params.copy()
             # A candidate that overflows is one of the worse ones.
             with np.errstate(over="ignore", invalid="ignore"):
-                candidate[where] += self._scaled(noise[: where.size], group)
+                step = self._scaled(noise[: where.size], group)
+                if self.turn is not None:
+                    step = self.turn(self.params, group, step)
+                candidate[where] += step
             value = self.objective(candidate)
             accepted = value >= self.value
             if accepted:

@@ -152,7 +152,7 @@ class StreamingClimb(BlockClimb):
             value = kernels.evaluate_kept(targets, terms, rows, kept)
         else:
             value = -np.inf
-        self._raw_value = value if np.isfinite(value) else -np.inf
+        self._raw_value = value - self._penalty() if np.isfinite(value) else -np.inf
 
     def _prepare(self) -> None:
         """Each candidate is computed by itself."""
@@ -170,6 +170,7 @@ class StreamingClimb(BlockClimb):
             self._group_of[candidates],
             self.step_size,
             self.rates,
+            (self._decay, self.layers.n_coefs),
             state,
             values,
         )

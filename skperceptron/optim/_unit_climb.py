@@ -27,7 +27,14 @@ class UnitClimb(NetworkClimb):
     convex in the sums of the output units, its slope tells for most of those that make
     it worse that they do, before anything else is computed.
 
-    Parameters are those of `NetworkClimb`.
+    Parameters
+    ----------
+    params, mutation, layers, *data, **options
+        As in `NetworkClimb`.
+
+    descends : bool, default=False
+        Whether noise that raises the log loss to first order is subtracted instead of
+        added, see `Descent`. Without influence on other objectives.
     """
 
     def __init__(
@@ -36,11 +43,13 @@ class UnitClimb(NetworkClimb):
         mutation: Mutation,
         layers: Layers,
         *data: Any,
+        descends: bool = False,
         **options: Any,
     ) -> None:
-        from skperceptron.optim.kernels._unit_scan import Groups, Memory
+        from skperceptron.optim.kernels._unit_scan import Groups, Manner, Memory
 
         super().__init__(params, mutation, layers, *data, **options)
+        self._manner = tuple(Manner(self._decay, descends))
         groups = mutation.groups
         self._groups = tuple(
             Groups(
@@ -88,12 +97,13 @@ class UnitClimb(NetworkClimb):
         from skperceptron.optim.kernels import _outputs
 
         sums, slope = self._memory.sums, self._memory.slope
-        self._raw_value = -np.inf
+        self._raw_value, self._current_penalty = -np.inf, self._penalty()
         if self._forward():
             output = len(sums) - self.layers.units[-1]
-            self._raw_value, exact = _outputs.evaluate(
+            value, exact = _outputs.evaluate(
                 sums, output, self._targets, self._terms, -np.inf
             )
+            self._raw_value = value - self._current_penalty
             if len(slope):
                 _outputs.update_slope(slope, self._targets, self._terms)
                 self._slope_is_exact = exact
@@ -120,7 +130,12 @@ class UnitClimb(NetworkClimb):
         from skperceptron.optim.kernels import _unit_scan
 
         state = np.array(
-            [self._raw_value, float(self.n_accepted), float(self._slope_is_exact)]
+            [
+                self._raw_value,
+                float(self.n_accepted),
+                float(self._slope_is_exact),
+                self._current_penalty,
+            ]
         )
         _unit_scan.scan_units(
             self._network,
@@ -136,8 +151,9 @@ class UnitClimb(NetworkClimb):
             self._place[candidates.start :],
             self.step_size,
             self.rates,
+            self._manner,
             state,
             values,
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._slope_is_exact = bool(state[2])
+        self._slope_is_exact, self._current_penalty = bool(state[2]), float(state[3])

@@ -13,6 +13,7 @@ from skperceptron.network import (
     log_likelihood,
 )
 from skperceptron.optim import (
+    Descent,
     ForwardClimb,
     HillClimb,
     LeanUnitClimb,
@@ -60,13 +61,17 @@ def both_climbs(
     step_size=0.3,
     adapt=True,
     n_iter=400,
+    alpha=0.0,
+    descends=False,
 ):
     X, y, layers, start = problem
+    total = len(y) if weight is None else weight.sum()
 
     def evaluate(params):
         z = forward(X, *layers.unpack(params), layers.activations)
         if objective == "log_loss":
-            return log_likelihood(z, y, weight)
+            penalty = alpha / 2 * np.sum(params[: layers.n_coefs] ** 2) / total
+            return log_likelihood(z, y, weight) - penalty
         return np.average(decide(z) == y, weights=weight)
 
     first, second = (
@@ -80,7 +85,10 @@ def both_climbs(
         for _ in range(2)
     )
     steps = {"step_size": step_size, "adapt": adapt}
-    literal = HillClimb(start, first, evaluate, **steps)
+    turn = Descent(layers, X, y, weight, alpha) if descends else None
+    literal = HillClimb(start, first, evaluate, turn=turn, **steps)
+    if descends:
+        steps["descends"] = True
     compiled = CLIMBS.get(mutation, ForwardClimb)(
         start,
         second,
@@ -90,6 +98,7 @@ def both_climbs(
         weight,
         objective,
         n_iter=n_iter,
+        alpha=alpha,
         **steps,
     )
     return literal, compiled
@@ -123,6 +132,33 @@ DEPTHS = [
     ((5, 4, 1), ["tanh", "relu"]),
     ((5, 4, 6, 3), ["tanh", "step", "silu"]),
 ]
+
+
+@pytest.mark.parametrize("mutation", BY_UNIT)
+@pytest.mark.parametrize(
+    ("units", "activations"), [*DEPTHS[2:], ((5, 3), ["step"]), ((5, 3), ["relu"])]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_noise_is_turned_to_where_the_loss_falls(
+    mutation, units, activations, weighted
+):
+    problem = make_problem(units, activations)
+    weight = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
+    options = {"weight": weight, "alpha": 2.0, "descends": True}
+    climbs = both_climbs(problem, "log_loss", mutation, **options)
+    assert_same(*climbs)
+
+
+@pytest.mark.parametrize("units", [(1,), (3,)])
+def test_noise_is_turned_without_hidden_layers(units):
+    problem = make_problem(units, [])
+    assert_same(*both_climbs(problem, "log_loss", alpha=1.0, descends=True))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_large_weights_are_penalised(mutation):
+    problem = make_problem((4, 3), ["tanh"])
+    assert_same(*both_climbs(problem, "log_loss", mutation, alpha=5.0))
 
 
 @pytest.mark.parametrize(

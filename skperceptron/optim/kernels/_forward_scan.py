@@ -22,6 +22,7 @@ from skperceptron.optim.kernels._metrics import (
 )
 from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import add_counts, evaluate
+from skperceptron.optim.kernels._penalty import penalty_of
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
@@ -60,6 +61,7 @@ def scan_networks(
     group_of,
     step_size,
     rates,
+    decay,
     state,
     values,
 ):
@@ -94,6 +96,9 @@ def scan_networks(
     rates : tuple of 3 floats
         Factor after a kept and after a rejected candidate, and where growth ends.
 
+    decay : tuple of float and int
+        Penalty of a squared weight, and number of weights.
+
     state : ndarray of shape (2,)
         Current value and number of kept candidates; updated.
 
@@ -119,9 +124,12 @@ def scan_networks(
             )
             accepted = value >= state[0]
         if finite and np.isnan(value):
+            penalty = penalty_of(moved, decay)
+            enough = state[0] + penalty
             value = evaluate_blocks(
-                network, targets, terms, blocks, sums, outputs, moved, state[0]
+                network, targets, terms, blocks, sums, outputs, moved, enough
             )
+            value -= penalty
             accepted = value >= state[0]
         if accepted:
             state[0] = value

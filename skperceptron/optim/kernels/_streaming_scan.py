@@ -28,6 +28,7 @@ from skperceptron.optim.kernels._forward_scan import (
     most_of,
 )
 from skperceptron.optim.kernels._network import propagate
+from skperceptron.optim.kernels._penalty import penalty_of
 
 
 class Rows(NamedTuple):
@@ -100,6 +101,7 @@ def scan_rows(
     group_of,
     step_size,
     rates,
+    decay,
     state,
     values,
 ):
@@ -139,6 +141,9 @@ def scan_rows(
     rates : tuple of 3 floats
         Factor after a kept and after a rejected candidate, and where growth ends.
 
+    decay : tuple of float and int
+        Penalty of a squared weight, and number of weights.
+
     state : ndarray of shape (2,)
         Current value and number of kept candidates; updated.
 
@@ -163,9 +168,12 @@ def scan_rows(
         unit = group if kept.shape[0] > 0 and group < network[0][1] else -1
         accepted = False
         if finite:
+            penalty = penalty_of(moved, decay)
+            enough = state[0] + penalty
             value = evaluate_rows(
-                network, targets, terms, rows, room, kept, unit, params, moved, state[0]
+                network, targets, terms, rows, room, kept, unit, params, moved, enough
             )
+            value -= penalty
             accepted = value >= state[0]
         if accepted:
             keep_rows(network, rows, room, kept, unit, params, moved)

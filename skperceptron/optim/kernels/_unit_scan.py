@@ -22,6 +22,7 @@ from skperceptron.optim.kernels._elementwise import (
 )
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._outputs import evaluate, update_slope
+from skperceptron.optim.kernels._penalty import change_of_penalty, slope_of_penalty
 
 
 class Groups(NamedTuple):
@@ -76,6 +77,22 @@ class Memory(NamedTuple):
     new_outputs: NDArray
 
 
+class Manner(NamedTuple):
+    """How a climb on the log loss goes about.
+
+    Attributes
+    ----------
+    decay : float
+        Penalty of a squared weight.
+
+    descends : bool
+        Whether noise that raises the loss to first order is subtracted.
+    """
+
+    decay: float
+    descends: bool
+
+
 @njit(**COMPILE)
 def scan_units(
     network,
@@ -91,6 +108,7 @@ def scan_units(
     place,
     step_size,
     rates,
+    manner,
     state,
     values,
 ):
@@ -131,8 +149,11 @@ def scan_units(
     rates : tuple of 3 floats
         Factor after a kept and after a rejected candidate, and where growth ends.
 
-    state : ndarray of shape (3,)
-        Current value, number of kept candidates, and 1 where the slope is exact.
+    manner : tuple, see Manner
+
+    state : ndarray of shape (4,)
+        Current value, number of kept candidates, 1 where the slope is exact, and the
+        penalty of the current weights.
 
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
@@ -154,7 +175,17 @@ def scan_units(
                 network, groups, memory, group, at, sigma, noise[i], added, place[i]
             )
             and _try(
-                network, groups, targets, memory, terms, params, group, at, moved, state
+                network,
+                groups,
+                targets,
+                memory,
+                terms,
+                manner,
+                params,
+                group,
+                at,
+                moved[:size],
+                state,
             )
         )
         if accepted:
@@ -197,37 +228,65 @@ def _sums_of_unit(network, groups, memory, group, at, sigma, noise, added, place
 
 
 @njit(**COMPILE_PRIVATE)
-def _try(network, groups, targets, memory, terms, params, group, at, moved, state):
+def _try(
+    network,
+    groups,
+    targets,
+    memory,
+    terms,
+    manner,
+    params,
+    group,
+    at,
+    moved,
+    state,
+):
     """Evaluate a candidate, and keep it when it is not worse."""
     units, codes, _, _, row_start = network
     layer_of, start, position = groups
     sums, outputs, slope, row, new_sums, new_outputs = memory
     layer, n_layers = layer_of[group], units.size - 1
     output = outputs.shape[0]
+    old = params[position[start[group] : start[group + 1]]]
     if layer == n_layers - 1:
-        return _try_output(targets, memory, terms, at, output, state)
+        return _try_output(
+            targets, memory, terms, manner, at, output, old, moved, state
+        )
     activate(codes[layer], row, 0, row, 1)
     # What follows is known to the next layer as weights out of the unit.
     n_next, outgoing = units[layer + 2], units[layer] + 1
-    new = moved[outgoing : outgoing + n_next]
-    old = params[position[start[group] + outgoing : start[group + 1]]]
     next_layer_is_last = layer == n_layers - 2
     if next_layer_is_last and state[2] == 1:
+        if manner[1] and not _turn_to_descent(
+            codes[layer], memory, manner, at, outgoing, old, moved
+        ):
+            return False
         # The loss is convex in the sums of the outputs: it changes by no less than its
         # slope says, and most bad candidates need no exponential.
-        change = 0.0
-        for k in range(n_next):
-            change += _change(slope, k, new[k], old[k], row, outputs, at)
+        change = change_of_penalty(manner, outgoing - 1, old, moved)
+        for k in range(outgoing, outgoing + n_next):
+            change += _change(slope, k - outgoing, moved[k], old[k], row, outputs, at)
         if change > _rounding(slope) * abs(state[0]):
             return False
     n_left_out = layer_of.size - sums.shape[0]
     first, behind = units[1] - n_left_out, row_start[layer + 1] - n_left_out
-    for k in range(n_next):
-        _exchange(sums, behind + k, new_sums, first, new[k], old[k], row, outputs, at)
-    if not next_layer_is_last:
+    for attempt in range(2):
+        for k in range(n_next):
+            new, gone = moved[outgoing + k], old[outgoing + k]
+            _exchange(sums, behind + k, new_sums, first, new, gone, row, outputs, at)
+        if next_layer_is_last:
+            break
         propagate(network, layer + 1, params, new_sums, units[1], new_outputs, units[1])
-    value, exact = evaluate(new_sums, output - first, targets, terms, state[0])
-    if not value >= state[0]:
+        turns = attempt == 0 and manner[1] and state[2] == 1
+        if not turns or not _rises(memory, manner, output, first, outgoing, old, moved):
+            break
+        if not _turn_all(codes[layer], memory, at, old, moved):
+            return False
+    penalty = state[3] + change_of_penalty(manner, outgoing - 1, old, moved)
+    value, exact = evaluate(
+        new_sums, output - first, targets, terms, state[0] + penalty
+    )
+    if not value - penalty >= state[0]:
         return False
     for k in range(behind, sums.shape[0]):
         if not all_finite(new_sums, k - first):
@@ -238,26 +297,92 @@ def _try(network, groups, targets, memory, terms, params, group, at, moved, stat
         copy_row(new_sums, k - first, sums, k)
     for k in range(behind, output):
         copy_row(new_outputs, k - first, outputs, k)
-    _keep(targets, slope, terms, value, exact, state)
+    _keep(targets, slope, terms, value, exact, penalty, state)
     return True
 
 
 @njit(**COMPILE_PRIVATE)
-def _try_output(targets, memory, terms, at, output, state):
+def _try_output(targets, memory, terms, manner, at, output, old, moved, state):
     """Do the same for a unit of the last layer."""
     sums, _, slope, row, _, _ = memory
+    n_weights = old.size - 1
     if state[2] == 1:
-        change = _change_of_row(slope, at - output, row, sums, at)
+        change = _change_of_row(slope, at - output, row, 0, sums, at)
+        if (
+            manner[1]
+            and change + slope_of_penalty(manner, n_weights, old, moved, n_weights) > 0
+        ):
+            change = -change
+            if not _reflect_all(sums, at, row, old, moved, 0, old.size):
+                return False
+        change += change_of_penalty(manner, n_weights, old, moved)
         if change > _rounding(slope) * abs(state[0]):
             return False
     copy_row(sums, at, row, 1)
     copy_row(row, 0, sums, at)
-    value, exact = evaluate(sums, output, targets, terms, state[0])
-    if not value >= state[0]:
+    penalty = state[3] + change_of_penalty(manner, n_weights, old, moved)
+    value, exact = evaluate(sums, output, targets, terms, state[0] + penalty)
+    if not value - penalty >= state[0]:
         copy_row(row, 1, sums, at)
         return False
-    _keep(targets, slope, terms, value, exact, state)
+    _keep(targets, slope, terms, value, exact, penalty, state)
     return True
+
+
+@njit(**COMPILE_PRIVATE)
+def _turn_to_descent(code, memory, manner, at, outgoing, old, moved):
+    """Turn the noise of a unit of the last hidden layer to where the loss falls.
+
+    First that of what leads into it, as a whole; then that of each weight out of it.
+    What is left is finite, or the answer is False.
+    """
+    sums, outputs, slope, row, _, _ = memory
+    change = slope_of_penalty(manner, outgoing - 1, old, moved, outgoing)
+    for k in range(outgoing, old.size):
+        change += _change(slope, k - outgoing, old[k], old[k], row, outputs, at)
+    if change > 0:
+        if not _reflect_all(sums, at, row, old, moved, 0, outgoing):
+            return False
+        activate(code, row, 0, row, 1)
+    for k in range(outgoing, old.size):
+        noise = moved[k] - old[k]
+        change = _change(slope, k - outgoing, noise, noise * 0, row, outputs, at)
+        if change + 2 * manner[0] * old[k] * noise > 0:
+            moved[k] = old[k] - noise
+            if not abs(moved[k]) < np.inf:
+                return False
+    return True
+
+
+@njit(**COMPILE_PRIVATE)
+def _rises(memory, manner, output, first, outgoing, old, moved):
+    """Tell whether a candidate raises the loss, to first order in the output sums."""
+    sums, _, slope, _, new_sums, _ = memory
+    change = slope_of_penalty(manner, outgoing - 1, old, moved, old.size)
+    for k in range(slope.shape[0]):
+        new, old_one = output + k - first, output + k
+        change += _change_of_row(slope, k, new_sums, new, sums, old_one)
+    return change > 0
+
+
+@njit(**COMPILE_PRIVATE)
+def _turn_all(code, memory, at, old, moved):
+    """Turn all noise of a hidden unit; tell whether everything is finite."""
+    sums, _, _, row, _, _ = memory
+    is_finite = _reflect_all(sums, at, row, old, moved, 0, old.size)
+    activate(code, row, 0, row, 1)
+    return is_finite
+
+
+@njit(**COMPILE_PRIVATE)
+def _reflect_all(sums, at, row, old, moved, low, high):
+    """Subtract noise that was added, from some parameters and the unit's sums."""
+    is_finite = True
+    for q in range(low, high):
+        moved[q] = old[q] - (moved[q] - old[q])
+        is_finite &= abs(moved[q]) < np.inf
+    _reflect_row(sums, at, row)
+    return is_finite and all_finite(row, 0)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -270,8 +395,9 @@ def _follow(memory, layer_of, group, at, i, noise, group_of, added, place):
 
 
 @njit(**COMPILE_PRIVATE)
-def _keep(targets, slope, terms, value, exact, state):
-    state[0] = value
+def _keep(targets, slope, terms, value, exact, penalty, state):
+    state[0] = value - penalty
+    state[3] = penalty
     if slope.shape[0] > 0:
         update_slope(slope, targets, terms)
         state[2] = 1.0 if exact else 0.0
@@ -322,13 +448,20 @@ def _change(slope, k, new, old, row, outputs, at):
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
-def _change_of_row(slope, k, row, sums, at):
+def _change_of_row(slope, k, new, at_new, sums, at):
     """Sum up how the loss changes, to first order, with the sums of one output."""
-    i, u = np.uint64(k), np.uint64(at)
+    i, u, v = np.uint64(k), np.uint64(at), np.uint64(at_new)
     result = slope.dtype.type(0)
     for j in range(np.uint64(slope.shape[1])):
-        result += slope[i, j] * (row[0, j] - sums[u, j])
+        result += slope[i, j] * (new[v, j] - sums[u, j])
     return np.float64(result)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _reflect_row(sums, at, row):
+    i = np.uint64(at)
+    for j in range(np.uint64(sums.shape[1])):
+        row[0, j] = sums[i, j] - (row[0, j] - sums[i, j])
 
 
 @njit(**VECTORIZE_PRIVATE)
