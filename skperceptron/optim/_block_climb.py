@@ -43,9 +43,9 @@ class BlockClimb(Climb):
         Another climb on the same data. What both would copy of it is shared.
 
     alpha : float, default=0.0
-        Strength of the penalty of a log loss: what is maximised is less by
-        ``alpha / 2`` times the sum of all squared weights (not of biases), divided by
-        the total weight of the samples.
+        Strength of a penalty, for a log loss only: candidates are compared by the
+        objective less ``alpha / 2`` times the sum of all squared weights (not of
+        biases), divided by the total weight of the samples. `value` is the objective.
 
     **options
         `step_size` and `adapt`, as in `Climb`.
@@ -76,7 +76,7 @@ class BlockClimb(Climb):
         self._total = n_samples if sample_weight is None else float(sample_weight.sum())
         self._shift = 0.0
         # The objective less the shift, times the total weight, and less the penalty.
-        self._raw_value = -np.inf
+        self._raw_value, self._penalty = -np.inf, 0.0
         self._n_planned = n_iter
         self._n_prepared = self._n_decided = 0
         self._n_accepted_then = 0
@@ -94,7 +94,7 @@ class BlockClimb(Climb):
     def evaluate(self) -> float:
         """Compute the objective of the current parameters anew."""
         self._refresh()
-        self.value = self._raw_value / self._total + self._shift
+        self.value = self._objective_from(self._raw_value + self._penalty)
         return self.value
 
     def _advance(self, values: NDArray[np.float64]) -> None:
@@ -110,9 +110,8 @@ class BlockClimb(Climb):
             self._n_decided += size
             self._n_planned -= size
             done += size
-        self.value = self._raw_value / self._total + self._shift
-        values /= self._total
-        values += self._shift
+        self.value = self._objective_from(self._raw_value + self._penalty)
+        values[:] = self._objective_from(values)
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""
@@ -133,10 +132,15 @@ class BlockClimb(Climb):
         with np.errstate(over="ignore", invalid="ignore"):
             self._prepare()
 
-    def _penalty(self) -> float:
-        """Compute the penalty of the current weights, times the total weight."""
-        weights = self.params[: self.layers.n_coefs]
-        return self._decay * float(np.dot(weights, weights)) if self._decay else 0.0
+    def _set_value(self, raw_value: float) -> None:
+        """Note what was computed anew; the penalty is still to be subtracted."""
+        weights = self.params[: self.layers.n_coefs].astype(np.float64)
+        self._penalty = self._decay * float(weights @ weights) if self._decay else 0.0
+        is_finite = np.isfinite(raw_value)
+        self._raw_value = raw_value - self._penalty if is_finite else -np.inf
+
+    def _objective_from(self, raw_values: Any) -> Any:
+        return raw_values / self._total + self._shift
 
     @property
     @abstractmethod

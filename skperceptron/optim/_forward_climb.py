@@ -157,7 +157,7 @@ class ForwardClimb(NetworkClimb):
             self.params,
             -np.inf,
         )
-        self._raw_value = value - self._penalty() if np.isfinite(value) else -np.inf
+        self._set_value(value)
 
     def _prepare(self) -> None:
         if self._is_screened and self.n_accepted > self._n_accepted_when_sorted:
@@ -167,7 +167,7 @@ class ForwardClimb(NetworkClimb):
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.kernels import _forward_scan
 
-        state = np.array([self._raw_value, float(self.n_accepted)])
+        state = np.array([self._raw_value, float(self.n_accepted), self._penalty])
         _forward_scan.scan_networks(
             self._network,
             self._targets,
@@ -187,6 +187,7 @@ class ForwardClimb(NetworkClimb):
             values,
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
+        self._penalty = float(state[2])
 
 
 def _margins_of(z: Array, classes: NDArray[np.intp]) -> Array:

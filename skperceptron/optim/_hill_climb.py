@@ -25,6 +25,9 @@ class HillClimb(Climb):
     objective : callable
         ``objective(params)`` gives the value to maximise. NaN is never kept.
 
+    penalty : callable or None, default=None
+        ``penalty(params)`` is what is subtracted from the values that are compared.
+
     turn : callable or None, default=None
         ``turn(params, group, step)`` gives the step to make instead, see `Descent`.
 
@@ -38,11 +41,13 @@ class HillClimb(Climb):
         mutation: Mutation,
         objective: Callable[[Array], float],
         *,
+        penalty: Callable[[Array], float] | None = None,
         turn: Callable[[Array, int, Array], Array] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(params, mutation, **options)
         self.objective = objective
+        self.penalty = penalty or _no_penalty
         self.turn = turn
         self.value = objective(params)
 
@@ -52,6 +57,7 @@ class HillClimb(Climb):
 
     def _advance(self, values: NDArray[np.float64]) -> None:
         growth, shrinkage, largest_step = self.rates
+        current = self.value - self.penalty(self.params)
         for i in range(len(values)):
             (noise,), (group,) = self.mutation.draw(1)
             where = self.mutation.groups[group]
@@ -63,9 +69,10 @@ class HillClimb(Climb):
                     step = self.turn(self.params, group, step)
                 candidate[where] += step
             value = self.objective(candidate)
-            accepted = value >= self.value
+            compared = value - self.penalty(candidate)
+            accepted = compared >= current
             if accepted:
-                self.params, self.value = candidate, value
+                self.params, self.value, current = candidate, value, compared
                 self.n_accepted += 1
             # A candidate that moved nothing says nothing about the step size.
             if group >= 0:
@@ -78,3 +85,7 @@ class HillClimb(Climb):
     def _scaled(self, noise: Array, group: int) -> Array:
         noise *= self.step_size[group]
         return noise
+
+
+def _no_penalty(params: Array) -> float:
+    return 0.0

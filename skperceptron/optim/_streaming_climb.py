@@ -152,7 +152,7 @@ class StreamingClimb(BlockClimb):
             value = kernels.evaluate_kept(targets, terms, rows, kept)
         else:
             value = -np.inf
-        self._raw_value = value - self._penalty() if np.isfinite(value) else -np.inf
+        self._set_value(value)
 
     def _prepare(self) -> None:
         """Each candidate is computed by itself."""
@@ -160,7 +160,7 @@ class StreamingClimb(BlockClimb):
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.kernels._streaming_scan import scan_rows
 
-        state = np.array([self._raw_value, float(self.n_accepted)])
+        state = np.array([self._raw_value, float(self.n_accepted), self._penalty])
         scan_rows(
             self._network,
             self._groups,
@@ -175,6 +175,7 @@ class StreamingClimb(BlockClimb):
             values,
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
+        self._penalty = float(state[2])
 
 
 def _read_only(array: Array) -> Array:

@@ -97,16 +97,16 @@ class UnitClimb(NetworkClimb):
         from skperceptron.optim.kernels import _outputs
 
         sums, slope = self._memory.sums, self._memory.slope
-        self._raw_value, self._current_penalty = -np.inf, self._penalty()
+        value = -np.inf
         if self._forward():
             output = len(sums) - self.layers.units[-1]
             value, exact = _outputs.evaluate(
                 sums, output, self._targets, self._terms, -np.inf
             )
-            self._raw_value = value - self._current_penalty
             if len(slope):
                 _outputs.update_slope(slope, self._targets, self._terms)
                 self._slope_is_exact = exact
+        self._set_value(value)
 
     def _forward(self) -> bool:
         """Compute sums and outputs anew; tell whether the sums are finite."""
@@ -134,7 +134,7 @@ class UnitClimb(NetworkClimb):
                 self._raw_value,
                 float(self.n_accepted),
                 float(self._slope_is_exact),
-                self._current_penalty,
+                self._penalty,
             ]
         )
         _unit_scan.scan_units(
@@ -156,4 +156,4 @@ class UnitClimb(NetworkClimb):
             values,
         )
         self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._slope_is_exact, self._current_penalty = bool(state[2]), float(state[3])
+        self._slope_is_exact, self._penalty = bool(state[2]), float(state[3])

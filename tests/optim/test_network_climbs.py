@@ -70,8 +70,7 @@ def both_climbs(
     def evaluate(params):
         z = forward(X, *layers.unpack(params), layers.activations)
         if objective == "log_loss":
-            penalty = alpha / 2 * np.sum(params[: layers.n_coefs] ** 2) / total
-            return log_likelihood(z, y, weight) - penalty
+            return log_likelihood(z, y, weight)
         return np.average(decide(z) == y, weights=weight)
 
     first, second = (
@@ -85,8 +84,12 @@ def both_climbs(
         for _ in range(2)
     )
     steps = {"step_size": step_size, "adapt": adapt}
+
+    def penalty(params):
+        return alpha / 2 * np.sum(params[: layers.n_coefs] ** 2) / total
+
     turn = Descent(layers, X, y, weight, alpha) if descends else None
-    literal = HillClimb(start, first, evaluate, turn=turn, **steps)
+    literal = HillClimb(start, first, evaluate, penalty=penalty, turn=turn, **steps)
     if descends:
         steps["descends"] = True
     compiled = CLIMBS.get(mutation, ForwardClimb)(

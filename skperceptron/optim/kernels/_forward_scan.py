@@ -99,11 +99,12 @@ def scan_networks(
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
 
-    state : ndarray of shape (2,)
-        Current value and number of kept candidates; updated.
+    state : ndarray of shape (3,)
+        Current value, number of kept candidates, and penalty of the current weights,
+        which is part of the value; updated.
 
     values : ndarray of shape (n_candidates,)
-        Receives the current value after each candidate.
+        Receives the current value, without its penalty, after each candidate.
     """
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
     single, blocks = borrowed(single), borrowed(blocks)
@@ -117,7 +118,7 @@ def scan_networks(
             moved[q] = params[q] + sigma * noise[i, q]
             finite &= abs(moved[q]) < np.inf
         accepted = False
-        value = np.nan
+        value, penalty = np.nan, 0.0
         if finite and is_screened:
             value = screened_accuracy(
                 network, targets[0][-1], single, moved, blocks[0], state[0]
@@ -132,13 +133,13 @@ def scan_networks(
             value -= penalty
             accepted = value >= state[0]
         if accepted:
-            state[0] = value
+            state[0], state[2] = value, penalty
             state[1] += 1
             params[:] = moved
         if group_of[i] >= 0:
             factor = growth if accepted else shrinkage
             step_size[0] = min(sigma * factor, largest_step)
-        values[i] = state[0]
+        values[i] = state[0] + state[2]
 
 
 @njit(**COMPILE)

@@ -144,11 +144,12 @@ def scan_rows(
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
 
-    state : ndarray of shape (2,)
-        Current value and number of kept candidates; updated.
+    state : ndarray of shape (3,)
+        Current value, number of kept candidates, and penalty of the current weights,
+        which is part of the value; updated.
 
     values : ndarray of shape (n_candidates,)
-        Receives the current value after each candidate.
+        Receives the current value, without its penalty, after each candidate.
     """
     network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
     terms, rows, room = borrowed(terms), borrowed(rows), borrowed(room)
@@ -167,6 +168,7 @@ def scan_rows(
             finite &= abs(moved[at]) < np.inf
         unit = group if kept.shape[0] > 0 and group < network[0][1] else -1
         accepted = False
+        value, penalty = np.nan, 0.0
         if finite:
             penalty = penalty_of(moved, decay)
             enough = state[0] + penalty
@@ -177,7 +179,7 @@ def scan_rows(
             accepted = value >= state[0]
         if accepted:
             keep_rows(network, rows, room, kept, unit, params, moved)
-            state[0] = value
+            state[0], state[2] = value, penalty
             state[1] += 1
         for q in range(mine.size):
             at = mine[q]
@@ -188,7 +190,7 @@ def scan_rows(
         if group_of[i] >= 0:
             factor = growth if accepted else shrinkage
             step_size[group] = min(sigma * factor, largest_step)
-        values[i] = state[0]
+        values[i] = state[0] + state[2]
 
 
 @njit(**COMPILE)

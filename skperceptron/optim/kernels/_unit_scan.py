@@ -153,10 +153,10 @@ def scan_units(
 
     state : ndarray of shape (4,)
         Current value, number of kept candidates, 1 where the slope is exact, and the
-        penalty of the current weights.
+        penalty of the current weights, which is part of the value; updated.
 
     values : ndarray of shape (n_candidates,)
-        Receives the current value after each candidate.
+        Receives the current value, without its penalty, after each candidate.
     """
     layer_of, start, position = groups
     network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
@@ -196,7 +196,7 @@ def scan_units(
                 _follow(memory, layer_of, group, at, i, noise, group_of, added, place)
         factor = growth if accepted else shrinkage
         step_size[group] = min(sigma * factor, largest_step)
-        values[i] = state[0]
+        values[i] = state[0] + state[3]
 
 
 @njit(**COMPILE_PRIVATE)
