@@ -155,6 +155,8 @@ class ClimbTrainer:
         self.threads = ONE_THREAD if n_restarts else threads_for(len(data.y), layers)
         starts = self._find_starts(data, random_state, fresh=fresh, n=1 + n_restarts)
         training, validate = self._split(data, random_state)
+        if fresh and estimator._has_surrogate:
+            starts = self._climb_on_surrogate(starts, training)
         self.attempts: list[Attempt] = []
         with self.threads:
             for streams, start in starts:
@@ -252,6 +254,34 @@ class ClimbTrainer:
             for streams in [first, *first.spawn(n - 1)]
         ]
 
+    def _climb_on_surrogate(
+        self, starts: list[tuple[Streams, Array]], data: TrainingData
+    ) -> list[tuple[Streams, Array]]:
+        """Begin with climbs on the log loss, and take where they end as starts."""
+        est, layers = self.estimator, self.layers
+        climbs: list[Climb] = []
+        for streams, start in starts:
+            climb = est._make_climb(
+                start,
+                _mutation(est, layers, streams, start.dtype),
+                layers,
+                data,
+                on_surrogate=True,
+                n_iter=est.surrogate_iter,
+                sibling=climbs[0] if climbs else None,
+                step_size=est.step_size,
+                adapt=est.step_schedule == "one_fifth",
+            )
+            climbs.append(climb)
+        with self.threads, self.parallel() as parallel:
+            parallel(delayed(climb.run)(int(est.surrogate_iter)) for climb in climbs)
+        for climb in climbs:
+            climb.rewind()
+        return [
+            (streams, climb.params)
+            for (streams, _), climb in zip(starts, climbs, strict=True)
+        ]
+
     def _split(
         self, data: TrainingData, random_state: np.random.RandomState
     ) -> tuple[TrainingData, Objective | None]:
@@ -273,13 +303,7 @@ class ClimbTrainer:
         validate: Objective | None,
     ) -> Attempt:
         est, layers = self.estimator, self.layers
-        mutation = Mutation(
-            streams,
-            layers.n_params,
-            start.dtype,
-            share=None if isinstance(est.mutation, str) else float(est.mutation),
-            groups=layers.unit_groups() if est.mutation == "unit" else None,
-        )
+        mutation = _mutation(est, layers, streams, start.dtype)
         adapt = est.step_schedule == "one_fifth"
         step_size = est.step_size
         goes_on = streams is getattr(est, "_streams", None)
@@ -329,6 +353,19 @@ class ClimbTrainer:
         print(f"Iteration {est.n_iter_}, objective = {est.objective_:.8f}")
         if est.validation_scores_:
             print(f"Validation score: {est.validation_scores_[-1]:f}")
+
+
+def _mutation(
+    estimator: Any, layers: Layers, streams: Streams, dtype: np.dtype
+) -> Mutation:
+    how = estimator.mutation
+    return Mutation(
+        streams,
+        layers.n_params,
+        dtype,
+        share=None if isinstance(how, str) else float(how),
+        groups=layers.unit_groups() if how == "unit" else None,
+    )
 
 
 def iterations_per_report(max_iter: int) -> int:

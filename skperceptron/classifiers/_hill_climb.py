@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.callback import CallbackContext
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
@@ -28,27 +27,12 @@ from skperceptron.classifiers._objectives import (
 )
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import ACTIVATIONS, ActivationLike, Layers
-from skperceptron.optim import (
-    MOST_BYTES_KEPT,
-    MOST_FEATURES,
-    MOST_TIMES_KEPT,
-    Climb,
-    ForwardClimb,
-    HillClimb,
-    HyperplaneClimb,
-    LeanUnitClimb,
-    Metric,
-    Mutation,
-    ScreenedClimb,
-    StreamingClimb,
-    ThresholdClimb,
-    UnitClimb,
-)
+from skperceptron.optim import Climb, Descent, HillClimb, Metric, Mutation, find_climb
 
 Array = NDArray[np.floating]
 
-# What is smaller is copied from a memory-mapped file, where that makes a climb faster.
-FEWEST_BYTES_LEFT = 2**28
+# What a climb on an objective that is no smooth function of the weights begins with.
+SURROGATE = Metric("log_loss")
 
 
 class BaseHillClimb(BaseNetworkClassifier):
@@ -56,6 +40,8 @@ class BaseHillClimb(BaseNetworkClassifier):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "surrogate_iter": [Interval(Integral, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
         "step_size": [Interval(Real, 0, None, closed="neither")],
         "step_schedule": [StrOptions({"constant", "one_fifth"})],
         "mutation": [StrOptions({"all", "unit"}), Interval(Real, 0, 1, closed="right")],
@@ -127,6 +113,19 @@ class BaseHillClimb(BaseNetworkClassifier):
         trainer.finish()
         context.call_on_fit_task_end(estimator=self, **hook_args)
 
+    @property
+    def _has_surrogate(self) -> bool:
+        """Whether a climb on the log loss comes before that on the objective."""
+        return self.surrogate_iter > 0 and self.objective != "log_loss"
+
+    # Whether the output units are thresholds.
+    _has_thresholds = False
+
+    @property
+    def _descends(self) -> bool:
+        """Whether noise is turned to where the log loss falls."""
+        return True
+
     def _make_climb(
         self,
         params: Array,
@@ -134,17 +133,43 @@ class BaseHillClimb(BaseNetworkClassifier):
         layers: Layers,
         data: TrainingData,
         *,
+        on_surrogate: bool = False,
         n_iter: int,
-        sibling: Any,
+        sibling: Any = None,
         **steps: Any,
     ) -> Climb:
         """Prepare a climb.
 
         `steps` are the parameters of `Climb` that concern the step size, `n_iter` is
-        what is planned, and `sibling` a climb on the same data, or None.
+        what is planned, and `sibling` a climb on the same data and the same objective,
+        or None. That is the log loss if `on_surrogate`.
         """
-        objective = make_objective(self, layers, data)
-        return HillClimb(params, mutation, objective, **steps)
+        weight = objective_weight(data)
+        metric = SURROGATE if on_surrogate else find_metric(self, data.y)
+        is_log_loss = metric is not None and metric.kind == "log_loss"
+        alpha = float(self.alpha) if is_log_loss else 0.0
+        turns = is_log_loss and self._descends and mutation.by_group
+        # After the surrogate, wandering among equals only leads away from it.
+        steps["keeps_ties"] = is_log_loss or not self._has_surrogate
+        is_custom = any(map(callable, layers.activations))
+        if is_custom:
+            check_start(data.X, layers, params)
+        climb = None
+        if metric is not None and not is_custom:  # compiled code knows names only
+            thresholds = self._has_thresholds
+            climb = find_climb(metric, mutation, layers, data.X, thresholds=thresholds)
+        if climb is None:
+            objective = make_objective(self, layers, data, on_log_loss=is_log_loss)
+            penalty = _penalty(layers, alpha, data.y, weight) if alpha else None
+            turn = Descent(layers, data.X, data.y, weight, alpha) if turns else None
+            return HillClimb(
+                params, mutation, objective, penalty=penalty, turn=turn, **steps
+            )
+        if turns:
+            steps["descends"] = True
+        problem = layers, data.X, data.y, weight, metric
+        options = {"n_iter": n_iter, "sibling": sibling, "alpha": alpha}
+        return climb(params, mutation, *problem, **options, **steps)
 
     def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
         interval = iterations_per_report(self.max_iter)
@@ -337,6 +362,8 @@ class HillClimbPerceptron(BaseHillClimb):
         self,
         *,
         max_iter: int = 5000,
+        surrogate_iter: int = 0,
+        alpha: float = 0.0,
         step_size: float = 0.3,
         objective: str | Callable[..., float] = "accuracy",
         step_schedule: Literal["constant", "one_fifth"] = "constant",
@@ -354,6 +381,8 @@ class HillClimbPerceptron(BaseHillClimb):
         tol: float = 1e-4,
     ) -> None:
         self.max_iter = max_iter
+        self.surrogate_iter = surrogate_iter
+        self.alpha = alpha
         self.step_size = step_size
         self.objective = objective
         self.step_schedule = step_schedule
@@ -381,28 +410,7 @@ class HillClimbPerceptron(BaseHillClimb):
         (coef,), (self.intercept_,) = layers.unpack(params)
         self.coef_ = coef.T
 
-    def _make_climb(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        data: TrainingData,
-        **options: Any,
-    ) -> Climb:
-        metric = find_metric(self, data.y)
-        climb = _perceptron_climb(metric, mutation, layers, data.X)
-        if metric is None or climb is None:
-            return super()._make_climb(params, mutation, layers, data, **options)
-        return climb(
-            params,
-            mutation,
-            layers,
-            data.X,
-            data.y,
-            objective_weight(data),
-            metric,
-            **options,
-        )
+    _has_thresholds = True
 
     def _decide(self, z: Array) -> NDArray[np.intp]:
         if z.shape[1] == 1:
@@ -418,20 +426,20 @@ class HillClimbPerceptron(BaseHillClimb):
         return tags
 
 
-def _perceptron_climb(
-    metric: Metric | None, mutation: Mutation, layers: Layers, X: Any
-) -> Callable[..., Climb] | None:
-    """Choose the fastest way to climb with threshold units; None if there is none."""
-    if metric is None:
-        return None
-    n_features, n_units = layers.units
-    is_accuracy = metric.kind == "accuracy"
-    if n_units == 1 and not issparse(X) and (is_accuracy or metric.is_of_counts):
-        if n_features <= MOST_FEATURES and not _stays_on_disk(X):
-            return HyperplaneClimb
-        if X.dtype == np.float64:
-            return ScreenedClimb
-    return ThresholdClimb if is_accuracy else _mlp_climb(mutation, layers, X)
+def _penalty(
+    layers: Layers,
+    alpha: float,
+    y: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+) -> Callable[[Array], float]:
+    """Make the penalty of weights, see `BlockClimb`."""
+    factor = alpha / (2 * (len(y) if weight is None else weight.sum()))
+
+    def penalty(params: Array) -> float:
+        weights = params[: layers.n_coefs]
+        return float(factor * (weights @ weights))
+
+    return penalty
 
 
 class HillClimbMLP(BaseHillClimb, BaseMLP):
@@ -619,6 +627,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         **BaseMLP._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
         "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
+        "noise_sign": [StrOptions({"random", "descent"})],
         "objective": [StrOptions({"log_loss", *get_scorer_names()}), callable],
     }
 
@@ -628,6 +637,9 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         activation: ActivationLike | Sequence[ActivationLike] = "logistic",
         *,
         max_iter: int = 20_000,
+        surrogate_iter: int = 0,
+        alpha: float = 0.0,
+        noise_sign: Literal["random", "descent"] = "random",
         step_size: float = 0.1,
         objective: str | Callable[..., float] = "log_loss",
         step_schedule: Literal["constant", "one_fifth"] = "one_fifth",
@@ -647,6 +659,9 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.max_iter = max_iter
+        self.surrogate_iter = surrogate_iter
+        self.alpha = alpha
+        self.noise_sign = noise_sign
         self.step_size = step_size
         self.objective = objective
         self.step_schedule = step_schedule
@@ -668,59 +683,6 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         self._set_output(n_outputs, multilabel=False)
         return layers
 
-    def _make_climb(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        data: TrainingData,
-        **options: Any,
-    ) -> Climb:
-        metric = find_metric(self, data.y)
-        if any(map(callable, layers.activations)):
-            check_start(data.X, layers, params)
-            metric = None  # compiled code knows names only
-        climb = _mlp_climb(mutation, layers, data.X)
-        if metric is None or climb is None:
-            return super()._make_climb(params, mutation, layers, data, **options)
-        return climb(
-            params,
-            mutation,
-            layers,
-            data.X,
-            data.y,
-            objective_weight(data),
-            metric,
-            **options,
-        )
-
-
-def _mlp_climb(
-    mutation: Mutation, layers: Layers, X: Any
-) -> Callable[..., Climb] | None:
-    """Choose the fastest way to climb for which there is memory, None for no way."""
-    if _stays_on_disk(X):
-        return StreamingClimb
-    # A single unit moves as a whole.
-    moves_units = mutation.by_group or (layers.n_units == 1 and mutation.share is None)
-    if not moves_units:
-        return None if issparse(X) else ForwardClimb
-    n_samples, n_features = X.shape
-    n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
-    kept = n_rows * n_samples * X.dtype.itemsize
-    is_much = kept > MOST_BYTES_KEPT and n_rows > MOST_TIMES_KEPT * n_features
-    return LeanUnitClimb if layers.activations and is_much else UnitClimb
-
-
-def _stays_on_disk(X: Any) -> bool:
-    """Tell whether samples lie in a large memory-mapped file and are not to be copied.
-
-    They would have to be if they were not stored row by row.
-    """
-    if issparse(X) or X.nbytes < FEWEST_BYTES_LEFT or not X.flags.c_contiguous:
-        return False
-    while isinstance(X, np.ndarray):
-        if isinstance(X, np.memmap):
-            return True
-        X = X.base
-    return False
+    @property
+    def _descends(self) -> bool:
+        return self.noise_sign == "descent"

@@ -42,6 +42,8 @@ def make_objective(
     estimator: BaseNetworkClassifier,
     layers: Layers,
     data: TrainingData,
+    *,
+    on_log_loss: bool = False,
 ) -> Objective:
     """Make the function of the flat parameter vector that a climb maximises.
 
@@ -57,6 +59,9 @@ def make_objective(
     data : TrainingData
         The data.
 
+    on_log_loss : bool, default=False
+        Whether it is the log loss, whatever `objective` says.
+
     Returns
     -------
     callable
@@ -65,8 +70,8 @@ def make_objective(
     """
     X, y, labels = data.X, data.y, data.labels
     weight = objective_weight(data)
-    objective: Any = estimator.objective
-    metric = find_metric(estimator, y)
+    objective: Any = "log_loss" if on_log_loss else estimator.objective
+    metric = None if on_log_loss else find_metric(estimator, y)
     from_sums: Callable[[Array], float]
     if metric is not None and metric.kind not in BUILT_IN_OBJECTIVES:
         from_sums = MetricOfSums(metric, y, weight, layers.units[-1], X.dtype)

@@ -12,6 +12,7 @@ from skperceptron.optim._lean_unit_climb import (
     MOST_TIMES_KEPT,
     LeanUnitClimb,
 )
+from skperceptron.optim._make_climb import find_climb
 from skperceptron.optim._metric import Metric, MetricOfSums
 from skperceptron.optim._mutation import Mutation, Streams
 from skperceptron.optim._screened_climb import ScreenedClimb
@@ -46,6 +47,7 @@ __all__ = [
     "Streams",
     "ThresholdClimb",
     "UnitClimb",
+    "find_climb",
     "make_solver",
     "minimize_lbfgs",
 ]

@@ -39,6 +39,9 @@ class Climb(ABC):
         Whether to adapt the step size by the one-fifth success rule, for each group by
         itself.
 
+    keeps_ties : bool, default=True
+        Whether a candidate is kept whose objective is the same.
+
     Attributes
     ----------
     params : ndarray of shape (n_params,)
@@ -65,6 +68,7 @@ class Climb(ABC):
         *,
         step_size: float | Array,
         adapt: bool = False,
+        keeps_ties: bool = True,
     ) -> None:
         self.params = params
         self.mutation = mutation
@@ -74,7 +78,9 @@ class Climb(ABC):
         # An adapted step may grow so far that its square is still a number: on a
         # plateau every step is kept, and the next one is larger.
         largest_step = float(np.sqrt(np.finfo(params.dtype).max))
-        self.rates = (GROWTH, SHRINKAGE, largest_step) if adapt else (1.0, 1.0, np.inf)
+        rates = (GROWTH, SHRINKAGE, largest_step) if adapt else (1.0, 1.0, np.inf)
+        # As compiled code takes it, see `kernels/_rule.py`.
+        self.rule = (keeps_ties, *rates)
 
     def run(self, n_iter: int) -> NDArray[np.float64]:
         """Climb on.

@@ -90,7 +90,7 @@ class Descent:
         if not np.isfinite(slope).all():
             return step
         where, units = self._groups[group], self.layers.units
-        layer = np.searchsorted(np.cumsum(units[1:]), group, "right")
+        layer = int(np.searchsorted(np.cumsum(units[1:]), group, "right"))
         n_into = units[layer] + 1
         is_last_hidden = layer == len(units) - 3
         first = step.copy()

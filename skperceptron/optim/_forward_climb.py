@@ -181,7 +181,7 @@ class ForwardClimb(NetworkClimb):
             self._noise[candidates],
             self._group_of[candidates],
             self.step_size,
-            self.rates,
+            self.rule,
             (self._decay, self.layers.n_coefs),
             state,
             values,

@@ -56,7 +56,7 @@ class HillClimb(Climb):
         return self.objective(self.params)
 
     def _advance(self, values: NDArray[np.float64]) -> None:
-        growth, shrinkage, largest_step = self.rates
+        keeps_ties, growth, shrinkage, largest_step = self.rule
         current = self.value - self.penalty(self.params)
         for i in range(len(values)):
             (noise,), (group,) = self.mutation.draw(1)
@@ -70,7 +70,7 @@ class HillClimb(Climb):
                 candidate[where] += step
             value = self.objective(candidate)
             compared = value - self.penalty(candidate)
-            accepted = compared >= current
+            accepted = compared > current or (keeps_ties and compared == current)
             if accepted:
                 self.params, self.value, current = candidate, value, compared
                 self.n_accepted += 1

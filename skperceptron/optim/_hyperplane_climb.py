@@ -77,7 +77,7 @@ class HyperplaneClimb(OneUnitClimb):
             self._norms[candidates],
             self._group_of[candidates],
             self.step_size,
-            self.rates,
+            self.rule,
             state,
             values,
         )

@@ -106,7 +106,7 @@ class ScreenedClimb(OneUnitClimb):
             self._noise[candidates],
             self._group_of[candidates],
             self.step_size,
-            self.rates,
+            self.rule,
             state,
             values,
         )

@@ -169,7 +169,7 @@ class StreamingClimb(BlockClimb):
             self._noise[candidates],
             self._group_of[candidates],
             self.step_size,
-            self.rates,
+            self.rule,
             (self._decay, self.layers.n_coefs),
             state,
             values,

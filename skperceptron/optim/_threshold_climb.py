@@ -125,7 +125,7 @@ class ThresholdClimb(BlockClimb):
             self._groups,
             self._group_of[candidates],
             self.step_size,
-            self.rates,
+            self.rule,
             state,
             values,
         )

@@ -150,7 +150,7 @@ class UnitClimb(NetworkClimb):
             self._added,
             self._place[candidates.start :],
             self.step_size,
-            self.rates,
+            self.rule,
             self._manner,
             state,
             values,

@@ -63,6 +63,7 @@ def both_climbs(
     n_iter=400,
     alpha=0.0,
     descends=False,
+    keeps_ties=True,
 ):
     X, y, layers, start = problem
     total = len(y) if weight is None else weight.sum()
@@ -83,7 +84,7 @@ def both_climbs(
         )
         for _ in range(2)
     )
-    steps = {"step_size": step_size, "adapt": adapt}
+    steps = {"step_size": step_size, "adapt": adapt, "keeps_ties": keeps_ties}
 
     def penalty(params):
         return alpha / 2 * np.sum(params[: layers.n_coefs] ** 2) / total
@@ -156,6 +157,13 @@ def test_noise_is_turned_to_where_the_loss_falls(
 def test_noise_is_turned_without_hidden_layers(units):
     problem = make_problem(units, [])
     assert_same(*both_climbs(problem, "log_loss", alpha=1.0, descends=True))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_only_what_is_better_is_kept(mutation):
+    problem = make_problem((4, 3), ["relu"])
+    climbs = both_climbs(problem, "accuracy", mutation, keeps_ties=False)
+    assert_same(*climbs)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -23,6 +23,7 @@ from skperceptron.optim.kernels._metrics import (
 from skperceptron.optim.kernels._network import forward
 from skperceptron.optim.kernels._outputs import add_counts, evaluate
 from skperceptron.optim.kernels._penalty import penalty_of
+from skperceptron.optim.kernels._rule import adapt, is_kept
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
@@ -60,7 +61,7 @@ def scan_networks(
     noise,
     group_of,
     step_size,
-    rates,
+    rule,
     decay,
     state,
     values,
@@ -93,8 +94,7 @@ def scan_networks(
     step_size : ndarray of shape (1,)
         Standard deviation of the noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
@@ -109,7 +109,6 @@ def scan_networks(
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
     single, blocks = borrowed(single), borrowed(blocks)
     sums, outputs = borrowed(sums), borrowed(outputs)
-    growth, shrinkage, largest_step = rates
     moved = np.empty_like(params)
     for i in range(noise.shape[0]):
         sigma = step_size[0]
@@ -123,7 +122,7 @@ def scan_networks(
             value = screened_accuracy(
                 network, targets[0][-1], single, moved, blocks[0], state[0]
             )
-            accepted = value >= state[0]
+            accepted = is_kept(value, state[0], rule)
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)
             enough = state[0] + penalty
@@ -131,14 +130,13 @@ def scan_networks(
                 network, targets, terms, blocks, sums, outputs, moved, enough
             )
             value -= penalty
-            accepted = value >= state[0]
+            accepted = is_kept(value, state[0], rule)
         if accepted:
             state[0], state[2] = value, penalty
             state[1] += 1
             params[:] = moved
         if group_of[i] >= 0:
-            factor = growth if accepted else shrinkage
-            step_size[0] = min(sigma * factor, largest_step)
+            adapt(step_size, 0, accepted, rule)
         values[i] = state[0] + state[2]
 
 

@@ -11,6 +11,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._metrics import ACCURACY, value_of_counts
+from skperceptron.optim.kernels._rule import adapt, is_kept
 
 # Inputs that a sum has, the unused ones being 0: the compiler then knows how many.
 N_INPUTS = 8
@@ -34,7 +35,7 @@ def scan_hyperplanes(
     norms,
     group_of,
     step_size,
-    rates,
+    rule,
     state,
     values,
 ):
@@ -84,8 +85,7 @@ def scan_hyperplanes(
     step_size : ndarray of shape (1,)
         Standard deviation of the noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     state : ndarray of shape (6,)
         Current value, number of kept candidates; then, of the selection: how far steps
@@ -96,7 +96,6 @@ def scan_hyperplanes(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
-    growth, shrinkage, largest_step = rates
     bias = params.size - 1
     moved = np.zeros(N_INPUTS + 1, params.dtype)
     longest = norms.max()
@@ -127,7 +126,7 @@ def scan_hyperplanes(
                 )
                 reference[:] = params
             value = _value(near_data, near, weight, metric, far, moved, state)
-            accepted = value >= state[5]
+            accepted = is_kept(value, state[5], rule)
             if accepted:
                 # Weights add up to something else, by rounding, in another order.
                 if value > state[5]:
@@ -137,8 +136,7 @@ def scan_hyperplanes(
                 params[:bias] = moved[:bias]
                 params[bias] = moved[N_INPUTS]
         if group_of[i] >= 0:
-            factor = growth if accepted else shrinkage
-            step_size[0] = min(sigma * factor, largest_step)
+            adapt(step_size, 0, accepted, rule)
         values[i] = state[0]
 
 

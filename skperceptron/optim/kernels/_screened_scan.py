@@ -14,6 +14,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._metrics import value_of_counts
+from skperceptron.optim.kernels._rule import adapt, is_kept
 
 # Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.
 _LARGE_TILE, _TILE = 1024, 64
@@ -102,7 +103,7 @@ def scan_screened(
     noise,
     group_of,
     step_size,
-    rates,
+    rule,
     state,
     values,
 ):
@@ -158,8 +159,7 @@ def scan_screened(
     step_size : ndarray of shape (1,)
         Standard deviation of the noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     state : ndarray of shape (3,)
         Current value, number of kept candidates, and how wrong `sums` can be; updated.
@@ -167,7 +167,6 @@ def scan_screened(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
-    growth, shrinkage, largest_step = rates
     doubt, unit, longest = bounds
     moved = np.empty_like(params)
     for i in range(noise.shape[0]):
@@ -195,7 +194,7 @@ def scan_screened(
             error,
             moved,
         )
-        accepted = value >= state[0]
+        accepted = is_kept(value, state[0], rule)
         if accepted:
             state[0] = value
             state[1] += 1
@@ -203,8 +202,7 @@ def scan_screened(
             _add(sums, added, i, step)
             params[:] = moved
         if group_of[i] >= 0:
-            factor = growth if accepted else shrinkage
-            step_size[0] = min(sigma * factor, largest_step)
+            adapt(step_size, 0, accepted, rule)
         values[i] = state[0]
 
 

@@ -29,6 +29,7 @@ from skperceptron.optim.kernels._forward_scan import (
 )
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._penalty import penalty_of
+from skperceptron.optim.kernels._rule import adapt, is_kept
 
 
 class Rows(NamedTuple):
@@ -100,7 +101,7 @@ def scan_rows(
     noise,
     group_of,
     step_size,
-    rates,
+    rule,
     decay,
     state,
     values,
@@ -138,8 +139,7 @@ def scan_rows(
     step_size : ndarray of shape (n_groups,)
         Standard deviation of each group's noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
@@ -155,7 +155,6 @@ def scan_rows(
     terms, rows, room = borrowed(terms), borrowed(rows), borrowed(room)
     kept = borrowed(kept)
     start, position = groups
-    growth, shrinkage, largest_step = rates
     moved = params.copy()
     for i in range(values.size):
         group = max(group_of[i], 0)
@@ -176,7 +175,7 @@ def scan_rows(
                 network, targets, terms, rows, room, kept, unit, params, moved, enough
             )
             value -= penalty
-            accepted = value >= state[0]
+            accepted = is_kept(value, state[0], rule)
         if accepted:
             keep_rows(network, rows, room, kept, unit, params, moved)
             state[0], state[2] = value, penalty
@@ -188,8 +187,7 @@ def scan_rows(
             else:
                 moved[at] = params[at]
         if group_of[i] >= 0:
-            factor = growth if accepted else shrinkage
-            step_size[group] = min(sigma * factor, largest_step)
+            adapt(step_size, group, accepted, rule)
         values[i] = state[0] + state[2]
 
 

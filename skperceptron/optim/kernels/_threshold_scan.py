@@ -9,6 +9,7 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._rule import adapt, is_kept
 
 # Rows that the multiclass kernel handles at a time: their best sums stay in registers
 # and in the first-level cache.
@@ -101,7 +102,7 @@ def scan(
     groups,
     group_of,
     step_size,
-    rates,
+    rule,
     state,
     values,
 ):
@@ -144,8 +145,7 @@ def scan(
     step_size : ndarray of shape (n_groups,)
         Standard deviation of each group's noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     state : ndarray of shape (2,)
         Current value and number of kept candidates; updated.
@@ -153,7 +153,6 @@ def scan(
     values : ndarray of shape (n_candidates,)
         Receives the current value after each candidate.
     """
-    growth, shrinkage, largest_step = rates
     one_unit = p.shape[1] < z.shape[0]
     for i in range(p.shape[0]):
         moves = group_of[i] >= 0
@@ -164,7 +163,7 @@ def scan(
         bound = limits[0] + sigma * reach[i]
         if bound < limits[1] or _all_finite(z, p[i], first, sigma):
             value = correct(z, p[i], first, sigma, y, weight)
-            accepted = value >= state[0]
+            accepted = is_kept(value, state[0], rule)
         if accepted:
             state[0] = value
             state[1] += 1
@@ -175,6 +174,5 @@ def scan(
             for q in range(noise.shape[1]):
                 params[groups[group, q]] += sigma * noise[i, q]
         if moves:
-            factor = growth if accepted else shrinkage
-            step_size[group] = min(sigma * factor, largest_step)
+            adapt(step_size, group, accepted, rule)
         values[i] = state[0]

@@ -23,6 +23,7 @@ from skperceptron.optim.kernels._elementwise import (
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._outputs import evaluate, update_slope
 from skperceptron.optim.kernels._penalty import change_of_penalty, slope_of_penalty
+from skperceptron.optim.kernels._rule import adapt, is_kept
 
 
 class Groups(NamedTuple):
@@ -107,7 +108,7 @@ def scan_units(
     added,
     place,
     step_size,
-    rates,
+    rule,
     manner,
     state,
     values,
@@ -146,8 +147,7 @@ def scan_units(
     step_size : ndarray of shape (n_units,)
         Standard deviation of each unit's noise; updated.
 
-    rates : tuple of 3 floats
-        Factor after a kept and after a rejected candidate, and where growth ends.
+    rule : tuple, see Rule
 
     manner : tuple, see Manner
 
@@ -162,7 +162,6 @@ def scan_units(
     network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
     memory, terms, added = borrowed(memory), borrowed(terms), borrowed(added)
     noise, group_of, place = borrowed(noise), borrowed(group_of), borrowed(place)
-    growth, shrinkage, largest_step = rates
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(values.size):
         group, at = group_of[i], row_of[group_of[i]]
@@ -180,6 +179,7 @@ def scan_units(
                 targets,
                 memory,
                 terms,
+                rule,
                 manner,
                 params,
                 group,
@@ -194,8 +194,7 @@ def scan_units(
                 params[mine[q]] = moved[q]
             if layer_of[group] == 0:
                 _follow(memory, layer_of, group, at, i, noise, group_of, added, place)
-        factor = growth if accepted else shrinkage
-        step_size[group] = min(sigma * factor, largest_step)
+        adapt(step_size, group, accepted, rule)
         values[i] = state[0] + state[3]
 
 
@@ -234,6 +233,7 @@ def _try(
     targets,
     memory,
     terms,
+    rule,
     manner,
     params,
     group,
@@ -250,7 +250,7 @@ def _try(
     old = params[position[start[group] : start[group + 1]]]
     if layer == n_layers - 1:
         return _try_output(
-            targets, memory, terms, manner, at, output, old, moved, state
+            targets, memory, terms, rule, manner, at, output, old, moved, state
         )
     activate(codes[layer], row, 0, row, 1)
     # What follows is known to the next layer as weights out of the unit.
@@ -286,7 +286,7 @@ def _try(
     value, exact = evaluate(
         new_sums, output - first, targets, terms, state[0] + penalty
     )
-    if not value - penalty >= state[0]:
+    if not is_kept(value - penalty, state[0], rule):
         return False
     for k in range(behind, sums.shape[0]):
         if not all_finite(new_sums, k - first):
@@ -302,7 +302,7 @@ def _try(
 
 
 @njit(**COMPILE_PRIVATE)
-def _try_output(targets, memory, terms, manner, at, output, old, moved, state):
+def _try_output(targets, memory, terms, rule, manner, at, output, old, moved, state):
     """Do the same for a unit of the last layer."""
     sums, _, slope, row, _, _ = memory
     n_weights = old.size - 1
@@ -322,7 +322,7 @@ def _try_output(targets, memory, terms, manner, at, output, old, moved, state):
     copy_row(row, 0, sums, at)
     penalty = state[3] + change_of_penalty(manner, n_weights, old, moved)
     value, exact = evaluate(sums, output, targets, terms, state[0] + penalty)
-    if not value - penalty >= state[0]:
+    if not is_kept(value - penalty, state[0], rule):
         copy_row(row, 1, sums, at)
         return False
     _keep(targets, slope, terms, value, exact, penalty, state)
