@@ -207,6 +207,20 @@ class HillClimbPerceptron(BaseHillClimb):
     max_iter : int, default=5000
         Iterations. 0 gives the network with its random start weights.
 
+    surrogate_iter : int, default=0
+        Iterations of a climb on the log loss that comes first when a fit begins anew,
+        as a metric that changes in steps tells a random network little about where to
+        go. The climb on the objective begins where that one ends, and from then on
+        keeps only candidates that are better, not those that are as good. 0 begins at
+        random weights.
+
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights in the climb on the log loss:
+        candidates are compared by that loss plus ``alpha / 2`` times the sum of the
+        squared weights, divided by the number of samples (or their total weight), as
+        in `MLPClassifier`; 1 is the penalty of `LogisticRegression`. `objective_` is
+        the objective alone.
+
     step_size : float, default=0.3
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
 
@@ -301,7 +315,7 @@ class HillClimbPerceptron(BaseHillClimb):
 
     n_evaluations_ : int
         Evaluations of the objective on the training data, those of all restarts
-        included.
+        included, and those of the log loss that came first left out.
 
     n_features_in_ : int
         Number of features.
@@ -467,6 +481,29 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     max_iter : int, default=20000
         Iterations. 0 gives the network with its random start weights.
 
+    surrogate_iter : int, default=0
+        Iterations of a climb on the log loss that comes first when a fit begins anew,
+        as a metric that changes in steps tells a random network little about where to
+        go. The climb on the objective begins where that one ends, and from then on
+        keeps only candidates that are better, not those that are as good. 0 begins at
+        random weights. Without effect where the
+        objective is "log_loss" itself.
+
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights in a climb on the log loss, be it the
+        objective or what comes before it:
+        candidates are compared by that loss plus ``alpha / 2`` times the sum of the
+        squared weights, divided by the number of samples (or their total weight), as
+        in `MLPClassifier`; 1 is the penalty of `LogisticRegression`. `objective_` is
+        the objective alone.
+
+    noise_sign : {"random", "descent"}, default="random"
+        Whether noise is added as it is drawn, or with the sign with which the log loss
+        falls, to first order in the sums of the output units: "descent" is for climbs
+        on the log loss, with ``mutation="unit"``. The change of these sums is computed
+        as it is, so that no gradient goes through the network, and hard thresholds can
+        be trained.
+
     step_size : float, default=0.1
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
 
@@ -570,7 +607,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     n_evaluations_ : int
         Evaluations of the objective on the training data, those of all restarts
-        included.
+        included, and those of the log loss that came first left out.
 
     n_features_in_ : int
         Number of features.

@@ -40,7 +40,8 @@ class Climb(ABC):
         itself.
 
     keeps_ties : bool, default=True
-        Whether a candidate is kept whose objective is the same.
+        Whether a candidate is kept whose objective is the same. Either way, the step
+        size grows after it.
 
     Attributes
     ----------

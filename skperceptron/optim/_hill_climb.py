@@ -70,13 +70,14 @@ class HillClimb(Climb):
                 candidate[where] += step
             value = self.objective(candidate)
             compared = value - self.penalty(candidate)
-            accepted = compared > current or (keeps_ties and compared == current)
+            not_worse = compared >= current
+            accepted = not_worse and (keeps_ties or compared > current)
             if accepted:
                 self.params, self.value, current = candidate, value, compared
                 self.n_accepted += 1
             # A candidate that moved nothing says nothing about the step size.
             if group >= 0:
-                factor = growth if accepted else shrinkage
+                factor = growth if not_worse else shrinkage
                 self.step_size[group] = min(
                     factor * self.step_size[group], largest_step
                 )

@@ -37,6 +37,8 @@ COMMON = {
 }
 CLIMB = {
     "max_iter": [-1, 1.5],
+    "surrogate_iter": [-1, 1.5],
+    "alpha": [-1.0, "small"],
     "step_size": [0, -1.0, "big"],
     "step_schedule": ["two_fifths", None],
     "mutation": [0.0, 1.5, "some"],
@@ -49,6 +51,7 @@ LAYERS = {
     "hidden_layer_sizes": [0, -3, "ten"],
     "activation": ["relo", 3],
 }
+NOISE = {"noise_sign": ["up", None]}
 BACKPROP = {
     "solver": ["sdg"],
     "alpha": [-1.0],
@@ -74,7 +77,7 @@ WRONG = [
     (cls, name, value)
     for cls, table in (
         (HillClimbPerceptron, COMMON | CLIMB),
-        (HillClimbMLP, COMMON | CLIMB | LAYERS),
+        (HillClimbMLP, COMMON | CLIMB | LAYERS | NOISE),
         (BackpropMLP, COMMON | LAYERS | BACKPROP),
     )
     for name, values in table.items()

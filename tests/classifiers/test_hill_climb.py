@@ -17,9 +17,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.classifiers import _hill_climb
 from skperceptron.network import Layers
-from skperceptron.optim import LeanUnitClimb, Mutation, Streams, UnitClimb
+from skperceptron.optim import (
+    LeanUnitClimb,
+    Metric,
+    Mutation,
+    Streams,
+    UnitClimb,
+    _make_climb,
+    find_climb,
+)
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
@@ -445,7 +452,7 @@ def test_objective_that_raises_is_named(cls, iris):
 
 @pytest.fixture
 def scarce_memory(monkeypatch):
-    monkeypatch.setattr(_hill_climb, "MOST_BYTES_KEPT", 0)
+    monkeypatch.setattr(_make_climb, "MOST_BYTES_KEPT", 0)
 
 
 # Of 226 numbers for each sample, 296941 samples would take 512 MB.
@@ -457,7 +464,9 @@ def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
     streams, groups = Streams.from_seed(0), layers.unit_groups()
     mutation = Mutation(streams, layers.n_params, np.float64, groups=groups)
     X = np.broadcast_to(0.0, (n_samples, 10))
-    assert _hill_climb._mlp_climb(mutation, layers, X) is expected
+    metric = Metric("log_loss")
+    found = find_climb(metric, mutation, layers, X, thresholds=False)
+    assert found is expected
 
 
 @pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"early_stopping": True}])

@@ -136,7 +136,7 @@ def scan_networks(
             state[1] += 1
             params[:] = moved
         if group_of[i] >= 0:
-            adapt(step_size, 0, accepted, rule)
+            adapt(step_size, 0, not value >= state[0], rule)
         values[i] = state[0] + state[2]
 
 

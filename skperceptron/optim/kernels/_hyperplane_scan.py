@@ -103,10 +103,10 @@ def scan_hyperplanes(
         sigma = step_size[0]
         distance = 0.0
         for q in range(params.size):
-            value = params[q] + sigma * noise[i, q]
-            moved[q if q < bias else N_INPUTS] = value
-            distance += (value - reference[q]) ** 2
-        accepted = False
+            weight_or_bias = params[q] + sigma * noise[i, q]
+            moved[q if q < bias else N_INPUTS] = weight_or_bias
+            distance += (weight_or_bias - reference[q]) ** 2
+        accepted, value = False, np.nan
         if distance < np.inf:
             if not np.sqrt(distance) <= state[2]:
                 # Far enough for every step to come, while the step size is what it is.
@@ -136,7 +136,7 @@ def scan_hyperplanes(
                 params[:bias] = moved[:bias]
                 params[bias] = moved[N_INPUTS]
         if group_of[i] >= 0:
-            adapt(step_size, 0, accepted, rule)
+            adapt(step_size, 0, not value >= state[5], rule)
         values[i] = state[0]
 
 

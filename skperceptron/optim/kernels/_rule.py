@@ -16,7 +16,8 @@ class Rule(NamedTuple):
         Whether a candidate is kept that is neither better nor worse.
 
     growth, shrinkage : float
-        Factor for the step size after a kept and after a rejected candidate.
+        Factor for the step size after a candidate that is not worse, kept or not, and
+        after one that is: among equals, steps grow until they make a difference.
 
     largest_step : float
         Where growth ends.
@@ -44,8 +45,8 @@ def is_kept(value, current, rule):
 
 
 @njit(**COMPILE)
-def adapt(step_size, group, kept, rule):
-    """Adapt the step size of a group to whether its candidate was kept.
+def adapt(step_size, group, is_worse, rule):
+    """Adapt the step size of a group to what its candidate was worth.
 
     Parameters
     ----------
@@ -53,9 +54,11 @@ def adapt(step_size, group, kept, rule):
         Updated.
 
     group : int
-    kept : bool
+    is_worse : bool
+        Whether the candidate was.
+
     rule : tuple, see Rule
     """
     _, growth, shrinkage, largest_step = rule
-    factor = growth if kept else shrinkage
+    factor = shrinkage if is_worse else growth
     step_size[group] = min(step_size[group] * factor, largest_step)

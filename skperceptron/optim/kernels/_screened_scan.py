@@ -202,7 +202,7 @@ def scan_screened(
             _add(sums, added, i, step)
             params[:] = moved
         if group_of[i] >= 0:
-            adapt(step_size, 0, accepted, rule)
+            adapt(step_size, 0, not value >= state[0], rule)
         values[i] = state[0]
 
 

@@ -187,7 +187,7 @@ def scan_rows(
             else:
                 moved[at] = params[at]
         if group_of[i] >= 0:
-            adapt(step_size, group, accepted, rule)
+            adapt(step_size, group, not value >= state[0], rule)
         values[i] = state[0] + state[2]
 
 

@@ -159,7 +159,7 @@ def scan(
         group = max(group_of[i], 0)
         sigma = step_size[group]
         first = group if one_unit else 0
-        accepted = False
+        accepted, value = False, np.nan
         bound = limits[0] + sigma * reach[i]
         if bound < limits[1] or _all_finite(z, p[i], first, sigma):
             value = correct(z, p[i], first, sigma, y, weight)
@@ -174,5 +174,5 @@ def scan(
             for q in range(noise.shape[1]):
                 params[groups[group, q]] += sigma * noise[i, q]
         if moves:
-            adapt(step_size, group, accepted, rule)
+            adapt(step_size, group, not value >= state[0], rule)
         values[i] = state[0]

@@ -168,12 +168,11 @@ def scan_units(
         sigma = step_size[group]
         size = start[group + 1] - start[group]
         mine = position[start[group] : start[group] + size]
-        accepted = (
-            _move(params, mine, sigma, noise[i], moved)
-            and _sums_of_unit(
-                network, groups, memory, group, at, sigma, noise[i], added, place[i]
-            )
-            and _try(
+        before, value = state[0], np.nan
+        if _move(params, mine, sigma, noise[i], moved) and _sums_of_unit(
+            network, groups, memory, group, at, sigma, noise[i], added, place[i]
+        ):
+            value = _try(
                 network,
                 groups,
                 targets,
@@ -187,14 +186,14 @@ def scan_units(
                 moved[:size],
                 state,
             )
-        )
+        accepted = is_kept(value, before, rule)
         if accepted:
             state[1] += 1
             for q in range(size):
                 params[mine[q]] = moved[q]
             if layer_of[group] == 0:
                 _follow(memory, layer_of, group, at, i, noise, group_of, added, place)
-        adapt(step_size, group, accepted, rule)
+        adapt(step_size, group, not value >= before, rule)
         values[i] = state[0] + state[3]
 
 
@@ -241,7 +240,11 @@ def _try(
     moved,
     state,
 ):
-    """Evaluate a candidate, and keep it when it is not worse."""
+    """Evaluate a candidate, and keep it if it is good enough.
+
+    What is returned is its value; NaN where it is known to be worse, or not to be
+    finite.
+    """
     units, codes, _, _, row_start = network
     layer_of, start, position = groups
     sums, outputs, slope, row, new_sums, new_outputs = memory
@@ -260,14 +263,14 @@ def _try(
         if manner[1] and not _turn_to_descent(
             codes[layer], memory, manner, at, outgoing, old, moved
         ):
-            return False
+            return np.nan
         # The loss is convex in the sums of the outputs: it changes by no less than its
         # slope says, and most bad candidates need no exponential.
         change = change_of_penalty(manner, outgoing - 1, old, moved)
         for k in range(outgoing, outgoing + n_next):
             change += _change(slope, k - outgoing, moved[k], old[k], row, outputs, at)
         if change > _rounding(slope) * abs(state[0]):
-            return False
+            return np.nan
     n_left_out = layer_of.size - sums.shape[0]
     first, behind = units[1] - n_left_out, row_start[layer + 1] - n_left_out
     for attempt in range(2):
@@ -281,16 +284,16 @@ def _try(
         if not turns or not _rises(memory, manner, output, first, outgoing, old, moved):
             break
         if not _turn_all(codes[layer], memory, at, old, moved):
-            return False
+            return np.nan
     penalty = state[3] + change_of_penalty(manner, outgoing - 1, old, moved)
     value, exact = evaluate(
         new_sums, output - first, targets, terms, state[0] + penalty
     )
     if not is_kept(value - penalty, state[0], rule):
-        return False
+        return value - penalty
     for k in range(behind, sums.shape[0]):
         if not all_finite(new_sums, k - first):
-            return False
+            return np.nan
     copy_row(row, 0, sums, at)
     _swap(row, 1, outputs, at)
     for k in range(behind, sums.shape[0]):
@@ -298,7 +301,7 @@ def _try(
     for k in range(behind, output):
         copy_row(new_outputs, k - first, outputs, k)
     _keep(targets, slope, terms, value, exact, penalty, state)
-    return True
+    return state[0]
 
 
 @njit(**COMPILE_PRIVATE)
@@ -314,19 +317,19 @@ def _try_output(targets, memory, terms, rule, manner, at, output, old, moved, st
         ):
             change = -change
             if not _reflect_all(sums, at, row, old, moved, 0, old.size):
-                return False
+                return np.nan
         change += change_of_penalty(manner, n_weights, old, moved)
         if change > _rounding(slope) * abs(state[0]):
-            return False
+            return np.nan
     copy_row(sums, at, row, 1)
     copy_row(row, 0, sums, at)
     penalty = state[3] + change_of_penalty(manner, n_weights, old, moved)
     value, exact = evaluate(sums, output, targets, terms, state[0] + penalty)
     if not is_kept(value - penalty, state[0], rule):
         copy_row(row, 1, sums, at)
-        return False
+        return value - penalty
     _keep(targets, slope, terms, value, exact, penalty, state)
-    return True
+    return state[0]
 
 
 @njit(**COMPILE_PRIVATE)

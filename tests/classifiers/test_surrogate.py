@@ -1,0 +1,191 @@
+"""Climbs on the log loss: their penalty, the sign of noise, and what follows."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
+from sklearn.datasets import load_breast_cancer, load_iris, make_moons
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, log_loss
+from sklearn.preprocessing import StandardScaler
+
+from skperceptron import HillClimbMLP, HillClimbPerceptron
+from skperceptron.classifiers import _hill_climb
+
+pytestmark = pytest.mark.usefixtures("untracked")
+
+X, y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+WEIGHT = np.arange(150) % 4
+
+
+def on_log_loss(hidden_layer_sizes=(), **params):
+    params = {"alpha": 1.0, "noise_sign": "descent", "random_state": 0, **params}
+    return HillClimbMLP(hidden_layer_sizes, "relu", **params)
+
+
+def with_surrogate(cls=HillClimbPerceptron, **params):
+    params = {"surrogate_iter": 300, "alpha": 1.0, "max_iter": 100, **params}
+    return cls(step_schedule="one_fifth", random_state=0, **params)
+
+
+def f1(y_true, y_pred):
+    return f1_score(y_true, y_pred, average="macro")
+
+
+class TestPenalty:
+    @pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+    def test_climb_ends_where_logistic_regression_does(self, load):
+        X, y = load(return_X_y=True)
+        X = StandardScaler().fit_transform(X)
+        expected = LogisticRegression(C=0.5).fit(X, y)
+        found = on_log_loss(alpha=2.0, max_iter=20_000).fit(X, y)
+        assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=0.01)
+
+    def test_objective_is_the_log_loss_alone(self):
+        clf = on_log_loss((5,), max_iter=200).fit(X, y)
+        assert clf.objective_ == pytest.approx(-log_loss(y, clf.predict_proba(X)))
+        assert clf.objective_curve_[-1] == clf.objective_
+
+    def test_weights_count_as_repeated_samples(self):
+        options = {"hidden_layer_sizes": (5,), "max_iter": 300}
+        weighted = on_log_loss(**options).fit(X, y, sample_weight=WEIGHT)
+        repeated = on_log_loss(**options).fit(X.repeat(WEIGHT, 0), y.repeat(WEIGHT))
+        assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-6)
+        assert_allclose(weighted.coefs_[1], repeated.coefs_[1], rtol=1e-6)
+
+    @pytest.mark.parametrize("mutation", ["unit", "all", 0.3])
+    def test_makes_weights_smaller(self, mutation):
+        def size(alpha):
+            options = {"noise_sign": "random", "max_iter": 2000, "alpha": alpha}
+            clf = on_log_loss((5,), mutation=mutation, **options).fit(X, y)
+            return sum((coef**2).sum() for coef in clf.coefs_)
+
+        assert size(10.0) < size(0.0) / 2
+
+    def test_other_objectives_have_none(self):
+        fits = [
+            HillClimbMLP(
+                (5,), objective="accuracy", max_iter=100, alpha=alpha, random_state=0
+            ).fit(X, y)
+            for alpha in (0.0, 100.0)
+        ]
+        assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+
+
+class TestSignOfNoise:
+    @pytest.mark.parametrize("activation", ["relu", "step"])
+    def test_the_same_iterations_go_further(self, activation):
+        X, y = make_moons(300, noise=0.2, random_state=0)
+        values = [
+            HillClimbMLP(
+                (20,), activation, max_iter=1000, noise_sign=sign, random_state=0
+            )
+            .fit(X, y)
+            .objective_
+            for sign in ("random", "descent")
+        ]
+        assert values[1] > values[0] + 0.03
+
+    def test_functions_climb_as_names_do(self):
+        fits = [
+            HillClimbMLP(
+                (4, 3),
+                activation,
+                max_iter=150,
+                alpha=1.0,
+                noise_sign="descent",
+                random_state=0,
+            ).fit(X, y)
+            for activation in ("tanh", np.tanh)
+        ]
+        assert_allclose(fits[0].objective_curve_, fits[1].objective_curve_)
+
+    def test_is_that_of_the_weights_of_samples(self):
+        options = {"hidden_layer_sizes": (5,), "max_iter": 300, "alpha": 0.0}
+        weighted = on_log_loss(**options).fit(X, y, sample_weight=WEIGHT)
+        repeated = on_log_loss(**options).fit(X.repeat(WEIGHT, 0), y.repeat(WEIGHT))
+        assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-6)
+
+    def test_keeps_float32(self):
+        clf = on_log_loss((5,), max_iter=200).fit(X.astype(np.float32), y)
+        assert clf.coefs_[0].dtype == np.float32
+        assert clf.objective_ > -0.6
+
+
+class TestSurrogate:
+    @pytest.mark.parametrize("classes", [2, 3])
+    def test_climb_begins_where_one_on_the_log_loss_ends(self, classes):
+        few = y < classes
+        first = on_log_loss(max_iter=300).fit(X[few], y[few])
+        clf = with_surrogate(max_iter=0, step_size=0.1).fit(X[few], y[few])
+        assert_array_equal(clf.coef_, first.coefs_[0].T)
+        assert_array_equal(clf.intercept_, first.intercepts_[0])
+        assert clf.objective_curve_ == [clf.score(X[few], y[few])]
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    @pytest.mark.parametrize("objective", ["accuracy", "f1_macro", f1])
+    @pytest.mark.parametrize("mutation", ["unit", "all"])
+    def test_then_only_what_is_better_is_kept(self, cls, objective, mutation):
+        X, y = make_moons(200, noise=0.3, random_state=0)
+        params = {"objective": objective, "mutation": mutation, "surrogate_iter": 2}
+        clf = with_surrogate(cls, step_size=0.3, **params).fit(X, y)
+        assert clf.n_accepted_ == np.count_nonzero(np.diff(clf.objective_curve_)) > 0
+        assert clf.n_evaluations_ == 101
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    @pytest.mark.parametrize("objective", ["f1", f1])
+    def test_climb_leaves_a_plateau(self, cls, objective):
+        # The log loss is lowest where nobody is of the rare class.
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(600, 3))
+        y = (X[:, 0] + rng.normal(scale=3, size=600) > 5).astype(int)
+        params = {"objective": objective, "max_iter": 1000}
+        if cls is HillClimbMLP:
+            params["hidden_layer_sizes"] = (5,)
+        first = with_surrogate(cls, **{**params, "max_iter": 0}).fit(X, y)
+        clf = with_surrogate(cls, **params).fit(X, y)
+        assert first.predict(X).max() == 0
+        assert clf.objective_ > first.objective_ + 0.1
+
+    def test_is_not_needed_on_the_log_loss_itself(self):
+        fits = [on_log_loss((5,), max_iter=50, surrogate_iter=n) for n in (0, 100)]
+        assert_array_equal(*(clf.fit(X, y).objective_curve_ for clf in fits))
+
+    def test_comes_once(self, monkeypatch):
+        clf = with_surrogate(warm_start=True).fit(X, y)
+        before = clf.objective_
+        monkeypatch.setattr(_hill_climb, "SURROGATE", None)  # who asks for it fails
+        assert clf.fit(X, y).objective_curve_[0] == before
+        assert clf.partial_fit(X, y).objective_ >= before
+
+    def test_partial_fit_begins_with_it(self):
+        clf = with_surrogate().partial_fit(X, y, classes=[0, 1, 2])
+        whole = with_surrogate(max_iter=1).fit(X, y)
+        assert_array_equal(clf.coef_, whole.coef_)
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    def test_number_of_threads_makes_no_difference(self, cls):
+        params = {"n_restarts": 3, "objective": "accuracy"}
+        one, two = (with_surrogate(cls, n_jobs=n, **params).fit(X, y) for n in (1, 2))
+        assert_array_equal(one.objective_curve_, two.objective_curve_)
+        assert_array_equal(one.decision_function(X), two.decision_function(X))
+
+    def test_early_stopping_holds_its_samples_out_of_it(self):
+        clf = with_surrogate(early_stopping=True, validation_fraction=0.3).fit(X, y)
+        assert len(clf.validation_scores_) > 0
+        full = with_surrogate().fit(X, y)
+        assert not np.array_equal(clf.coef_, full.coef_)
+
+    def test_weights_of_classes_count_in_it(self):
+        X, y = make_moons(200, noise=0.4, random_state=0)
+        plain, shifted = (
+            with_surrogate(max_iter=0, class_weight=weight).fit(X, y)
+            for weight in (None, {1: 20})
+        )
+        assert (shifted.predict(X) == 1).sum() > (plain.predict(X) == 1).sum() + 20
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_sparse_samples_are_fine(self, dtype):
+        clf = with_surrogate().fit(csr_matrix(X.astype(dtype)), y)
+        assert clf.score(X, y) > 0.9
