@@ -1,4 +1,7 @@
-"""Hill climbing against the same algorithm written in NumPy and in plain Python."""
+"""Hill climbing against the same algorithm written in NumPy and in plain Python.
+
+And with metrics of scikit-learn's as objectives, against built-in ones.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ import random
 import subprocess
 import time
 import warnings
+from copy import copy
 from statistics import median
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 from scipy.special import expit
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
@@ -75,6 +81,7 @@ def main() -> None:
             *digits("relu"),
         ],
     )
+    show_metrics()
 
 
 def against_mlrose(X, y):
@@ -270,6 +277,79 @@ def python_perceptron(X, y, n_iter):
         if candidate_value >= value:
             current, value = candidate, candidate_value
     return current
+
+
+# Metrics as objectives: the built-in one that each is compared with, how many times its
+# time it may take, and how many times as fast as in Python it should be.
+OF_PERCEPTRONS = {
+    "f1": ("accuracy", 1.5, 1),
+    "roc_auc": ("accuracy", 20, 20),
+    "average_precision": ("accuracy", 20, 20),
+}
+OF_NETWORKS = {
+    "neg_log_loss": ("log_loss", 1.5, 1),
+    "neg_brier_score": ("log_loss", 1.5, 1),
+    **OF_PERCEPTRONS,
+}
+# Samples, features, and iterations in compiled code and in Python.
+SIZES = [(670, 5, 10_000, 100), (5000, 20, 4000, 50), (100_000, 20, 1000, 20)]
+
+
+def show_metrics():
+    """Print what an iteration takes with each metric."""
+    table = Table(title="Metrics as objectives, microseconds an iteration")
+    for heading in ("work", "objective", "against"):
+        table.add_column(heading)
+    for heading in ("ours", "theirs", "times", "at most"):
+        table.add_column(heading, justify="right")
+    for heading in ("in Python", "times faster", "at least"):
+        table.add_column(heading, justify="right")
+    for size in SIZES:
+        for clf, metrics in (
+            (HillClimbPerceptron(random_state=0), OF_PERCEPTRONS),
+            (HillClimbMLP((10,), random_state=0), OF_NETWORKS),
+        ):
+            kind = type(clf).__name__.removeprefix("HillClimb")
+            for objective, (base, at_most, at_least) in metrics.items():
+                ours, theirs, python = time_metric(clf, size, objective, base)
+                table.add_row(
+                    f"{kind} {size[0]}x{size[1]}",
+                    objective,
+                    base,
+                    *(f"{ours:.3g}", f"{theirs:.3g}"),
+                    *(f"{ours / theirs:.2f}", f"{at_most:g}"),
+                    *(f"{python:.0f}", f"{python / ours:.0f}", f"{at_least}"),
+                )
+    Console(width=130).print(table)
+
+
+def time_metric(clf, size, objective, base):
+    n_samples, n_features, n_iter, n_iter_in_python = size
+    X, y = make_classification(
+        n_samples, n_features, n_redundant=1, flip_y=0.1, random_state=1
+    )
+    todo = [(objective, n_iter), (base, n_iter)]
+    todo.append((in_python(objective), n_iter_in_python))
+    rounds = [[per_iteration(clf, X, y, *what) for what in todo] for _ in range(4)]
+    return np.median(rounds[1:], axis=0)
+
+
+def in_python(name):
+    """Make the same scorer of a function that compiled code does not know."""
+    scorer = copy(get_scorer(name))
+    function = scorer._score_func
+    scorer._score_func = lambda *args, **options: function(*args, **options)
+    return scorer
+
+
+def per_iteration(clf, X, y, objective, n_iter):
+    """Time an iteration in microseconds, without what a fit does once."""
+    clf.set_params(objective=objective)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where no sample is predicted positive
+        once = seconds(lambda: clf.set_params(max_iter=1).fit(X, y))
+        elapsed = seconds(lambda: clf.set_params(max_iter=n_iter + 1).fit(X, y))
+    return 1e6 * (elapsed - once) / n_iter
 
 
 MLROSE_SCRIPT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,13 @@ class _NotCoveredError(Exception):
 class _Arguments:
     """Keyword arguments of a metric, each to be taken once."""
 
-    def __init__(self, given: dict[str, Any], classes: NDArray) -> None:
+    def __init__(
+        self, given: dict[str, Any], classes: NDArray, method: str, is_weighted: bool
+    ) -> None:
         self.rest = dict(given)
         self.classes = classes.tolist()
+        self.method = method
+        self.is_weighted = is_weighted
 
     def take(self, name: str, default: Any, *allowed: Any) -> Any:
         """Take an argument that must be one of those allowed."""
@@ -131,6 +135,64 @@ def _kappa(arguments: _Arguments) -> Metric:
     return Metric("kappa", costs=_rows(weights))
 
 
+def _log_loss(arguments: _Arguments) -> Metric:
+    arguments.take("normalize", True, True)
+    arguments.take("labels", None, None)
+    return Metric("clipped_log_loss")
+
+
+def _brier(arguments: _Arguments) -> Metric:
+    arguments.take("labels", None, None)
+    arguments.take("scale_by_half", "auto", "auto")
+    pos_label = arguments.rest.pop("pos_label", None)
+    if pos_label is not None:
+        arguments.place(pos_label)
+    elif any(isinstance(label, str) for label in arguments.classes):
+        raise _NotCoveredError  # which one is the positive class?
+    return Metric("brier")
+
+
+def _roc_auc(arguments: _Arguments) -> Metric:
+    arguments.take("max_fpr", None, None)
+    arguments.take("labels", None, None)
+    average = arguments.take("average", "macro", "macro", "weighted")
+    compared = arguments.take("multi_class", "raise", "raise", "ovr", "ovo")
+    of_proba = float(arguments.method == "predict_proba")
+    if len(arguments.classes) == 2:
+        return Metric("roc_auc", number=of_proba)
+    if compared == "raise" or not of_proba:
+        raise _NotCoveredError
+    if compared == "ovr":
+        return Metric("roc_auc", average=average, number=of_proba)
+    if arguments.is_weighted:
+        raise _NotCoveredError  # which scikit-learn refuses
+    return Metric("roc_auc_ovo", average=average, number=of_proba)
+
+
+def _average_precision(arguments: _Arguments) -> Metric:
+    average = arguments.take("average", "macro", "macro", "weighted")
+    pos_label = arguments.rest.pop("pos_label", 1)
+    of_proba = float(arguments.method == "predict_proba")
+    if len(arguments.classes) == 2:
+        positive = (arguments.place(pos_label),)
+        return Metric("average_precision", number=of_proba, classes=positive)
+    if pos_label != 1:
+        raise _NotCoveredError
+    return Metric("average_precision", average=average, number=of_proba)
+
+
+def _top_k(arguments: _Arguments) -> Metric:
+    arguments.take("normalize", True, True)
+    arguments.take("labels", None, None)
+    k = arguments.rest.pop("k", 2)
+    n_classes = len(arguments.classes)
+    if not isinstance(k, Integral) or isinstance(k, bool) or n_classes == 2:
+        raise _NotCoveredError
+    if not 1 <= int(k) < n_classes:
+        raise _NotCoveredError  # scikit-learn warns that it says nothing
+    return Metric("top_k", number=float(k))
+
+
 def _costs(arguments: _Arguments) -> Metric:
     costs = arguments.rest.pop("costs", None)
     try:
@@ -152,18 +214,28 @@ def _rows(matrix: NDArray) -> tuple[tuple[float, ...], ...]:
 
 # What each of scikit-learn's functions is made of, and the methods of a classifier
 # whose results it may be given.
-_METRICS: dict[Callable[..., Any], tuple[Callable[[_Arguments], Metric], str]] = {
-    metrics.accuracy_score: (_accuracy, "predict"),
-    metrics.zero_one_loss: (_zero_one, "predict"),
-    metrics.balanced_accuracy_score: (_balanced_accuracy, "predict"),
-    metrics.precision_score: (_precision, "predict"),
-    metrics.recall_score: (_recall, "predict"),
-    metrics.f1_score: (_f1, "predict"),
-    metrics.fbeta_score: (_f_beta, "predict"),
-    metrics.jaccard_score: (_jaccard, "predict"),
-    metrics.matthews_corrcoef: (_matthews, "predict"),
-    metrics.cohen_kappa_score: (_kappa, "predict"),
-    cost_matrix_score: (_costs, "predict"),
+_METRICS: dict[
+    Callable[..., Any], tuple[Callable[[_Arguments], Metric], tuple[str, ...]]
+] = {
+    metrics.accuracy_score: (_accuracy, ("predict",)),
+    metrics.zero_one_loss: (_zero_one, ("predict",)),
+    metrics.balanced_accuracy_score: (_balanced_accuracy, ("predict",)),
+    metrics.precision_score: (_precision, ("predict",)),
+    metrics.recall_score: (_recall, ("predict",)),
+    metrics.f1_score: (_f1, ("predict",)),
+    metrics.fbeta_score: (_f_beta, ("predict",)),
+    metrics.jaccard_score: (_jaccard, ("predict",)),
+    metrics.matthews_corrcoef: (_matthews, ("predict",)),
+    metrics.cohen_kappa_score: (_kappa, ("predict",)),
+    metrics.log_loss: (_log_loss, ("predict_proba",)),
+    metrics.brier_score_loss: (_brier, ("predict_proba",)),
+    metrics.roc_auc_score: (_roc_auc, ("decision_function", "predict_proba")),
+    metrics.average_precision_score: (
+        _average_precision,
+        ("decision_function", "predict_proba"),
+    ),
+    metrics.top_k_accuracy_score: (_top_k, ("decision_function",)),
+    cost_matrix_score: (_costs, ("predict",)),
 }
 _METRICS.update(
     {inspect.unwrap(function): entry for function, entry in _METRICS.items()}
@@ -175,6 +247,8 @@ def recognise(
     arguments: dict[str, Any],
     method: str,
     classes: NDArray,
+    *,
+    is_weighted: bool,
 ) -> Metric | None:
     """Describe a metric for compiled code.
 
@@ -192,6 +266,9 @@ def recognise(
     classes : ndarray of shape (n_classes,)
         Class labels. There must be samples of each.
 
+    is_weighted : bool
+        Whether samples have weights.
+
     Returns
     -------
     Metric or None
@@ -201,9 +278,9 @@ def recognise(
         make, expected = _METRICS[function]
     except (KeyError, TypeError):  # not hashable
         return None
-    if method != expected:
+    if method not in expected:
         return None
-    taken = _Arguments(arguments, classes)
+    taken = _Arguments(arguments, classes, method, is_weighted)
     try:
         metric = make(taken)
     except _NotCoveredError:

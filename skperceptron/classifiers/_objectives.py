@@ -71,7 +71,9 @@ def make_objective(
     X, y, labels = data.X, data.y, data.labels
     weight = objective_weight(data)
     objective: Any = "log_loss" if on_log_loss else estimator.objective
-    metric = None if on_log_loss else find_metric(estimator, y)
+    metric = None
+    if not on_log_loss:
+        metric = find_metric(estimator, y, is_weighted=weight is not None)
     from_sums: Callable[[Array], float]
     if metric is not None and metric.kind not in BUILT_IN_OBJECTIVES:
         from_sums = MetricOfSums(metric, y, weight, layers.units[-1], X.dtype)
@@ -94,7 +96,9 @@ def make_objective(
     return evaluate
 
 
-def find_metric(estimator: BaseNetworkClassifier, y: NDArray[np.intp]) -> Metric | None:
+def find_metric(
+    estimator: BaseNetworkClassifier, y: NDArray[np.intp], *, is_weighted: bool = False
+) -> Metric | None:
     """Describe the objective for compiled code.
 
     Parameters
@@ -104,6 +108,9 @@ def find_metric(estimator: BaseNetworkClassifier, y: NDArray[np.intp]) -> Metric
 
     y : ndarray of int of shape (n_samples,)
         Index of the true class of each sample.
+
+    is_weighted : bool, default=False
+        Whether samples have weights.
 
     Returns
     -------
@@ -132,12 +139,16 @@ def find_metric(estimator: BaseNetworkClassifier, y: NDArray[np.intp]) -> Metric
             return None
         arguments = {**partials.keywords, **arguments}
         partials = partials.func
-    metric = recognise(function, arguments, method, classes)
+    metric = recognise(function, arguments, method, classes, is_weighted=is_weighted)
     if metric is None:
         return None
     if metric.kind == "accuracy":
         # Minus the zero-one loss is the accuracy less 1.
         return metric if (sign > 0) == (metric.shift == 0) else None
+    if metric.kind in ("clipped_log_loss", "brier", "top_k"):
+        is_loss = metric.kind != "top_k"
+        if is_loss == (sign > 0):
+            return None
     return replace(
         metric,
         sign=sign,

@@ -62,7 +62,8 @@ def find_climb(
         if is_accuracy:
             return ThresholdClimb
     if _stays_on_disk(X):
-        return StreamingClimb
+        # Which does not keep the scores of all samples together.
+        return None if metric.is_of_ranks else StreamingClimb
     # A single unit moves as a whole.
     moves_units = mutation.by_group or (layers.n_units == 1 and mutation.share is None)
     if not moves_units:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 # The codes of `kernels/_metrics.py` are the places in these tuples.
 # Sums over the samples. "log_loss" is what a climb has of its own: it does not clip.
-ADDITIVE = ("log_loss", "accuracy", "clipped_log_loss", "brier")
+ADDITIVE = ("log_loss", "accuracy", "clipped_log_loss", "brier", "top_k")
 OF_COUNTS = (
     "balanced_accuracy",
     "precision",
@@ -21,7 +21,13 @@ OF_COUNTS = (
     "kappa",
     "costs",
 )
-KINDS = (*ADDITIVE, *OF_COUNTS)
+# "roc_auc" is that of each class against all others.
+OF_RANKS = ("roc_auc", "roc_auc_ovo", "average_precision")
+KINDS = (*ADDITIVE, *OF_COUNTS, *OF_RANKS)
+# Buckets into which scores are sorted: so many for each sample, but no more than the
+# processor's second-level cache has room for.
+_BUCKETS_PER_SAMPLE = 2
+_MOST_BUCKETS = 2**15
 AVERAGES = ("micro", "macro", "weighted")
 
 
@@ -45,10 +51,10 @@ class Metric:
 
     number : float
         What else the metric has to know: beta of an F score; 1 for a balanced accuracy
-        that is adjusted for chance.
+        that is adjusted for chance; k; and 1 for ranks of probabilities, not of sums.
 
     classes : tuple of int
-        The classes that count, where not all do.
+        The classes that count, where not all do; of ranks, the positive one of two.
 
     costs : tuple of tuples of float
         Costs of each true class (row) and predicted one; or weights of a kappa.
@@ -74,14 +80,23 @@ class Metric:
     @property
     def uses_odds(self) -> bool:
         """Whether it needs probabilities."""
-        return self.is_additive and self.kind != "accuracy"
+        if self.is_of_ranks:
+            return self.number > 0
+        return self.kind in ("log_loss", "clipped_log_loss", "brier")
 
     @property
     def is_of_counts(self) -> bool:
         """Whether it follows from the confusion matrix."""
         return self.kind in OF_COUNTS
 
-    def describe(self, n_classes: int, dtype: np.dtype) -> tuple[Any, ...]:
+    @property
+    def is_of_ranks(self) -> bool:
+        """Whether it needs the scores of all samples together."""
+        return self.kind in OF_RANKS
+
+    def describe(
+        self, n_classes: int, dtype: np.dtype, n_samples: int = 0, n_gathered: int = 0
+    ) -> tuple[Any, ...]:
         """Describe it for compiled code, see `kernels/_metrics.py`.
 
         Parameters
@@ -91,7 +106,14 @@ class Metric:
 
         dtype : numpy dtype
             Type of the sums.
+
+        n_samples : int, default=0
+            Number of samples, which only metrics of ranks have to know.
+
+        n_gathered : int, default=0
+            For metrics of ranks, length of the rows of sums that come in blocks.
         """
+        n_outputs = n_classes if n_classes > 2 else 1
         zero = np.zeros((), dtype)
         limit = np.nextafter(zero, zero - 1) if self.positive_at_zero else 0.0
         chosen = self.classes or tuple(range(n_classes))
@@ -108,10 +130,68 @@ class Metric:
             costs,
             np.zeros((n_classes, n_classes)),
             np.zeros((4, n_classes * n_classes)),
+            tuple(_make_ranking(n_samples, n_classes)) if self.is_of_ranks else None,
+            np.zeros((n_outputs, n_gathered if self.is_of_ranks else 0), dtype),
         )
 
 
 ACCURACY = Metric("accuracy")
+
+
+class Ranking(NamedTuple):
+    """Room for sorting the scores of samples for one class after the other.
+
+    Attributes
+    ----------
+    scores : ndarray of float64 of shape (n_samples,)
+        In the order of the samples.
+
+    bucket : ndarray of int32 of shape (n_samples,)
+        Where each belongs.
+
+    counts : ndarray of float64 of shape (2, n_buckets)
+        Weight in each bucket: that of the class, and that of all others.
+
+    start : ndarray of int32 of shape (n_buckets + 1,)
+        Where each begins.
+
+    limits : ndarray of float64 of shape (n_classes, 2)
+        Between which of their scores the buckets are; equal where not known.
+
+    keys, order : ndarrays of shape (n_samples,)
+        The scores, sorted, and which samples have them.
+
+    curve : ndarray of float64 of shape (3, n_samples)
+        Sums of what is right and what is wrong, and room for what follows from them.
+
+    class_of : ndarray of int32 of shape (n_samples,)
+        Class of each sample.
+    """
+
+    scores: NDArray
+    bucket: NDArray
+    counts: NDArray
+    start: NDArray
+    limits: NDArray
+    keys: NDArray
+    order: NDArray
+    curve: NDArray
+    class_of: NDArray
+
+
+def _make_ranking(n_samples: int, n_classes: int) -> Ranking:
+    n_buckets = min(_BUCKETS_PER_SAMPLE * n_samples, _MOST_BUCKETS)
+    return Ranking(
+        scores=np.zeros(n_samples),
+        bucket=np.zeros(n_samples, np.int32),
+        counts=np.zeros((2, n_buckets)),
+        start=np.zeros(n_buckets + 1, np.int32),
+        limits=np.zeros((n_classes, 2)),
+        keys=np.zeros(n_samples),
+        order=np.zeros(n_samples, np.int32),
+        curve=np.zeros((3, n_samples)),
+        class_of=np.zeros(n_samples, np.int32),
+    )
 
 
 class MetricOfSums:

@@ -69,12 +69,15 @@ class NetworkClimb(BlockClimb):
         metric = Metric(objective) if isinstance(objective, str) else objective
         self._maximise(metric)
         self._width = self._row_length(len(y))
+        # Of samples that come in blocks, those of all blocks.
+        self._n_columns = -(-len(y) // self._width) * self._width
         self._data = self._arrange(X, order)
         self._network = tuple(describe(layers))  # see `make_targets`
         self._targets = make_targets(
-            metric, y[order], self._weight, n_outputs, params.dtype
+            metric, y[order], self._weight, n_outputs, params.dtype, self._n_columns
         )
-        self._terms = make_terms(metric, n_outputs, self._width, params.dtype)
+        width = self._n_columns if metric.is_of_ranks else self._width
+        self._terms = make_terms(metric, n_outputs, width, params.dtype)
 
     def _row_length(self, n_samples: int) -> int:
         """Length of rows of one value per sample."""

@@ -78,7 +78,7 @@ class OneUnitClimb(BlockClimb):
         weights = self._weight if self._weight.size else np.ones(len(true))
         if self._use_accuracy:
             return float(np.cumsum(weights * (predicted == true))[-1])
-        counts = self._description[-2]
+        counts = self._description[7]
         for c in range(2):
             for k in range(2):
                 mine = (true == c) & (predicted == k)

@@ -147,8 +147,7 @@ def test_layers_may_mix_names_and_functions():
     names = ["relu", "step", "relu"]
     for given in (mixed, tuple(mixed)):
         fits = [
-            climber(a, (6, 5, 4), objective=f1_macro).fit(X, y)
-            for a in (given, names)
+            climber(a, (6, 5, 4), objective=f1_macro).fit(X, y) for a in (given, names)
         ]
         assert_same_fit(*fits)
 

@@ -16,6 +16,7 @@ from sklearn.metrics import get_scorer, make_scorer
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers._objectives import find_metric
 from skperceptron.metrics import cost_matrix_score
+from skperceptron.network import OUTPUT_ACTIVATIONS
 from skperceptron.optim import HillClimb, MetricOfSums
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -58,6 +59,40 @@ BINARY = {
     "f_half": make_scorer(metrics.fbeta_score, beta=0.5),
     "jaccard_1": "jaccard",
 }
+OF_SUMS = {
+    "log_loss": "neg_log_loss",
+    "brier": "neg_brier_score",
+    "average_precision": "average_precision",
+    "average_precision_weighted": make_scorer(
+        metrics.average_precision_score,
+        average="weighted",
+        response_method="predict_proba",
+    ),
+    "roc_auc_ovr": "roc_auc_ovr",
+    "roc_auc_ovr_weighted": "roc_auc_ovr_weighted",
+    "roc_auc_ovo": "roc_auc_ovo",
+    "roc_auc_ovo_weighted": "roc_auc_ovo_weighted",
+}
+OF_BINARY_SUMS = {
+    "roc_auc": "roc_auc",
+    "average_precision_0": make_scorer(
+        metrics.average_precision_score,
+        pos_label=0,
+        response_method=("decision_function", "predict_proba"),
+    ),
+    "average_precision_proba_0": make_scorer(
+        metrics.average_precision_score, pos_label=0, response_method="predict_proba"
+    ),
+}
+OF_MULTICLASS_SUMS = {
+    "top_2": "top_k_accuracy",
+    "top_3": make_scorer(
+        metrics.top_k_accuracy_score, k=3, response_method="decision_function"
+    ),
+}
+SUM_CASES = [(name, k) for k in (2, 4) for name in OF_SUMS]
+SUM_CASES += [(name, 2) for name in OF_BINARY_SUMS]
+SUM_CASES += [("top_2", 3), ("top_2", 5), ("top_3", 5)]
 CASES = [(name, k) for k in (2, 4) for name in (*OF_COUNTS, "costs", "zero_one")]
 CASES += [(name, 2) for name in BINARY]
 
@@ -67,7 +102,8 @@ def objective_of(name, n_classes):
         return costs(n_classes)
     if name == "zero_one":
         return make_scorer(metrics.zero_one_loss, greater_is_better=False)
-    return {**OF_COUNTS, **BINARY}[name]
+    known = {**OF_COUNTS, **BINARY, **OF_SUMS, **OF_BINARY_SUMS, **OF_MULTICLASS_SUMS}
+    return known[name]
 
 
 def literally(objective, y, z, weight):
@@ -89,7 +125,7 @@ def compiled_metric(objective, y, z, weight):
     n_outputs = z.shape[1]
     estimator.classes_ = np.arange(max(n_outputs, 2))
     estimator._set_output(n_outputs, multilabel=False)
-    metric = find_metric(estimator, y)
+    metric = find_metric(estimator, y, is_weighted=weight is not None)
     assert metric is not None
     value = MetricOfSums(metric, y, weight, n_outputs, z.dtype)(z)
     return value + metric.shift
@@ -129,6 +165,59 @@ def test_value_is_that_of_scikit_learn(name, n_classes, data):
     assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
+class Given(HillClimbMLP):
+    """A network whose output sums are the samples themselves."""
+
+    def decision_function(self, X):
+        return X[:, 0] if X.shape[1] == 1 else X
+
+    def predict_proba(self, X):
+        p = OUTPUT_ACTIVATIONS[self.out_activation_](X)
+        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
+
+
+@st.composite
+def sums(draw, n_classes):
+    n = draw(st.integers(n_classes, 300))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    y = np.append(np.arange(n_classes), rng.integers(n_classes, size=n - n_classes))
+    z = rng.normal(size=(n, 1 if n_classes == 2 else n_classes))
+    if z.shape[1] > 1:
+        z[np.arange(n), y] += 1
+    z *= draw(st.sampled_from([1e-3, 1.0, 20.0, 200.0, 1e4]))
+    if draw(st.booleans()):
+        # Ties. Of several outputs whole rows: the sum of exponentials depends in its
+        # last digit on their order.
+        several = z[rng.integers(-(-n // 3), size=n)]
+        z = z.round(draw(st.integers(0, 1))) if n_classes == 2 else several
+    weight = None
+    if draw(st.booleans()):
+        weight = rng.uniform(size=n)
+        if draw(st.booleans()):
+            weight[1:][rng.random(n - 1) < 0.3] = 0  # all 0 would be refused
+    return y, z, weight
+
+
+@pytest.mark.parametrize(("name", "n_classes"), SUM_CASES)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_value_from_sums_is_that_of_scikit_learn(name, n_classes, data):
+    y, z, weight = data.draw(sums(n_classes))
+    if "ovo" in name and n_classes > 2:
+        weight = None
+    objective = objective_of(name, n_classes)
+    scorer = get_scorer(objective) if isinstance(objective, str) else objective
+    given_sums = Given()
+    given_sums.classes_ = np.arange(n_classes)
+    given_sums._set_output(z.shape[1], multilabel=False)
+    options = {} if weight is None else {"sample_weight": weight}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = scorer(given_sums, z, y, **options)
+    actual = compiled_metric(objective, y, z, weight)
+    assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
 NOT_COVERED = [
     make_scorer(metrics.f1_score, average="macro", zero_division=1),
     make_scorer(metrics.f1_score, pos_label="yes"),
@@ -137,6 +226,12 @@ NOT_COVERED = [
     make_scorer(metrics.accuracy_score, greater_is_better=False),
     make_scorer(metrics.cohen_kappa_score, labels=[0]),
     make_scorer(metrics.f1_score, response_method="decision_function"),
+    make_scorer(metrics.roc_auc_score, max_fpr=0.5, response_method="predict_proba"),
+    make_scorer(metrics.roc_auc_score),  # of predicted labels
+    metrics.roc_auc_score,
+    make_scorer(metrics.average_precision_score, average="micro"),
+    "top_k_accuracy",  # of two classes
+    make_scorer(metrics.log_loss, normalize=False, greater_is_better=False),
     make_scorer(metrics.hamming_loss, greater_is_better=False),
     make_scorer(cost_matrix_score, costs=[[0, 1, 2], [3, 0, 1], [1, 1, 0]]),
     partial(metrics.fbeta_score, beta=-1.0),
@@ -187,16 +282,24 @@ def fit_both(clf, objective, X, y, weight, monkeypatch):
     with monkeypatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in ("_hill_climb", "_objectives"):
-            patch.setattr(f"{module}{name}.find_metric", lambda *_: None)
+            patch.setattr(f"{module}{name}.find_metric", lambda *_, **__: None)
         clf.fit(X, y, sample_weight=weight)
     return compiled, (clf.objective_curve_, clf.n_accepted_, clf._get_weights())
 
 
+NEED_PROBABILITIES = ("log_loss", "brier", "ov", "weighted", "proba")
 # Each metric with one of them; the long tests try them all.
 PAIRS = [
     pytest.param(*case, climber, marks=[] if (i + k) % 5 == 0 else pytest.mark.slow)
     for i, case in enumerate(CASES)
     for k, climber in enumerate(CLIMBERS)
+]
+PAIRS += [
+    pytest.param(*case, climber, marks=[] if (i + k) % 2 == 0 else pytest.mark.slow)
+    for i, case in enumerate(SUM_CASES)
+    for k, climber in enumerate(CLIMBERS)
+    if climber.startswith("network")
+    or not any(n in case[0] for n in NEED_PROBABILITIES)
 ]
 
 
@@ -214,7 +317,7 @@ def test_climb_decides_as_with_scikit_learn(name, n_classes, climber, monkeypatc
     )
     # Whole numbers add up exactly: a tie is one in any order.
     weight = None
-    if (len(name) + n_classes) % 2:
+    if (len(name) + n_classes) % 2 and "ovo" not in name:
         weight = np.random.default_rng(0).integers(1, 5, size=len(y)).astype(float)
     objective = objective_of(name, n_classes)
     clf = CLIMBERS[climber]
@@ -226,6 +329,16 @@ def test_climb_decides_as_with_scikit_learn(name, n_classes, climber, monkeypatc
     for ours, theirs in zip(weights, literal[2], strict=True):
         for a, b in zip(ours, theirs, strict=True):
             assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("climber", ["perceptron", "network", "network all"])
+@pytest.mark.parametrize("objective", ["roc_auc", "average_precision"])
+def test_many_samples_are_ranked_as_by_scikit_learn(objective, climber, monkeypatch):
+    X, y = make_classification(2500, 4, n_redundant=0, flip_y=0.2, random_state=1)
+    clf = CLIMBERS[climber]
+    (curve, n_accepted, _), literal = fit_both(clf, objective, X, y, None, monkeypatch)
+    assert_allclose(curve, literal[0], rtol=1e-12)
+    assert n_accepted == literal[1]
 
 
 @pytest.mark.parametrize("climber", CLIMBERS)
@@ -243,7 +356,7 @@ def test_climb_takes_sparse_and_float32_data(climber, dtype):
 def test_an_undefined_start_gives_no_warning():
     X, y = make_classification(100, weights=[0.95], random_state=0)
     X -= 100  # only one class is predicted
-    for objective in ("f1", "precision", "matthews_corrcoef", "jaccard"):
+    for objective in ("f1", "precision", "matthews_corrcoef", "jaccard", "roc_auc"):
         clf = HillClimbMLP((3,), "relu", objective=objective, max_iter=20)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

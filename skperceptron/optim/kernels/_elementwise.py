@@ -172,6 +172,26 @@ def _reciprocal_for_type(v):
     return lambda v: kernel(v)
 
 
+def rough_log2(v):
+    """Compute ``log2(v)`` to 0.09, so that it is never larger for a smaller `v`.
+
+    For 0 it is below -1000. This is how it is done in Python.
+    """
+    fraction, exponent = math.frexp(v)
+    return exponent + 2.0 * fraction - 2.0 if v > 0 else -1023.0
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _rough_log2_64(v):
+    # The bits are the exponent, followed by the digits.
+    return _reinterpret(v) * 2.0**-52 - 1023.0
+
+
+@overload(rough_log2)
+def _rough_log2_for_type(v):
+    return lambda v: _rough_log2_64(v)
+
+
 @njit(**VECTORIZE)
 def activate(code, z, z_row, out, out_row):
     """Apply an activation to a row of sums.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._borrow import borrowed
@@ -18,11 +19,13 @@ from skperceptron.optim.kernels._elementwise import all_finite
 from skperceptron.optim.kernels._metrics import (
     ACCURACY,
     N_ADDITIVE,
+    TOP_K,
     value_of_counts,
 )
 from skperceptron.optim.kernels._network import forward
-from skperceptron.optim.kernels._outputs import add_counts, evaluate
+from skperceptron.optim.kernels._outputs import add_counts, evaluate, is_of_ranks
 from skperceptron.optim.kernels._penalty import penalty_of
+from skperceptron.optim.kernels._ranks import value_of_ranks
 from skperceptron.optim.kernels._rule import adapt, is_kept
 from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
@@ -176,7 +179,7 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
         forward(network, params, data[block], sums, outputs)
         start = block * size
         part = (class_start[block], weight[start : start + size], metric)
-        value += add_block(sums, outputs.shape[0], part, terms)
+        value += add_block(sums, outputs.shape[0], part, terms, start)
         n_left -= class_start[block, -1]
         # Not compared with what is left of `enough`: that would round otherwise than
         # the sum does, and a tie would not be one.
@@ -184,28 +187,59 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
             break
         if not is_bounded and not all_finite(sums.reshape(1, -1), 0):
             return np.nan
-    return value + finish(metric)
+    return value + finish(targets, terms, enough)
 
 
 @njit(**COMPILE_PRIVATE)
 def begin(metric):
     """Forget the samples that were added to a confusion matrix."""
-    metric[-2][:] = 0
+    metric[7][:] = 0
 
 
-@njit(**COMPILE_PRIVATE)
-def add_block(sums, output, part, terms):
-    """Compute what a block adds to a sum over the samples, or to the counts."""
+def add_block(sums, output, part, terms, start):
+    """Compute what a block adds to a sum over the samples, or note what it has."""
+    add = _gather if part[2][9] is not None else _add_samples
+    return add(sums, output, part, terms, start)
+
+
+@overload(add_block, jit_options=COMPILE)
+def _add_block_of_type(sums, output, part, terms, start):
+    return _gather if is_of_ranks(part) else _add_samples
+
+
+def _add_samples(sums, output, part, terms, start):
     if part[-1][0] < N_ADDITIVE:
         return evaluate(sums, output, part, terms, -np.inf)[0]
     add_counts(sums, output, part, terms)
     return 0.0
 
 
-@njit(**COMPILE_PRIVATE)
-def finish(metric):
-    """Compute a metric of counts when all blocks are done."""
+def _gather(sums, output, part, terms, start):
+    gathered = part[-1][10]
+    for k in range(gathered.shape[0]):
+        for j in range(part[0][-1]):
+            gathered[k, start + j] = sums[output + k, j]
+    return 0.0
+
+
+def finish(targets, terms, enough):
+    """Compute what is no sum over the samples when all blocks are done."""
+    finish_it = _finish_ranks if targets[2][9] is not None else _finish_samples
+    return finish_it(targets, terms, enough)
+
+
+@overload(finish, jit_options=COMPILE)
+def _finish_for_type(targets, terms, enough):
+    return _finish_ranks if is_of_ranks(targets) else _finish_samples
+
+
+def _finish_samples(targets, terms, enough):
+    metric = targets[2]
     return value_of_counts(metric) if metric[0] >= N_ADDITIVE else 0.0
+
+
+def _finish_ranks(targets, terms, enough):
+    return value_of_ranks(targets[2][10], 0, targets, terms, enough)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -213,7 +247,7 @@ def most_of(n_samples, is_weighted, kind):
     """Bound what so many samples may add to the objective."""
     if kind >= N_ADDITIVE:
         return np.inf
-    if kind != ACCURACY or n_samples == 0:
+    if (kind not in (ACCURACY, TOP_K)) or n_samples == 0:
         return 0.0
     # Weights would have to be added up in the order in which they are counted.
     return np.inf if is_weighted else float(n_samples)

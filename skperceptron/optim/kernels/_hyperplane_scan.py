@@ -192,7 +192,7 @@ def _add(counts, true, predicted, w, metric):
 def _value(near_data, near, weight, metric, far, w, state):
     """Compute the metric; NaN where a sum of the samples selected overflows."""
     n_near, n_negative = int(state[3]), int(state[4])
-    counts = metric[-2]
+    counts = metric[7]
     if weight.size == 0:
         right_0, right_1, n_finite = _count(near_data, w, n_negative, n_near)
         if n_finite < n_near:

@@ -5,7 +5,10 @@ Sums are added up in NumPy's order: what is a tie to scikit-learn is one here.
 A metric is a tuple: its kind and how classes are combined (places in `KINDS` and
 `AVERAGES` of `optim/_metric.py`), its sign, a number (beta, or 1 for "adjusted"), the
 limit above which a sum stands for the second of two classes, the classes that count,
-costs, the confusion matrix (rows are true classes), and room for numbers.
+costs, the confusion matrix (rows are true classes), and room for numbers. Then follow,
+for metrics of ranks, the room that sorting takes (see `Ranking`; else None), and the
+sums of all samples where those come in blocks. What is None tells the compiler which
+code is never needed.
 """
 
 from __future__ import annotations
@@ -15,16 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from skperceptron.optim._metric import ADDITIVE, KINDS
+from skperceptron.optim._metric import ADDITIVE, KINDS, OF_COUNTS
 from skperceptron.optim.kernels._compile import COMPILE, COMPILE_PRIVATE, njit
 
 # As in NumPy, nothing is raised where something is divided by 0.
-_DIVIDE: dict[str, Any] = {**COMPILE, "error_model": "numpy"}
-_DIVIDE_PRIVATE: dict[str, Any] = {**COMPILE_PRIVATE, "error_model": "numpy"}
+DIVIDE: dict[str, Any] = {**COMPILE, "error_model": "numpy"}
+DIVIDE_PRIVATE: dict[str, Any] = {**COMPILE_PRIVATE, "error_model": "numpy"}
 
-N_ADDITIVE = len(ADDITIVE)  # those come first
+# The first kinds are sums over the samples, the next ones follow from counts.
+N_ADDITIVE = len(ADDITIVE)
+N_OF_COUNTS = len(OF_COUNTS)
 LOG_LOSS = KINDS.index("log_loss")
 ACCURACY = KINDS.index("accuracy")
+CLIPPED_LOG_LOSS = KINDS.index("clipped_log_loss")
+TOP_K = KINDS.index("top_k")
+BRIER = KINDS.index("brier")
 _BALANCED_ACCURACY = KINDS.index("balanced_accuracy")
 _PRECISION = KINDS.index("precision")
 _RECALL = KINDS.index("recall")
@@ -32,13 +40,15 @@ _JACCARD = KINDS.index("jaccard")
 _MATTHEWS = KINDS.index("matthews")
 _KAPPA = KINDS.index("kappa")
 _COSTS = KINDS.index("costs")
-_MICRO, _MACRO = 0, 1
+MICRO, MACRO = 0, 1
+# NumPy adds so many numbers without halving them.
+_MOST_IN_LEAF = 128
 
 
-@njit(**_DIVIDE)
+@njit(**DIVIDE)
 def value_of_counts(metric):
     """Compute a metric, with its sign, from the confusion matrix in it."""
-    kind, _, sign, number, _, _, costs, counts, room = metric
+    kind, _, sign, number, _, _, costs, counts, room = metric[:9]
     if kind == _BALANCED_ACCURACY:
         value = _balanced_accuracy(counts, number > 0, room)
     elif kind == _MATTHEWS:
@@ -52,7 +62,7 @@ def value_of_counts(metric):
     return sign * value
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE_PRIVATE)
 def _trace(counts):
     result = 0.0
     for c in range(counts.shape[0]):
@@ -60,25 +70,64 @@ def _trace(counts):
     return result
 
 
-@njit(**_DIVIDE_PRIVATE)
-def sum_in_order(x, n):
-    """Add up numbers in the order in which NumPy does, at least up to 128 of them."""
-    result = 0.0
+@njit(**DIVIDE)
+def sum_in_order(x, start, n):
+    """Add up numbers, up to 128 of them in the order in which NumPy does."""
     if n < 8:
-        for i in range(n):
+        result = 0.0
+        for i in range(start, start + n):
             result += x[i]
         return result
-    whole = n - n % 8
-    for i in range(8, whole):
-        x[i % 8] += x[i]
-    result = (x[0] + x[1]) + (x[2] + x[3])
-    result += (x[4] + x[5]) + (x[6] + x[7])
-    for i in range(whole, n):
+    a, b, c, d = x[start], x[start + 1], x[start + 2], x[start + 3]
+    e, f, g, h = x[start + 4], x[start + 5], x[start + 6], x[start + 7]
+    stop = start + n - n % 8
+    for i in range(start + 8, stop, 8):
+        a += x[i]
+        b += x[i + 1]
+        c += x[i + 2]
+        d += x[i + 3]
+        e += x[i + 4]
+        f += x[i + 5]
+        g += x[i + 6]
+        h += x[i + 7]
+    result = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(stop, start + n):
         result += x[i]
     return result
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE)
+def pairwise_sum(x, start, n):
+    """Add up `n` numbers in the order in which NumPy does: halves, and halves of them.
+
+    Not by recursion: numba's cache cannot load a function that calls itself where
+    another one calls it.
+    """
+    if n <= _MOST_IN_LEAF:
+        return sum_in_order(x, start, n)
+    # The second halves that are left, and the sums of the first ones where known.
+    left = np.empty((64, 2), np.intp)
+    first_sum, is_known = np.empty(64), np.zeros(64, np.bool_)
+    depth = 0
+    while True:
+        while n > _MOST_IN_LEAF:
+            half = n // 2
+            half -= half % 8
+            left[depth, 0], left[depth, 1] = start + half, n - half
+            is_known[depth] = False
+            depth += 1
+            n = half
+        result = sum_in_order(x, start, n)
+        while depth > 0 and is_known[depth - 1]:
+            depth -= 1
+            result = first_sum[depth] + result
+        if depth == 0:
+            return result
+        first_sum[depth - 1], is_known[depth - 1] = result, True
+        start, n = left[depth - 1]
+
+
+@njit(**DIVIDE_PRIVATE)
 def _balanced_accuracy(counts, is_adjusted, room):
     n = 0
     for c in range(counts.shape[0]):
@@ -86,13 +135,13 @@ def _balanced_accuracy(counts, is_adjusted, room):
         if total != 0:  # a class without weight does not count
             room[0, n] = counts[c, c] / total
             n += 1
-    score = sum_in_order(room[0], n) / n if n > 0 else np.nan
+    score = sum_in_order(room[0], 0, n) / n if n > 0 else np.nan
     if is_adjusted:
         score = (score - 1 / n) / (1 - 1 / n)
     return score
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE_PRIVATE)
 def _matthews(counts):
     n_samples = counts.sum()
     both, true, predicted = 0.0, 0.0, 0.0
@@ -108,16 +157,16 @@ def _matthews(counts):
     return (_trace(counts) * n_samples - both) / math.sqrt(spread)
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE_PRIVATE)
 def _weighted_sum(counts, weights, room):
     n_classes = counts.shape[0]
     for c in range(n_classes):
         for k in range(n_classes):
             room[0, c * n_classes + k] = weights[c, k] * counts[c, k]
-    return sum_in_order(room[0], n_classes * n_classes)
+    return pairwise_sum(room[0], 0, n_classes * n_classes)
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE_PRIVATE)
 def _kappa(counts, weights, room):
     n_classes, n_samples = counts.shape[0], counts.sum()
     numerator = _weighted_sum(counts, weights, room)
@@ -127,22 +176,22 @@ def _kappa(counts, weights, room):
         for k in range(n_classes):
             expected = n_predicted * counts[k].sum() / n_samples
             room[0, c * n_classes + k] = weights[c, k] * expected
-    denominator = sum_in_order(room[0], n_classes * n_classes)
+    denominator = pairwise_sum(room[0], 0, n_classes * n_classes)
     return np.nan if denominator == 0 else 1 - numerator / denominator
 
 
-@njit(**_DIVIDE_PRIVATE)
+@njit(**DIVIDE_PRIVATE)
 def _mean_of_classes(metric):
     """Compute what precision, recall and the like have in common."""
-    kind, average, _, beta, _, chosen, _, counts, room = metric
+    kind, average, _, beta, _, chosen, _, counts, room = metric[:9]
     n = chosen.size
     for i in range(n):
         c = chosen[i]
         room[0, i], room[1, i] = counts[c, c], counts[:, c].sum()
         room[2, i] = counts[c].sum()
-    if average == _MICRO:
+    if average == MICRO:
         for row in range(3):
-            room[row, 0] = sum_in_order(room[row], n)
+            room[row, 0] = sum_in_order(room[row], 0, n)
         n = 1
     for i in range(n):
         right, predicted, true = room[0, i], room[1, i], room[2, i]
@@ -159,9 +208,9 @@ def _mean_of_classes(metric):
             denominator = square * true + predicted
         room[0, i] = 0.0 if denominator == 0 else numerator / denominator
         room[3, i] = room[0, i] * true
-    if average <= _MACRO:
-        return sum_in_order(room[0], n) / n
-    total = sum_in_order(room[2], n)
+    if average <= MACRO:
+        return sum_in_order(room[0], 0, n) / n
+    total = sum_in_order(room[2], 0, n)
     if total == 0:
-        return sum_in_order(room[0], n) / n
-    return sum_in_order(room[3], n) / total
+        return sum_in_order(room[0], 0, n) / n
+    return sum_in_order(room[3], 0, n) / total

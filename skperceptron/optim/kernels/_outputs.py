@@ -10,6 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from skperceptron.optim.kernels._compile import (
@@ -20,7 +22,15 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._elementwise import exp
-from skperceptron.optim.kernels._metrics import ACCURACY, N_ADDITIVE, value_of_counts
+from skperceptron.optim.kernels._metrics import (
+    ACCURACY,
+    BRIER,
+    CLIPPED_LOG_LOSS,
+    N_ADDITIVE,
+    TOP_K,
+    value_of_counts,
+)
+from skperceptron.optim.kernels._ranks import value_of_ranks
 
 # Samples are worked off in pieces of this size, which stay in the first-level cache.
 TILE = 1024
@@ -72,7 +82,7 @@ class Terms(NamedTuple):
     own: NDArray
 
 
-def make_targets(metric, y, weight, n_outputs, dtype):
+def make_targets(metric, y, weight, n_outputs, dtype, n_gathered=0):
     """Describe samples that are sorted by class, as a plain tuple; see `Targets`.
 
     Compiled code takes no other: numba's cache would remember a class, and fail to load
@@ -83,7 +93,7 @@ def make_targets(metric, y, weight, n_outputs, dtype):
         Targets(
             class_start=np.searchsorted(y, np.arange(n_classes + 1)),
             weight=weight,
-            metric=metric.describe(n_classes, np.dtype(dtype)),
+            metric=metric.describe(n_classes, np.dtype(dtype), len(y), n_gathered),
         )
     )
 
@@ -114,7 +124,7 @@ def evaluate(z, output, targets, terms, enough):
         Receives the terms of a log-likelihood.
 
     enough : float
-        A log-likelihood below this need not be computed to the end.
+        A value below this need not be computed to the end.
 
     Returns
     -------
@@ -122,22 +132,58 @@ def evaluate(z, output, targets, terms, enough):
     exact : bool
         Whether the terms are. (Not where odds are too large for a number.)
     """
+    return _evaluate_by_type(z, output, targets, terms, enough)
+
+
+def _evaluate_by_type(z, output, targets, terms, enough):
+    """Do so for metrics of ranks, or all others: no fit needs the code of both."""
+    of_ranks = targets[2][9] is not None
+    evaluate_it = _evaluate_ranks if of_ranks else _evaluate_samples
+    return evaluate_it(z, output, targets, terms, enough)
+
+
+@overload(_evaluate_by_type, jit_options=COMPILE)
+def _evaluate_for_type(z, output, targets, terms, enough):
+    return _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
+
+
+def is_of_ranks(targets):
+    """Tell by the type of the targets whether the metric is one of ranks."""
+    return not isinstance(targets[2][9], types.NoneType)
+
+
+def _evaluate_ranks(z, output, targets, terms, enough):
+    return value_of_ranks(z, output, targets, terms, enough), True
+
+
+def _evaluate_samples(z, output, targets, terms, enough):
+    """Compute a sum over the samples, or what follows from counts of them."""
     class_start, weight, metric = targets
     _, total, own = terms
     if metric[0] == ACCURACY:
         return _count_correct(z, output, class_start, weight, own), True
+    if metric[0] == TOP_K:
+        return _count_among_best(z, output, targets, own), True
     if metric[0] >= N_ADDITIVE:
-        metric[-2][:] = 0
+        metric[7][:] = 0
         add_counts(z, output, targets, terms)
         return value_of_counts(metric), True
     n = class_start[-1]
     value, exact = 0.0, True
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
-        _odds_of_tile(z, output, class_start, terms, start, stop)
-        value, exact = _add_tile(
-            value, exact, z, output, class_start, weight, total, start, stop
-        )
+        if metric[0] == CLIPPED_LOG_LOSS and z.shape[0] - output == 1:
+            value += _clipped_logs_of_sign(z, output, targets, total, start, stop)
+        else:
+            _odds_of_tile(z, output, class_start, terms, start, stop)
+            if metric[0] == CLIPPED_LOG_LOSS:
+                _clip(total, start, stop)
+            if metric[0] == BRIER:
+                value -= _squares_of_tile(z, output, targets, terms, start, stop)
+            else:
+                value, exact = _add_tile(
+                    value, exact, z, output, class_start, weight, total, start, stop
+                )
         if value < enough:
             break
     return value, exact
@@ -208,7 +254,7 @@ def _add_tile(value, exact, z, output, class_start, weight, total, start, stop):
         if _count_below(total, start, stop, _TINY) == stop - start:
             return value - _sum_of_series(total, start, stop), exact
         if _count_below(total, start, stop, _LIMIT) == stop - start:
-            return value - _sum_of_logs(total, start, stop), exact
+            return value - _sum_of_logs(total, start, stop, 1.0), exact
     for j in range(start, stop):
         against = np.float64(total[j])
         if against < _LIMIT:
@@ -218,6 +264,104 @@ def _add_tile(value, exact, z, output, class_start, weight, total, start, stop):
             exact = False
         value -= loss if weight.size == 0 else weight[j] * loss
     return value, exact
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _clip(total, start, stop):
+    """Cut the probability of the true class as scikit-learn does."""
+    one = total.dtype.type(1)
+    tiny = total.dtype.type(np.finfo(total.dtype).eps)
+    most = one / tiny - one
+    for j in range(np.uint64(start), np.uint64(stop)):
+        total[j] = tiny if total[j] < tiny else total[j]
+        total[j] = most if total[j] > most else total[j]
+
+
+@njit(**COMPILE_PRIVATE)
+def _clipped_logs_of_sign(z, output, targets, own, start, stop):
+    """Add up the logarithms of such probabilities for one output."""
+    class_start, weight, _ = targets
+    for c in range(2):
+        low, high = max(class_start[c], start), min(class_start[c + 1], stop)
+        _clip_sign(z, output, c == 1, low, high, own)
+    if weight.size == 0:
+        return _sum_of_logs(own, start, stop, 0.0)
+    result = 0.0
+    for j in range(start, stop):
+        result += weight[j] * math.log(np.float64(own[j]))
+    return result
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _clip_sign(z, row, positive, low, high, own):
+    """Compute the probability of the true class; of class 0, 1 less the other."""
+    one = own.dtype.type(1)
+    tiny = own.dtype.type(np.finfo(own.dtype).eps)
+    i = np.uint64(row)
+    for j in range(np.uint64(low), np.uint64(max(low, high))):
+        p = one / (one + exp(-z[i, j]))
+        p = p if positive else one - p
+        p = tiny if p < tiny else p
+        own[j] = one - tiny if p > one - tiny else p
+
+
+@njit(**COMPILE_PRIVATE)
+def _squares_of_tile(z, output, targets, terms, start, stop):
+    """Add up the squared errors of the probabilities."""
+    class_start, weight, _ = targets
+    odds, total, squares = terms
+    size = stop - start
+    is_safe = _count_below(total, start, stop, _LIMIT) == size
+    if is_safe:
+        _square_own(total, start, size, squares)
+        for k in range(odds.shape[0]):
+            low, high = max(class_start[k], start), min(class_start[k + 1], stop)
+            _square_others(odds, k, total, start, start, min(low, stop), squares)
+            _square_others(odds, k, total, start, max(high, start), stop, squares)
+    else:
+        for j in range(start, stop):
+            squares[j - start] = _square_of_sample(z, output, class_start, j)
+    if weight.size == 0:
+        return _sum(squares, size)
+    return _add_weights(0.0, squares, weight, start, size)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _square_own(total, start, size, squares):
+    first, one = np.uint64(start), total.dtype.type(1)
+    for j in range(np.uint64(size)):
+        error = total[first + j] / (one + total[first + j])
+        squares[j] = error * error
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _square_others(odds, k, total, start, low, high, squares):
+    i, first, one = np.uint64(k), np.uint64(start), total.dtype.type(1)
+    for j in range(np.uint64(low), np.uint64(max(low, high))):
+        error = odds[i, j] / (one + total[j])
+        squares[j - first] += error * error
+
+
+@njit(**COMPILE_PRIVATE)
+def _square_of_sample(z, output, class_start, j):
+    """Compute a squared error whatever the size of the sums."""
+    own = 0
+    while j >= class_start[own + 1]:
+        own += 1
+    if z.shape[0] - output == 1:
+        signed = np.float64(z[output, j]) if own == 0 else -np.float64(z[output, j])
+        return (1 / (1 + math.exp(-min(max(signed, -700.0), 700.0)))) ** 2
+    largest = np.float64(z[output, j])
+    for k in range(output + 1, z.shape[0]):
+        largest = max(largest, np.float64(z[k, j]))
+    total = 0.0
+    for k in range(output, z.shape[0]):
+        total += math.exp(z[k, j] - largest)
+    result = 0.0
+    for k in range(output, z.shape[0]):
+        p = math.exp(z[k, j] - largest) / total
+        result += (1 - p) ** 2 if k == output + own else p**2
+    return result
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -238,7 +382,8 @@ def _sum_of_series(total, start, stop):
 
 
 @njit(**VECTORIZE_PRIVATE)
-def _sum_of_logs(total, start, stop):
+def _sum_of_logs(x, start, stop, added):
+    """Add up the logarithms of ``added + x``."""
     result = 0.0
     product = np.ones(_FACTORS)
     factors = np.uint64(_FACTORS)
@@ -246,11 +391,12 @@ def _sum_of_logs(total, start, stop):
     n_rounds = size // factors
     for i in range(n_rounds):
         for j in range(factors):
-            product[j] *= 1.0 + np.float64(total[first + i * factors + j])
+            product[j] *= added + np.float64(x[first + i * factors + j])
         if (i + np.uint64(1)) % factors == 0:
             result += _log_of_product(product)
     for j in range(n_rounds * factors, size):
-        result += math.log1p(np.float64(total[first + j]))
+        number = np.float64(x[first + j])
+        result += math.log1p(number) if added == 1.0 else math.log(added + number)
     return result + _log_of_product(product)
 
 
@@ -406,6 +552,47 @@ def _add_weights(result, x, weight, start, size):
     return result
 
 
+@njit(**COMPILE_PRIVATE)
+def _count_among_best(z, output, targets, right):
+    """Sum of the weights of the samples whose true class is one of the k best."""
+    class_start, weight, metric = targets
+    most = metric[3] - 1
+    result = 0.0
+    for c in range(class_start.size - 1):
+        for start in range(class_start[c], class_start[c + 1], TILE):
+            size = min(TILE, class_start[c + 1] - start)
+            right[:size] = 0
+            for k in range(z.shape[0] - output):
+                if k != c:
+                    _add_better(z, output + c, output + k, start, size, right)
+            _compare(right, size, most)
+            if weight.size == 0:
+                result += _sum(right, size)
+            else:
+                result = _add_weights(result, right, weight, start, size)
+    return result
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _add_better(z, own, other, start, size, n_better):
+    zero, one = z.dtype.type(0), z.dtype.type(1)
+    i, k, first = np.uint64(own), np.uint64(other), np.uint64(start)
+    if other > own:  # of equal sums, the last is the better one to scikit-learn
+        for j in range(np.uint64(size)):
+            n_better[j] += one if z[k, first + j] >= z[i, first + j] else zero
+    else:
+        for j in range(np.uint64(size)):
+            n_better[j] += one if z[k, first + j] > z[i, first + j] else zero
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _compare(n_better, size, most):
+    zero, one = n_better.dtype.type(0), n_better.dtype.type(1)
+    limit = n_better.dtype.type(most)
+    for j in range(np.uint64(size)):
+        n_better[j] = one if n_better[j] <= limit else zero
+
+
 @njit(**COMPILE)
 def add_counts(z, output, targets, terms):
     """Add samples to the confusion matrix of a metric.
@@ -414,7 +601,7 @@ def add_counts(z, output, targets, terms):
     """
     class_start, weight, metric = targets
     _, winner, best = terms
-    limit, counts = metric[4], metric[-2]
+    limit, counts = metric[4], metric[7]
     n_outputs = z.shape[0] - output
     for c in range(class_start.size - 1):
         for start in range(class_start[c], class_start[c + 1], TILE):

@@ -223,7 +223,7 @@ def _value(
 ):
     """Compute the metric; NaN for an overflow."""
     bound = np.float32(error)
-    counts = metric[-2]
+    counts = metric[7]
     counts[:] = 0
     # Of the accuracy, all that is right is counted in the first place.
     by_class = positive.size > 0

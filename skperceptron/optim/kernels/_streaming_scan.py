@@ -232,12 +232,12 @@ def evaluate_rows(
             return np.nan
         start = block * size
         part = (class_start[block], weight[start : start + size], metric)
-        value += add_block(room[-1], 0, part, terms)
+        value += add_block(room[-1], 0, part, terms, start)
         n_left -= class_start[block, -1]
         # As in `evaluate_blocks`: not compared with what is left of `enough`.
         if value + most_of(n_left, weight.size > 0, metric[0]) < enough:
             break
-    return value + finish(metric)
+    return value + finish((class_start[0], weight, metric), terms, enough)
 
 
 @njit(**COMPILE)
@@ -272,8 +272,8 @@ def evaluate_kept(targets, terms, rows, kept):
     for block in range(kept.shape[0]):
         start = block * size
         part = (class_start[block], weight[start : start + size], metric)
-        value += add_block(kept[block], 0, part, terms)
-    return value + finish(metric)
+        value += add_block(kept[block], 0, part, terms, start)
+    return value + finish((class_start[0], weight, metric), terms, -np.inf)
 
 
 @njit(**COMPILE_PRIVATE)
