@@ -105,6 +105,17 @@ def test_same_random_numbers_give_the_same_climb(
     assert compiled.n_evaluations == literal.n_evaluations == 368
 
 
+@pytest.mark.parametrize("climb", ONE_UNIT)
+def test_only_what_is_better_is_kept(climb):
+    options = {"step_size": 0.1, "adapt": True, "keeps_ties": False}
+    literal, compiled = both_climbs(make_problem(1), climb, **options)
+    curve = [compiled.value, *compiled.run(367)]
+    assert_allclose(curve[1:], literal.run(367), rtol=1e-14)
+    assert_array_equal(compiled.params, literal.params)
+    assert_allclose(compiled.step_size, literal.step_size)
+    assert compiled.n_accepted == np.count_nonzero(np.diff(curve)) > 0
+
+
 @pytest.mark.parametrize(
     ("climb", "n_features"),
     [
