@@ -34,6 +34,9 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "kaiming_normal": ("he_normal",),
     "gaussian": ("normal",),
     "random": ("uniform", "normal"),
+    # combinations of climbs
+    "mean": ("average",),
+    "max": ("best",),
     # losses, objectives and solvers
     "acc": ("accuracy",),
     "auc": ("roc_auc",),

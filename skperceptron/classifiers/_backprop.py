@@ -375,7 +375,8 @@ class BackpropMLP(BaseMLP):
 
     def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
         y = self._targets(data.y)
-        layers = self._check_layers(data.X.shape[1], y.shape[1], fresh=fresh)
+        present = None if fresh else self._layers
+        layers = self._check_layers(data.X.shape[1], y.shape[1], present=present)
         self._check_dropout(len(layers.activations))
         check_memory(layers.n_params, data.X.dtype.itemsize)
         rng = check_random_state(self.random_state)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
 
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
+from skperceptron.classifiers._combine import widen
 from skperceptron.classifiers._hold_out import check_classes, hold_out
 from skperceptron.classifiers._objectives import (
     Objective,
@@ -37,8 +40,25 @@ SECONDS_PER_STEP = 0.05
 TASKS_PER_THREAD = 4
 
 
+@dataclass(frozen=True)
+class ClimbState:
+    """What it takes to go on with a climb, beside its parameters.
+
+    Attributes
+    ----------
+    streams : Streams
+        Its random numbers.
+
+    step_size : ndarray of shape (n_groups,) or None
+        Its step sizes; None before it has begun.
+    """
+
+    streams: Streams
+    step_size: NDArray[np.float64] | None = None
+
+
 class Attempt:
-    """One climb, its curve, and what it is worth on held-out data.
+    """One climb, and what its last step has brought.
 
     Parameters
     ----------
@@ -48,21 +68,85 @@ class Attempt:
     streams : Streams
         Its random numbers.
 
-    curve : ndarray of shape (n_iter + 1,)
-        Objective after each iteration so far, the start included.
+    Attributes
+    ----------
+    values : ndarray of shape (n_iter,)
+        Objective after each iteration of the last step; at first, that of the start.
+    """
+
+    def __init__(self, climb: Climb, streams: Streams) -> None:
+        self.climb = climb
+        self.streams = streams
+        self.values = np.array([climb.value])
+
+    def advance(self, n_iter: int) -> None:
+        """Climb on."""
+        self.values = self.climb.run(n_iter)
+
+
+class Network(NamedTuple):
+    """A network that a contestant has had.
+
+    Attributes
+    ----------
+    members : list of ndarray of shape (n_params,)
+        Parameters of its climbs.
+
+    params : ndarray
+        Its own parameters: those of the one climb, or of the combination.
+
+    value : float
+        Its objective on the training data.
+    """
+
+    members: list[Array]
+    params: Array
+    value: float
+
+
+# Makes one network of the parameters of several climbs; gives it and its objective.
+Merge = Callable[[list[Array]], tuple[Array, float]]
+
+
+class Contestant:
+    """What may become the classifier: one climb, or several that make one network.
+
+    Parameters
+    ----------
+    attempts : list of Attempt
+        The climbs.
+
+    merge : callable or None
+        Makes one network of several climbs. None for a single climb.
 
     validate : callable or None
         Objective on the held-out data, with early stopping.
+
+    Attributes
+    ----------
+    curve : ndarray of shape (n_iter + 1,)
+        Objective after each iteration so far, the start included; of several climbs
+        the mean.
+
+    network : Network
+        The present one. That of several climbs may be some steps old: see `refresh`.
+
+    best : Network
+        The one with the best validation score so far; without any, the first one.
     """
 
     def __init__(
-        self, climb: Climb, streams: Streams, curve: Array, validate: Objective | None
+        self,
+        attempts: list[Attempt],
+        merge: Merge | None,
+        validate: Objective | None,
     ) -> None:
-        self.climb = climb
-        self.streams = streams
-        self.curve = curve
+        self.attempts = attempts
+        self.merge = merge
         self.validate = validate
-        self.best = (climb.params, climb.value)
+        self.start_curve()
+        self._members = self._list_members()
+        self.network = self.best = self._make_network()
         self.best_score = -math.inf
         self.scores: list[float] = []
         self.n_without_improvement = 0
@@ -70,24 +154,50 @@ class Attempt:
 
     @property
     def worth(self) -> float:
-        """What the attempt with the largest one is kept for."""
-        return self.climb.value if self.validate is None else self.best_score
+        """What the contestant with the largest one is kept for."""
+        return self.network.value if self.validate is None else self.best_score
 
-    def advance(self, n_iter: int) -> None:
-        """Climb on, unless early stopping has ended it."""
-        if not self.is_done:
-            self.curve = np.append(self.curve, self.climb.run(n_iter))
+    def start_curve(self) -> None:
+        """Forget what was before."""
+        self.curve: Array = np.array([np.mean([a.climb.value for a in self.attempts])])
+
+    def note_step(self) -> None:
+        """Note a step that all climbs have made."""
+        values = np.mean([attempt.values for attempt in self.attempts], axis=0)
+        self.curve = np.append(self.curve, values)
+        # The climbs are not asked again: after an interrupt they are amid a step.
+        self._members = self._list_members()
+        if self.merge is None:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the network up to date.
+
+        For several climbs this takes as long as one evaluation of each, or as many
+        iterations where these are cheaper. So it is not done at every step.
+        """
+        if self.network.members is not self._members:
+            self.network = self._make_network()
+
+    def _list_members(self) -> list[Array]:
+        return [attempt.climb.params for attempt in self.attempts]
+
+    def _make_network(self) -> Network:
+        if self.merge is not None:
+            return Network(self._members, *self.merge(self._members))
+        (params,), (attempt,) = self._members, self.attempts
+        return Network(self._members, params, attempt.climb.value)
 
     def judge(self, tol: float, n_iter_no_change: float) -> None:
         """Compare with the best validation score so far; end if it is long ago."""
-        if self.validate is None or self.is_done:
+        if self.validate is None:
             return
-        score = float(self.validate(self.climb.params))
+        score = float(self.validate(self.network.params))
         self.scores.append(score)
         improved = not score < self.best_score + tol
         if score > self.best_score:
             self.best_score = score
-            self.best = (self.climb.params, self.climb.value)
+            self.best = self.network
         self.n_without_improvement = 0 if improved else self.n_without_improvement + 1
         self.is_done = self.n_without_improvement > n_iter_no_change
 
@@ -95,8 +205,8 @@ class Attempt:
 class ClimbTrainer:
     """Lets a classifier climb, report by report, and keeps its attributes up to date.
 
-    Several attempts climb side by side; at each report the classifier is the one that
-    is best by then.
+    Several attempts climb side by side. At each report the classifier is the one that
+    is best by then, or the combination of all.
 
     Parameters
     ----------
@@ -105,7 +215,7 @@ class ClimbTrainer:
         continued.
 
     layers : Layers
-        Its network.
+        The network of each climb.
 
     data : TrainingData
         What it is trained on.
@@ -119,8 +229,8 @@ class ClimbTrainer:
     n_iter : int
         Iterations to make in all.
 
-    n_restarts : int
-        Attempts beyond the first.
+    n_climbs : int
+        How many climbs to make, or how many there are to be continued.
 
     Attributes
     ----------
@@ -142,7 +252,7 @@ class ClimbTrainer:
         *,
         fresh: bool,
         n_iter: int,
-        n_restarts: int,
+        n_climbs: int,
     ) -> None:
         self.estimator = estimator
         self.layers = layers
@@ -152,27 +262,34 @@ class ClimbTrainer:
         self._chunk = iterations_per_report(estimator.max_iter)
         # One thread for each of several attempts whatever `n_jobs` is, so that it has
         # no influence on rounding.
-        self.threads = ONE_THREAD if n_restarts else threads_for(len(data.y), layers)
-        starts = self._find_starts(data, random_state, fresh=fresh, n=1 + n_restarts)
-        training, validate = self._split(data, random_state)
+        self.threads = ONE_THREAD if n_climbs > 1 else threads_for(len(data.y), layers)
+        self._averages = estimator.combine == "average" and n_climbs > 1
+        self._combined_layers = widen(layers, n_climbs) if self._averages else layers
+        starts = (
+            self._draw_starts(random_state, data.X.dtype, n_climbs)
+            if fresh
+            else self._find_starts()
+        )
+        training, held_out = self._split(data, random_state)
         if fresh and estimator._has_surrogate:
             starts = self._climb_on_surrogate(starts, training)
-        self.attempts: list[Attempt] = []
         with self.threads:
-            for streams, start in starts:
-                self.attempts.append(self._attempt(start, streams, training, validate))
+            self.attempts: list[Attempt] = []
+            for start, state in starts:
+                self.attempts.append(self._attempt(start, state, training))
+            self.contestants = self._enter(training, held_out)
             self._step = self._iterations_per_step()
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
         self._n_accepted = 0 if fresh else estimator.n_accepted_
         if not fresh:
-            self.attempts[0].curve = estimator.objective_curve_
+            self.contestants[0].curve = estimator.objective_curve_
         self._update()
 
     def start_curves(self) -> None:
         """Forget what was before."""
         self._n_evaluations = self._n_accepted = 0
-        for attempt in self.attempts:
-            attempt.curve = np.array([attempt.climb.value])
+        for contestant in self.contestants:
+            contestant.start_curve()
         self._update()
 
     @property
@@ -201,28 +318,22 @@ class ClimbTrainer:
         if self.is_observed:
             n_iter = min(n_iter, self._chunk - self._done % self._chunk)
         started = time.perf_counter()
-        n_attempts = len(self.attempts)
-        if n_attempts == 1:
-            self.attempts[0].advance(n_iter)
-        else:
-            # A task takes longer to begin than some climbs to advance.
-            n_tasks = min(TASKS_PER_THREAD * effective_n_jobs(est.n_jobs), n_attempts)
-            config = get_config()
-            parallel(
-                delayed(_advance)(self.attempts[i::n_tasks], n_iter, config)
-                for i in range(n_tasks)
-            )
+        running = [c for c in self.contestants if not c.is_done]
+        self._advance([a for c in running for a in c.attempts], n_iter, parallel)
         self._done += n_iter
         self.remaining -= n_iter
-        if self._done % self._chunk == 0 or self.remaining == 0:
-            for attempt in self.attempts:
-                attempt.judge(est.tol, est.n_iter_no_change)
+        is_report = self.is_observed and self._done % self._chunk == 0
+        for contestant in running:
+            contestant.note_step()
+            if is_report or self.remaining == 0:
+                contestant.refresh()
+                contestant.judge(est.tol, est.n_iter_no_change)
         if not self.is_observed and time.perf_counter() - started < SECONDS_PER_STEP:
             self._step *= 4
         self._update()
         if est.verbose:
             self._print()
-        return self.remaining == 0 or all(a.is_done for a in self.attempts)
+        return self.remaining == 0 or all(c.is_done for c in self.contestants)
 
     def finish(self) -> None:
         """End the climb; with early stopping, return to what validated best."""
@@ -230,61 +341,64 @@ class ClimbTrainer:
             attempt.climb.rewind()
         leader = self._leader
         if leader.validate is not None:
-            params, self.estimator.objective_ = leader.best
-            self.estimator._set_weights(self.layers, params)
+            self._set_network(leader, leader.best)
+        else:
+            with self.threads:
+                leader.refresh()  # an interrupt may have come between two reports
+            self._set_network(leader, leader.network)
 
     @property
-    def _leader(self) -> Attempt:
-        return max(self.attempts, key=lambda attempt: attempt.worth)
+    def _leader(self) -> Contestant:
+        return max(self.contestants, key=lambda contestant: contestant.worth)
 
-    def _find_starts(
-        self,
-        data: TrainingData,
-        random_state: np.random.RandomState,
-        *,
-        fresh: bool,
-        n: int,
-    ) -> list[tuple[Streams, Array]]:
-        est, layers = self.estimator, self.layers
-        if not fresh:
-            return [(est._streams, layers.pack(*est._get_weights()))]
+    def _draw_starts(
+        self, random_state: np.random.RandomState, dtype: DTypeLike, n: int
+    ) -> list[tuple[Array, ClimbState]]:
         first = Streams.from_seed(random_state.randint(np.iinfo(np.int32).max))
+        init = self.estimator.init
         return [
-            (streams, initialize(layers, est.init, streams.noise, data.X.dtype))
+            (initialize(self.layers, init, streams.noise, dtype), ClimbState(streams))
             for streams in [first, *first.spawn(n - 1)]
         ]
 
     def _climb_on_surrogate(
-        self, starts: list[tuple[Streams, Array]], data: TrainingData
-    ) -> list[tuple[Streams, Array]]:
+        self, starts: list[tuple[Array, ClimbState]], data: TrainingData
+    ) -> list[tuple[Array, ClimbState]]:
         """Begin with climbs on the log loss, and take where they end as starts."""
-        est, layers = self.estimator, self.layers
-        climbs: list[Climb] = []
-        for streams, start in starts:
-            climb = est._make_climb(
-                start,
-                _mutation(est, layers, streams, start.dtype),
-                layers,
-                data,
-                on_surrogate=True,
-                n_iter=est.surrogate_iter,
-                sibling=climbs[0] if climbs else None,
-                step_size=est.step_size,
-                adapt=est.step_schedule == "one_fifth",
-            )
-            climbs.append(climb)
+        n_iter = int(self.estimator.surrogate_iter)
+        with self.threads:
+            climbs: list[Climb] = []
+            for start, state in starts:
+                options = {"on_surrogate": True, "n_iter": n_iter}
+                climbs.append(self._make_climb(start, state, data, climbs, **options))
         with self.threads, self.parallel() as parallel:
-            parallel(delayed(climb.run)(int(est.surrogate_iter)) for climb in climbs)
+            parallel(delayed(climb.run)(n_iter) for climb in climbs)
         for climb in climbs:
             climb.rewind()
         return [
-            (streams, climb.params)
-            for (streams, _), climb in zip(starts, climbs, strict=True)
+            (climb.params, state)
+            for climb, (_, state) in zip(climbs, starts, strict=True)
         ]
+
+    def _find_starts(self) -> list[tuple[Array, ClimbState]]:
+        """Find out where the climbs are that are to be continued."""
+        est = self.estimator
+        present = self._combined_layers.pack(*est._get_weights())
+        if not self._averages:
+            return [(present, *est._climbs)]
+        combined = est._combine(self.layers, est._members)
+        if len(combined) != len(present) or not np.allclose(combined, present):
+            raise ValueError(
+                "The weights have been changed since they were fitted. They combine "
+                f"{len(est._members)} climbs, each of which goes on from its own "
+                "weights. Only a single climb can go on from other ones: use "
+                "combine='best' or n_restarts=0 for the first fit, too."
+            )
+        return list(zip(est._members, est._climbs, strict=True))
 
     def _split(
         self, data: TrainingData, random_state: np.random.RandomState
-    ) -> tuple[TrainingData, Objective | None]:
+    ) -> tuple[TrainingData, TrainingData | None]:
         est = self.estimator
         if not est.early_stopping:
             return data, None
@@ -292,37 +406,67 @@ class ClimbTrainer:
         training, validation = hold_out(
             data, est.validation_fraction, random_state, stratify=data.y
         )
-        validate = make_objective(est, self.layers, data.take(validation))
-        return data.take(training), validate
+        return data.take(training), data.take(validation)
 
-    def _attempt(
+    def _attempt(self, start: Array, state: ClimbState, data: TrainingData) -> Attempt:
+        siblings = [attempt.climb for attempt in self.attempts]
+        climb = self._make_climb(start, state, data, siblings, n_iter=self.remaining)
+        check_first_value(climb.value, self.estimator.objective)
+        return Attempt(climb, state.streams)
+
+    def _make_climb(
         self,
         start: Array,
-        streams: Streams,
+        state: ClimbState,
         data: TrainingData,
-        validate: Objective | None,
-    ) -> Attempt:
+        siblings: list[Climb],
+        **options: Any,
+    ) -> Climb:
         est, layers = self.estimator, self.layers
-        mutation = _mutation(est, layers, streams, start.dtype)
+        mutation = Mutation(
+            state.streams,
+            layers.n_params,
+            start.dtype,
+            share=None if isinstance(est.mutation, str) else float(est.mutation),
+            groups=layers.unit_groups() if est.mutation == "unit" else None,
+        )
         adapt = est.step_schedule == "one_fifth"
         step_size = est.step_size
-        goes_on = streams is getattr(est, "_streams", None)
-        if adapt and goes_on and len(est._step_size) == len(mutation.groups):
-            step_size = est._step_size
-        climb = est._make_climb(
+        adapted = state.step_size
+        if adapt and adapted is not None and len(adapted) == len(mutation.groups):
+            step_size = adapted
+        return est._make_climb(
             start,
             mutation,
             layers,
             data,
-            n_iter=self.remaining,
-            sibling=self.attempts[0].climb if self.attempts else None,
+            sibling=siblings[0] if siblings else None,
             step_size=step_size,
             adapt=adapt,
+            **options,
         )
-        check_first_value(climb.value, est.objective)
-        if validate is not None:
-            check_first_value(validate(start), est.objective)
-        return Attempt(climb, streams, np.array([climb.value]), validate)
+
+    def _enter(
+        self, training: TrainingData, held_out: TrainingData | None
+    ) -> list[Contestant]:
+        """Let the climbs compete, or stand together."""
+        est, layers = self.estimator, self._combined_layers
+        validate = None if held_out is None else make_objective(est, layers, held_out)
+        if self._averages:
+            evaluate = make_objective(est, layers, training)
+
+            def merge(members: list[Array]) -> tuple[Array, float]:
+                params = est._combine(self.layers, members)
+                return params, evaluate(params)
+
+            contestants = [Contestant(self.attempts, merge, validate)]
+        else:
+            contestants = [Contestant([a], None, validate) for a in self.attempts]
+        for contestant in contestants:
+            check_first_value(contestant.network.value, est.objective)
+            if validate is not None:
+                check_first_value(validate(contestant.network.params), est.objective)
+        return contestants
 
     def _iterations_per_step(self) -> int:
         """Choose how often to report, by the time that one evaluation takes."""
@@ -330,23 +474,48 @@ class ClimbTrainer:
         n_reports = min(max(1, math.ceil(seconds / SECONDS_PER_REPORT)), self._chunk)
         return math.ceil(self._chunk / n_reports)
 
+    def _advance(
+        self, attempts: list[Attempt], n_iter: int, parallel: Parallel
+    ) -> None:
+        if len(attempts) == 1:
+            attempts[0].advance(n_iter)
+            return
+        # A task takes longer to begin than some climbs to advance.
+        n_threads = effective_n_jobs(self.estimator.n_jobs)
+        n_tasks = min(TASKS_PER_THREAD * n_threads, len(attempts))
+        config = get_config()
+        parallel(
+            delayed(_advance)(attempts[i::n_tasks], n_iter, config)
+            for i in range(n_tasks)
+        )
+
     def _update(self) -> None:
         """Write the leader to the fitted attributes."""
         est, leader = self.estimator, self._leader
-        climb = leader.climb
-        est._set_weights(self.layers, climb.params)
-        est._streams = leader.streams
-        est._step_size = climb.step_size.copy()
-        est.objective_ = climb.value
+        self._set_network(leader, leader.network)
         est.objective_curve_ = leader.curve
         est.n_iter_ = len(leader.curve) - 1
-        est.n_accepted_ = self._n_accepted + climb.n_accepted
+        est.n_accepted_ = self._n_accepted + sum(
+            attempt.climb.n_accepted for attempt in leader.attempts
+        )
         est.n_evaluations_ = self._n_evaluations + sum(
             attempt.climb.n_evaluations for attempt in self.attempts
         )
         validates = leader.validate is not None
         est.validation_scores_ = leader.scores if validates else None
         est.best_validation_score_ = leader.best_score if validates else None
+
+    def _set_network(self, contestant: Contestant, network: Network) -> None:
+        est = self.estimator
+        est._set_weights(self._combined_layers, network.params)
+        est.objective_ = network.value
+        # For those who go on. The weights of a single climb are the attributes' own.
+        est._climb_layers = self.layers
+        est._members = network.members if self._averages else None
+        est._climbs = [
+            ClimbState(attempt.streams, attempt.climb.step_size.copy())
+            for attempt in contestant.attempts
+        ]
 
     def _print(self) -> None:
         est = self.estimator
@@ -355,17 +524,46 @@ class ClimbTrainer:
             print(f"Validation score: {est.validation_scores_[-1]:f}")
 
 
-def _mutation(
-    estimator: Any, layers: Layers, streams: Streams, dtype: np.dtype
-) -> Mutation:
-    how = estimator.mutation
-    return Mutation(
-        streams,
-        layers.n_params,
-        dtype,
-        share=None if isinstance(how, str) else float(how),
-        groups=layers.unit_groups() if how == "unit" else None,
-    )
+def count_climbs(estimator: Any, *, fresh: bool, incremental: bool) -> int:
+    """Count the climbs that a fit has to make, or to continue.
+
+    Parameters
+    ----------
+    estimator : HillClimbPerceptron or HillClimbMLP
+        The classifier.
+
+    fresh : bool
+        Whether it starts from random weights.
+
+    incremental : bool
+        Whether it is a call of `partial_fit`, which does not begin several climbs to
+        keep only one of them.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        When there are others than are to be continued.
+    """
+    n_climbs = 1 + int(estimator.n_restarts)
+    if estimator.combine == "best" and (incremental or not fresh):
+        n_climbs = 1
+    if not fresh and n_climbs != (n_present := len(estimator._climbs)):
+        raise ValueError(
+            "Training can only be continued with as many climbs as there are. The last "
+            f"fit has left {n_present}, but combine={estimator.combine!r} and "
+            f"n_restarts={estimator.n_restarts} go on with {n_climbs}. Set "
+            + (
+                "combine='best' or n_restarts=0 to go on with that one"
+                if n_present == 1
+                else f"combine='average' and n_restarts={n_present - 1} to go on"
+            )
+            + ", or call fit with warm_start=False to start over."
+        )
+    return n_climbs
 
 
 def iterations_per_report(max_iter: int) -> int:

@@ -17,7 +17,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skperceptron.classifiers._activations import check_start
 from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
 from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_steps
-from skperceptron.classifiers._climber import ClimbTrainer, iterations_per_report
+from skperceptron.classifiers._climber import (
+    ClimbTrainer,
+    count_climbs,
+    iterations_per_report,
+)
+from skperceptron.classifiers._combine import mean_direction, side_by_side, widen
 from skperceptron.classifiers._mlp import BaseMLP
 from skperceptron.classifiers._objectives import (
     find_metric,
@@ -47,6 +52,7 @@ class BaseHillClimb(BaseNetworkClassifier):
         "mutation": [StrOptions({"all", "unit"}), Interval(Real, 0, 1, closed="right")],
         "init": [StrOptions({"uniform", "glorot", "normal"})],
         "n_restarts": [Interval(Integral, 0, None, closed="left")],
+        "combine": [StrOptions({"best", "average"})],
         "n_jobs": [Integral, None],
     }
 
@@ -66,6 +72,10 @@ class BaseHillClimb(BaseNetworkClassifier):
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         """Describe the network that the parameters ask for."""
 
+    @abstractmethod
+    def _combine(self, layers: Layers, networks: Sequence[Array]) -> Array:
+        """Make one network of those of several climbs."""
+
     def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
         n_classes = len(self.classes_)
         n_outputs = 1 if n_classes == 2 else n_classes
@@ -73,8 +83,14 @@ class BaseHillClimb(BaseNetworkClassifier):
         n_iter = int(self.max_iter)  # which may also be a bool
         if incremental:
             n_iter = min(iterations_per_report(n_iter), n_iter)
-        n_restarts = int(self.n_restarts) if fresh and not incremental else 0
-        check_memory(layers.n_params, data.X.dtype.itemsize, 1 + n_restarts)
+        n_climbs = count_climbs(self, fresh=fresh, incremental=incremental)
+        averages = self.combine == "average" and n_climbs > 1
+        check_memory(
+            layers.n_params,
+            data.X.dtype.itemsize,
+            n_climbs,
+            n_combined=widen(layers, n_climbs).n_params if averages else 0,
+        )
         # Before the objective is evaluated, which may log to the run of the fit.
         context = self._open_fit(n_iter, incremental)
         trainer = ClimbTrainer(
@@ -84,7 +100,7 @@ class BaseHillClimb(BaseNetworkClassifier):
             check_random_state(self.random_state),
             fresh=fresh,
             n_iter=n_iter,
-            n_restarts=n_restarts,
+            n_climbs=n_climbs,
         )
         if not incremental:
             trainer.start_curves()
@@ -249,10 +265,15 @@ class HillClimbPerceptron(BaseHillClimb):
         0; or N(0, 1) and biases 0.01.
 
     n_restarts : int, default=0
-        How many more climbs to make, from other start weights and with other noise. At
-        each report the classifier is the climb that is best by then, on the held-out
-        data with early stopping. Only `fit` begins anew: `partial_fit` and a warm start
-        continue the climb that was kept.
+        How many more climbs to make, from other start weights and with other noise.
+        `combine` says what becomes of them.
+
+    combine : {"best", "average"}, default="best"
+        What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
+        classifier is the climb that is best by then, on the held-out data with early
+        stopping. "average": it is one perceptron made of all climbs, whose weights are
+        the mean of theirs, with the weights and biases of each climb scaled to unit
+        length together. One climb stays as it is.
 
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
@@ -270,7 +291,8 @@ class HillClimbPerceptron(BaseHillClimb):
 
     warm_start : bool, default=False
         Whether a second `fit` continues the climb, with its weights, its step size and
-        its random numbers.
+        its random numbers. Like `partial_fit`, it continues the climb that was kept, or
+        all climbs that are averaged; of these there must be as many as before.
 
     verbose : bool or int, default=False
         Whether to print the objective about a hundred times.
@@ -301,10 +323,13 @@ class HillClimbPerceptron(BaseHillClimb):
         Biases of the units.
 
     objective_ : float
-        Objective of these weights on the training data.
+        Objective of these weights on the training data. While several climbs that are
+        averaged go on, weights and objective are renewed about a hundred times.
 
     objective_curve_ : ndarray of shape (`n_iter_` + 1,)
-        Objective of the current weights at the start and after each iteration.
+        Objective of the current weights at the start and after each iteration; of
+        several climbs that are averaged, the mean of their objectives, which is not the
+        objective of the average.
 
     validation_scores_ : list of float or None
         Objective on the held-out data at each report; None without early stopping.
@@ -316,11 +341,12 @@ class HillClimbPerceptron(BaseHillClimb):
         Iterations done.
 
     n_accepted_ : int
-        Candidates kept.
+        Candidates kept, by the climb that was kept or by all that are averaged.
 
     n_evaluations_ : int
         Evaluations of the objective on the training data, those of all restarts
-        included, and those of the log loss that came first left out.
+        included, those of their average not, nor those of the log loss that comes
+        first.
 
     n_features_in_ : int
         Number of features.
@@ -351,6 +377,9 @@ class HillClimbPerceptron(BaseHillClimb):
 
     References
     ----------
+    R. Herbrich, T. Graepel, C. Campbell, "Bayes point machines", Journal of Machine
+    Learning Research 1, 2001 (the average of perceptrons).
+
     I. Rechenberg, "Evolutionsstrategie", Frommann-Holzboog, 1973 (the one-fifth rule).
 
     S. Kern et al., "Learning probability distributions in continuous evolutionary
@@ -389,6 +418,7 @@ class HillClimbPerceptron(BaseHillClimb):
         mutation: Literal["all", "unit"] | float = "unit",
         init: Literal["uniform", "glorot", "normal"] = "glorot",
         n_restarts: int = 0,
+        combine: Literal["best", "average"] = "best",
         n_jobs: int | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -408,6 +438,7 @@ class HillClimbPerceptron(BaseHillClimb):
         self.mutation = mutation
         self.init = init
         self.n_restarts = n_restarts
+        self.combine = combine
         self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.random_state = random_state
@@ -420,6 +451,9 @@ class HillClimbPerceptron(BaseHillClimb):
 
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         return Layers(units=(n_features, n_outputs))
+
+    def _combine(self, layers: Layers, networks: Sequence[Array]) -> Array:
+        return mean_direction(networks)
 
     def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
         return [self.coef_.T], [self.intercept_]
@@ -471,7 +505,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer.
+        Units of each hidden layer of a climb.
 
     activation : str, callable or sequence of them, default="logistic"
         Activation of the hidden layers, or one for each of them: "identity",
@@ -532,10 +566,15 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         0; or N(0, 1) and biases 0.01.
 
     n_restarts : int, default=0
-        How many more climbs to make, from other start weights and with other noise. At
-        each report the classifier is the climb that is best by then, on the held-out
-        data with early stopping. Only `fit` begins anew: `partial_fit` and a warm start
-        continue the climb that was kept.
+        How many more climbs to make, from other start weights and with other noise.
+        `combine` says what becomes of them.
+
+    combine : {"best", "average"}, default="best"
+        What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
+        classifier is the climb that is best by then, on the held-out data with early
+        stopping. "average": it is one network made of all climbs, whose output sums are
+        the means of theirs. Their hidden layers stand side by side in it, so that each
+        layer has ``1 + n_restarts`` times as many units as `hidden_layer_sizes` says.
 
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
@@ -553,7 +592,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     warm_start : bool, default=False
         Whether a second `fit` continues the climb, with its weights, its step size and
-        its random numbers.
+        its random numbers. Like `partial_fit`, it continues the climb that was kept, or
+        all climbs that are averaged; of these there must be as many as before.
 
     verbose : bool or int, default=False
         Whether to print the objective about a hundred times.
@@ -593,10 +633,13 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Activation of the output layer.
 
     objective_ : float
-        Objective of these weights on the training data.
+        Objective of these weights on the training data. While several climbs that are
+        averaged go on, weights and objective are renewed about a hundred times.
 
     objective_curve_ : ndarray of shape (`n_iter_` + 1,)
-        Objective of the current weights at the start and after each iteration.
+        Objective of the current weights at the start and after each iteration; of
+        several climbs that are averaged, the mean of their objectives, which is not the
+        objective of the average.
 
     validation_scores_ : list of float or None
         Objective on the held-out data at each report; None without early stopping.
@@ -608,11 +651,12 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Iterations done.
 
     n_accepted_ : int
-        Candidates kept.
+        Candidates kept, by the climb that was kept or by all that are averaged.
 
     n_evaluations_ : int
         Evaluations of the objective on the training data, those of all restarts
-        included, and those of the log loss that came first left out.
+        included, those of their average not, nor those of the log loss that comes
+        first.
 
     n_features_in_ : int
         Number of features.
@@ -688,6 +732,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         mutation: Literal["all", "unit"] | float = "unit",
         init: Literal["uniform", "glorot", "normal"] = "glorot",
         n_restarts: int = 0,
+        combine: Literal["best", "average"] = "best",
         n_jobs: int | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -710,6 +755,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         self.mutation = mutation
         self.init = init
         self.n_restarts = n_restarts
+        self.combine = combine
         self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.random_state = random_state
@@ -721,9 +767,13 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         self.tol = tol
 
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
-        layers = self._check_layers(n_features, n_outputs, fresh=fresh)
+        present = None if fresh else self._climb_layers
+        layers = self._check_layers(n_features, n_outputs, present=present)
         self._set_output(n_outputs, multilabel=False)
         return layers
+
+    def _combine(self, layers: Layers, networks: Sequence[Array]) -> Array:
+        return side_by_side(layers, networks)
 
     @property
     def _descends(self) -> bool:

@@ -35,8 +35,13 @@ class BaseMLP(BaseNetworkClassifier):
     _activation_names: tuple[str, ...]
     _takes_functions = False
 
-    def _check_layers(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
-        """Describe the network that the parameters ask for."""
+    def _check_layers(
+        self, n_features: int, n_outputs: int, *, present: Layers | None
+    ) -> Layers:
+        """Describe the network that the parameters ask for.
+
+        `present` is the one that is to be trained further, if any.
+        """
         sizes = self.hidden_layer_sizes
         sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
         if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
@@ -48,10 +53,10 @@ class BaseMLP(BaseNetworkClassifier):
             units=(n_features, *(int(size) for size in sizes), n_outputs),
             activations=self._check_activations(len(sizes)),
         )
-        if not fresh and layers != self._layers:
+        if present not in (None, layers):
             raise ValueError(
                 "Training can only be continued with the network it began with, "
-                f"{self._layers}, but the parameters now describe {layers}. Call fit "
+                f"{present}, but the parameters now describe {layers}. Call fit "
                 "with warm_start=False to start over."
             )
         return layers

@@ -113,7 +113,9 @@ def is_finite(value: Any) -> bool:
     return isinstance(value, Real) and fits_float(value) and math.isfinite(value)
 
 
-def check_memory(n_params: int, itemsize: int, n_climbs: int = 1) -> None:
+def check_memory(
+    n_params: int, itemsize: int, n_climbs: int = 1, n_combined: int = 0
+) -> None:
     """Refuse a network, or a number of them, larger than the memory of the machine.
 
     Parameters
@@ -127,6 +129,9 @@ def check_memory(n_params: int, itemsize: int, n_climbs: int = 1) -> None:
     n_climbs : int, default=1
         How many such networks are trained side by side.
 
+    n_combined : int, default=0
+        Parameters of the network that is made of them, if they are combined.
+
     Raises
     ------
     ValueError
@@ -135,12 +140,14 @@ def check_memory(n_params: int, itemsize: int, n_climbs: int = 1) -> None:
     if not hasattr(os, "sysconf"):  # on Windows
         return
     needed = n_climbs * (_COPIES * n_params * itemsize + _BYTES_PER_CLIMB)
+    needed += _COPIES * n_combined * itemsize
     present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > present:
         times = "" if n_climbs == 1 else f"{n_climbs} times "
+        combined = f", combined to one of {n_combined}," if n_combined else ""
         raise ValueError(
-            f"Training {times}a network of {n_params} parameters takes at least "
-            f"{needed >> 30} GiB of memory, and this machine has {present >> 30} GiB. "
-            "Choose smaller values of hidden_layer_sizes or n_restarts, or fewer "
+            f"Training {times}a network of {n_params} parameters{combined} takes at "
+            f"least {needed >> 30} GiB of memory, and this machine has {present >> 30} "
+            "GiB. Choose smaller values of hidden_layer_sizes or n_restarts, or fewer "
             "features."
         )

@@ -25,6 +25,7 @@ _PERCEPTRON: Space = {
     "mutation": CategoricalDistribution(["unit", 0.1]),
     "init": CategoricalDistribution(["glorot", "normal"]),
     "n_restarts": IntDistribution(0, 4),
+    "combine": CategoricalDistribution(["best", "average"]),
 }
 _CLIMBING_MLP: Space = {
     "hidden_layer_sizes": IntDistribution(16, 256, log=True),
@@ -57,6 +58,7 @@ def param_distributions(estimator: Any) -> Space:
     ``mutation``            "unit", 0.1
     ``init``                "glorot", "normal"
     ``n_restarts``          0 to 4
+    ``combine``             "best", "average"
     ----------------------  -------------------------------------------------------
     `HillClimbMLP`
     ``hidden_layer_sizes``  16 to 256 units, logarithmic

@@ -45,6 +45,7 @@ CLIMB = {
     "init": ["zeros", "he_normal"],
     "objective": ["acuracy", 3],
     "n_restarts": [-1, 1.5],
+    "combine": ["mean", None],
     "n_jobs": [1.5, "all"],
 }
 LAYERS = {

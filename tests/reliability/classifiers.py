@@ -84,6 +84,7 @@ _CLIMB = {
     "mutation": st.sampled_from(["all", "unit", 1, 0.5, 1e-9, np.float32(0.3)]),
     "init": st.sampled_from(["uniform", "glorot", "normal"]),
     "n_restarts": st.integers(0, 2),
+    "combine": st.sampled_from(["best", "average"]),
     "n_jobs": st.sampled_from([None, 1, 2, -1]),
 }
 _RATES = st.sampled_from([0.0, 0.1, 0.5, 0, 0.999])

@@ -48,6 +48,7 @@ def climbers(draw):
         "step_schedule": draw(st.sampled_from(["constant", "one_fifth"])),
         "mutation": draw(st.sampled_from(["all", "unit", 0.5])),
         "n_restarts": draw(st.sampled_from([0, 2])),
+        "combine": draw(st.sampled_from(["best", "average"])),
         "random_state": draw(SEEDS),
         "objective": "accuracy",
     }

@@ -181,6 +181,7 @@ def test_fixed_trial_suggests_what_it_is_given():
         "mutation": "unit",
         "init": "normal",
         "n_restarts": 2,
+        "combine": "average",
     }
     trial = optuna.trial.FixedTrial(params)
     assert suggest_params(trial, HillClimbPerceptron()) == params
