@@ -36,7 +36,6 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "random": ("uniform", "normal"),
     # combinations of climbs
     "mean": ("average",),
-    "max": ("best",),
     # losses, objectives and solvers
     "acc": ("accuracy",),
     "auc": ("roc_auc",),

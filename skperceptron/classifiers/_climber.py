@@ -71,13 +71,13 @@ class Attempt:
     Attributes
     ----------
     values : ndarray of shape (n_iter,)
-        Objective after each iteration of the last step; at first, that of the start.
+        Objective after each iteration of the last step.
     """
 
     def __init__(self, climb: Climb, streams: Streams) -> None:
         self.climb = climb
         self.streams = streams
-        self.values = np.array([climb.value])
+        self.values = np.empty(0)
 
     def advance(self, n_iter: int) -> None:
         """Climb on."""
@@ -159,12 +159,13 @@ class Contestant:
 
     def start_curve(self) -> None:
         """Forget what was before."""
-        self.curve: Array = np.array([np.mean([a.climb.value for a in self.attempts])])
+        total = sum(attempt.climb.value for attempt in self.attempts)
+        self.curve: Array = np.array([total / len(self.attempts)])
 
     def note_step(self) -> None:
         """Note a step that all climbs have made."""
-        values = np.mean([attempt.values for attempt in self.attempts], axis=0)
-        self.curve = np.append(self.curve, values)
+        total = sum(attempt.values for attempt in self.attempts)
+        self.curve = np.append(self.curve, total / len(self.attempts))
         # The climbs are not asked again: after an interrupt they are amid a step.
         self._members = self._list_members()
         if self.merge is None:

@@ -266,7 +266,8 @@ class HillClimbPerceptron(BaseHillClimb):
 
     n_restarts : int, default=0
         How many more climbs to make, from other start weights and with other noise.
-        `combine` says what becomes of them.
+        `combine` says what becomes of them. `partial_fit` makes them only if they are
+        averaged.
 
     combine : {"best", "average"}, default="best"
         What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
@@ -567,7 +568,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     n_restarts : int, default=0
         How many more climbs to make, from other start weights and with other noise.
-        `combine` says what becomes of them.
+        `combine` says what becomes of them. `partial_fit` makes them only if they are
+        averaged.
 
     combine : {"best", "average"}, default="best"
         What becomes of the ``1 + n_restarts`` climbs. "best": at each report the

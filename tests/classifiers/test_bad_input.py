@@ -661,6 +661,7 @@ class TestNearMisses:
             (HillClimbMLP(activation="heaviside"), "'step'"),
             (HillClimbMLP(init="xavier"), "'glorot'"),
             (HillClimbMLP(step_schedule="one-fifth"), "'one_fifth'"),
+            (HillClimbPerceptron(combine="mean"), "'average'"),
             (BackpropMLP(init="xavier"), "'glorot_uniform'"),
             (BackpropMLP(solver="Adam"), "'adam'"),
             (BackpropMLP(solver="L-BFGS"), "'lbfgs'"),

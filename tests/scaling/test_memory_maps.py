@@ -47,6 +47,11 @@ def left_on_disk(monkeypatch):
         (HillClimbMLP, {"hidden_layer_sizes": 5, "objective": "accuracy"}),
         (HillClimbMLP, {"hidden_layer_sizes": (5, 4), "class_weight": "balanced"}),
         (HillClimbMLP, {"hidden_layer_sizes": 5, "n_restarts": 1}),
+        (HillClimbPerceptron, {"n_restarts": 1, "combine": "average"}),
+        (
+            HillClimbMLP,
+            {"hidden_layer_sizes": 5, "n_restarts": 1, "combine": "average"},
+        ),
     ],
 )
 def test_climb_on_a_map_is_that_on_an_array(

@@ -454,6 +454,10 @@ class TestTrainingOn:
             perceptron(mutation=0.5),
             climber(),
             climber((5, 5), activation=[vectorized, bump]),
+            perceptron(n_restarts=2, combine="average"),
+            climber(
+                (5, 5), n_restarts=10, combine="average", activation=[bump, "step"]
+            ),
             backprop(),
             backprop(solver="sgd", learning_rate="invscaling"),
             backprop(solver="rmsprop"),
