@@ -462,7 +462,16 @@ class TestTrainingOn:
             backprop(solver="sgd", learning_rate="invscaling"),
             backprop(solver="rmsprop"),
         ],
-        ids=str,
+        ids=[
+            "perceptron",
+            "climber",
+            "functions",
+            "average of perceptrons",
+            "average of functions",
+            "adam",
+            "sgd",
+            "rmsprop",
+        ],
     )
     def test_it_goes_on_as_if_nothing_had_happened(self, clf, tmp_path):
         clf = trained_in_chunks(clone(clf))
