@@ -45,17 +45,17 @@ PERCEPTRONS = {
     "log loss first": HillClimbPerceptron(**SURROGATE),
     "log loss first, 5 averaged": HillClimbPerceptron(**SURROGATE, **AVERAGE),
 }
-DESCENT = {"activation": "relu", "alpha": 1.0, "noise_sign": "descent"}
 MLPS = {
     "MLPClassifier()": MLPClassifier(),
     "HillClimbMLP()": HillClimbMLP(),
-    "textbook": HillClimbMLP((10,), step_size=0.1, **TEXTBOOK),
-    "relu": HillClimbMLP(activation="relu"),
-    "relu, descent": HillClimbMLP(activation="relu", noise_sign="descent"),
-    "relu, descent, alpha=1": HillClimbMLP(max_iter=15_000, **DESCENT),
-    "the same, 5 of (30,) averaged": HillClimbMLP(
-        (30,), max_iter=5000, **DESCENT, **AVERAGE
-    ),
+    "textbook": HillClimbMLP((10,), "logistic", step_size=0.1, **TEXTBOOK),
+    "activation='logistic'": HillClimbMLP(activation="logistic"),
+    "noise_sign='random'": HillClimbMLP(noise_sign="random"),
+    "alpha=0": HillClimbMLP(alpha=0.0),
+    "alpha=1": HillClimbMLP(alpha=1.0),
+    "alpha=10": HillClimbMLP(alpha=10.0),
+    "max_iter=10000": HillClimbMLP(max_iter=10_000),
+    "5 of (30,) averaged": HillClimbMLP((30,), max_iter=5000, **AVERAGE),
 }
 MARGIN = 0.005
 
@@ -70,7 +70,9 @@ def main() -> None:
                 result = validate(classifier, X, y)
                 results[name].append(result)
                 accuracy, loss, seconds = result
-                print(f"{name:32} {accuracy:.4f} {loss:7.3f} {seconds:8.3f} s")
+                print(
+                    f"{name:32} {accuracy:.4f} {loss:7.3f} {seconds:8.3f} s", flush=True
+                )
         peer, *others = candidates
         print(f"\n{title}, all {len(results[peer])} sets, against {peer}")
         for name in others:

@@ -32,7 +32,15 @@ from skperceptron.classifiers._objectives import (
 )
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import ACTIVATIONS, ActivationLike, Layers
-from skperceptron.optim import Climb, Descent, HillClimb, Metric, Mutation, find_climb
+from skperceptron.optim import (
+    Climb,
+    Descent,
+    HillClimb,
+    Metric,
+    Mutation,
+    StreamingClimb,
+    find_climb,
+)
 
 Array = NDArray[np.floating]
 
@@ -186,7 +194,7 @@ class BaseHillClimb(BaseNetworkClassifier):
             return HillClimb(
                 params, mutation, objective, penalty=penalty, turn=turn, **steps
             )
-        if turns:
+        if turns and climb is not StreamingClimb:
             steps["descends"] = True
         problem = layers, data.X, data.y, weight, metric
         options = {"n_iter": n_iter, "sibling": sibling, "alpha": alpha}
@@ -508,7 +516,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer of a climb.
 
-    activation : str, callable or sequence of them, default="logistic"
+    activation : str, callable or sequence of them, default="relu"
         Activation of the hidden layers, or one for each of them: "identity",
         "logistic", "tanh", "relu", "leaky_relu" (slope 0.01), "elu" (alpha 1),
         "softplus", "silu", "gelu", "step" (1 from 0 on, else 0), "sign"; or a function
@@ -529,7 +537,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         random weights. Without effect where the
         objective is "log_loss" itself.
 
-    alpha : float, default=0.0
+    alpha : float, default=3.0
         Strength of the L2 penalty on the weights in a climb on the log loss, be it the
         objective or what comes before it:
         candidates are compared by that loss plus ``alpha / 2`` times the sum of the
@@ -537,7 +545,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         in `MLPClassifier`; 1 is the penalty of `LogisticRegression`. `objective_` is
         the objective alone.
 
-    noise_sign : {"random", "descent"}, default="random"
+    noise_sign : {"random", "descent"}, default="descent"
         Whether noise is added as it is drawn, or with the sign with which the log loss
         falls, to first order in the sums of the output units: "descent" is for climbs
         on the log loss, with ``mutation="unit"``. The change of these sums is computed
@@ -722,12 +730,12 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     def __init__(
         self,
         hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: ActivationLike | Sequence[ActivationLike] = "logistic",
+        activation: ActivationLike | Sequence[ActivationLike] = "relu",
         *,
         max_iter: int = 20_000,
         surrogate_iter: int = 0,
-        alpha: float = 0.0,
-        noise_sign: Literal["random", "descent"] = "random",
+        alpha: float = 3.0,
+        noise_sign: Literal["random", "descent"] = "descent",
         step_size: float = 0.1,
         objective: str | Callable[..., float] = "log_loss",
         step_schedule: Literal["constant", "one_fifth"] = "one_fifth",

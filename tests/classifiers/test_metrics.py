@@ -268,8 +268,9 @@ CLIMBERS = {
     "perceptron": HillClimbPerceptron(),
     "all": HillClimbPerceptron(mutation="all"),
     "share": HillClimbPerceptron(mutation=0.5),
-    "network": HillClimbMLP((4,)),
-    "network all": HillClimbMLP((4,), mutation="all"),
+    # Sums of rectifiers that are all off are equal up to rounding, which decides then.
+    "network": HillClimbMLP((4,), "logistic"),
+    "network all": HillClimbMLP((4,), "logistic", mutation="all"),
 }
 
 

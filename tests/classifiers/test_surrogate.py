@@ -79,7 +79,12 @@ class TestSignOfNoise:
         X, y = make_moons(300, noise=0.2, random_state=0)
         values = [
             HillClimbMLP(
-                (20,), activation, max_iter=1000, noise_sign=sign, random_state=0
+                (20,),
+                activation,
+                max_iter=1000,
+                alpha=0,
+                noise_sign=sign,
+                random_state=0,
             )
             .fit(X, y)
             .objective_

@@ -58,6 +58,8 @@ def test_climb_on_a_map_is_that_on_an_array(
     cls, options, mutation, n_classes, tmp_path
 ):
     X, y = make_map(tmp_path, 3000, 4, n_classes, np.float64)
+    if cls is HillClimbMLP:
+        options = {"activation": "logistic", "noise_sign": "random", **options}
     clf = cls(max_iter=200, mutation=mutation, random_state=0, **options)
     on_map = clf.fit(X, y).objective_curve_
     predicted, sums = clf.predict(X), clf.decision_function(X)
@@ -65,6 +67,18 @@ def test_climb_on_a_map_is_that_on_an_array(
     assert_allclose(on_map, clf.objective_curve_)
     assert_array_equal(predicted, clf.predict(np.array(X)))
     assert_allclose(sums, clf.decision_function(np.array(X)), atol=1e-9)
+
+
+@pytest.mark.usefixtures("untracked", "left_on_disk")
+def test_noise_is_added_as_it_is_drawn(tmp_path):
+    X, y = make_map(tmp_path, 3000, 4, 3, np.float64)
+    fits = [
+        HillClimbMLP(5, max_iter=100, noise_sign=sign, random_state=0).fit(X, y)
+        for sign in ("random", "descent")
+    ]
+    assert_array_equal(*(clf.objective_curve_ for clf in fits))
+    clf = HillClimbPerceptron(surrogate_iter=100, max_iter=10, random_state=0)
+    assert clf.fit(X, y).objective_ > 0.5
 
 
 @pytest.mark.slow

@@ -107,6 +107,7 @@ def test_full_disk_of_the_store_keeps_runs_waiting(small_disk, tracking_uri):
     tracking_uri(f"sqlite:///{store}")
     mlflow.search_experiments()  # makes the tables, for which a fit might not wait
     fit()
+    assert flush() == 0
     filler = fill(small_disk)
     with at_most(BOUND), warned_once("full"):
         for _ in range(20):

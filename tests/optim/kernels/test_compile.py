@@ -137,9 +137,9 @@ def weights_of_many_fits():
         for objective in ("accuracy", "log_loss", "f1_macro"):
             how["objective"] = objective
             cases += [
-                (HillClimbMLP((3,), **how), X, two, None),
-                (HillClimbMLP((3, 2), **how), X, three, weight),
-                (HillClimbMLP((3,), **how), csr_array(X), three, None),
+                (HillClimbMLP((3,), "logistic", **how), X, two, None),
+                (HillClimbMLP((3, 2), "logistic", **how), X, three, weight),
+                (HillClimbMLP((3,), "logistic", **how), csr_array(X), three, None),
                 (HillClimbMLP(**deep | how), X, three, None),
             ]
     results = {}
