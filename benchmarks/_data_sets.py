@@ -81,4 +81,5 @@ def _load_keel(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     table = pd.read_csv(path, header=None, skipinitialspace=True, na_values="<null>")
     table = table.dropna().sample(frac=1, random_state=0)[:MAX_SAMPLES]
     X, y = table.iloc[:, :-1], table.iloc[:, -1].astype(str).str.strip()
-    return X.loc[:, X.nunique() > 1], y.to_numpy()
+    X = X.loc[:, X.nunique() > 1]
+    return X.set_axis([f"feature {i}" for i in range(X.shape[1])], axis=1), y.to_numpy()
