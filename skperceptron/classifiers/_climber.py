@@ -372,8 +372,13 @@ class ClimbTrainer:
             for start, state in starts:
                 options = {"on_surrogate": True, "n_iter": n_iter}
                 climbs.append(self._make_climb(start, state, data, climbs, **options))
+        pairs = zip(climbs, starts, strict=True)
+        attempts = [Attempt(climb, state.streams) for climb, (_, state) in pairs]
+        # In parts, so that threads stop when the user interrupts the fit.
+        size = iterations_per_report(n_iter)
         with self.threads, self.parallel() as parallel:
-            parallel(delayed(climb.run)(n_iter) for climb in climbs)
+            for done in range(0, n_iter, size):
+                self._advance(attempts, min(size, n_iter - done), parallel)
         for climb in climbs:
             climb.rewind()
         return [

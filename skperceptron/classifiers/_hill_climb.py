@@ -169,12 +169,9 @@ class BaseHillClimb(BaseNetworkClassifier):
         or None. That is the log loss if `on_surrogate`.
         """
         weight = objective_weight(data)
-        is_weighted = weight is not None
-        metric = (
-            SURROGATE
-            if on_surrogate
-            else find_metric(self, data.y, is_weighted=is_weighted)
-        )
+        metric: Metric | None = SURROGATE
+        if not on_surrogate:
+            metric = find_metric(self, data.y, is_weighted=weight is not None)
         is_log_loss = metric is not None and metric.kind == "log_loss"
         alpha = float(self.alpha) if is_log_loss else 0.0
         turns = is_log_loss and self._descends and mutation.by_group
