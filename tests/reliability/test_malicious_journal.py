@@ -656,7 +656,7 @@ def tamper(model: Path, change: Callable[[str], str]) -> None:
     "change",
     [
         lambda text: text.replace('"HillClimbPerceptron"', '"Popen"').replace(
-            '"skperceptron.classifiers._hill_climb"', '"subprocess"'
+            '"skperceptron.classifiers._hill_climb_perceptron"', '"subprocess"'
         ),
         lambda text: text.replace('"dict"', '"system"').replace('"builtins"', '"os"'),
     ],
