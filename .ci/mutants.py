@@ -42,7 +42,6 @@ from cosmic_ray.work_item import MutationSpec
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((REPOSITORY / "tests/reliability/mutants.toml").read_text())
 PACKAGE = Path("skperceptron")
-KERNELS = PACKAGE / "optim" / "kernels"
 LEAST_KILLED = 0.85
 OUTPUT = "../output"  # of the tests
 # Operations on bits are errors for floats, which any test finds, and whether small
@@ -93,18 +92,24 @@ class Caches:
         os.environ["NUMBA_CACHE_DIR"] = str(self.scratch)
         shutil.rmtree(self.scratch, ignore_errors=True)
         shutil.copytree(self.kept, self.scratch, copy_function=os.link)
-        if module.parent == KERNELS:
+        if is_kernel(module):
             for name in dependents(module.stem):
                 for path in self.scratch.glob(f"*/{name}.*"):
                     path.unlink()
 
 
+def is_kernel(module: Path) -> bool:
+    """Tell whether a module is compiled."""
+    return module.parent.name == "kernels" or module.stem.endswith("_kernel")
+
+
 def dependents(name: str) -> set[str]:
     """Find the kernels that import one, also through others, and itself."""
     found = {name}
-    texts = {path.stem: path.read_text() for path in KERNELS.glob("_*.py")}
+    modules = filter(is_kernel, PACKAGE.rglob("_*.py"))
+    texts = {path.stem: path.read_text() for path in modules}
     while True:
-        importing = re.compile(rf"kernels\.({'|'.join(found)}) import")
+        importing = re.compile(rf"\.({'|'.join(found)}) import")
         more = {name for name, text in texts.items() if importing.search(text)} - found
         if not more:
             return found
@@ -197,7 +202,7 @@ def test_module(name: str, caches: Caches) -> tuple[int, list[Mutant]]:
     places = mutations_of(module)
     rng = random.Random(f"{SETTINGS['seed']} {name}")
     mutants = []
-    n_wanted = SETTINGS["per_folder"][name.rpartition("/")[0]]
+    n_wanted = SETTINGS["per_kernel" if is_kernel(module) else "per_module"]
     for mutations in rng.sample(places, min(n_wanted, len(places))):
         mutation = rng.choice(mutations)
         if not is_python(mutation):

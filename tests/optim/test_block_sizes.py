@@ -15,8 +15,8 @@ from skperceptron.optim import (
     ThresholdClimb,
     UnitClimb,
 )
-from skperceptron.optim._block_climb import candidates_within
-from skperceptron.optim._gradient import rows_per_chunk
+from skperceptron.optim.climbs._block_climb import candidates_within
+from skperceptron.optim.gradient._gradient import rows_per_chunk
 
 
 def make_climb(climb, layers, X, y, *objective, groups=None):

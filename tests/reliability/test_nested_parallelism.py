@@ -23,7 +23,7 @@ from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers._climber import Attempt
 from skperceptron.classifiers._epochs import EpochTrainer
 from skperceptron.optim import RegularizedLoss
-from skperceptron.optim._climb import Climb
+from skperceptron.optim.climbs._climb import Climb
 
 pytestmark = pytest.mark.usefixtures("untracked_everywhere")
 X, y = load_iris(return_X_y=True)

@@ -68,7 +68,7 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         # numba has no place for a cache where it may write neither beside the source
         # nor in the user's home. With `cache=True` that would be an error.
         with suppress(RuntimeError):
-            if _has_own_place():
+            if _has_own_place(Path(function.__code__.co_filename).parent):
                 dispatcher._cache = _Cache(function)
         return dispatcher
 
@@ -114,19 +114,20 @@ class _Cache(FunctionCache):
 
 
 @cache
-def _has_own_place() -> bool:
+def _has_own_place(folder: Path) -> bool:
     """Tell whether numba would keep its cache in a folder that is meant for it.
 
-    Where the user has no home, it would take a folder "~" in the working folder. What
-    is loaded from a cache is run: it must not be found by chance.
+    `folder` is that of the source. Where the user has no home, numba would take a
+    folder "~" in the working folder. What is loaded from a cache is run: it must not be
+    found by chance.
     """
     of_user = AppDirs(appname="numba", appauthor=False).user_cache_dir
     if config.CACHE_DIR or os.path.isabs(of_user):
         return True
-    folder = Path(__file__).parent / "__pycache__"
+    beside = folder / "__pycache__"
     try:
-        folder.mkdir(exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        beside.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=beside).close()
     except OSError:
         return False
     return True

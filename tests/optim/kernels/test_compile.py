@@ -18,8 +18,8 @@ from skperceptron.network import ACTIVATIONS, DIFFERENTIABLE
 ROOT = Path(__file__).parents[3]
 IMPORT_KERNELS = """
 import importlib, pkgutil
-from skperceptron.optim import kernels
-for module in pkgutil.iter_modules(kernels.__path__, kernels.__name__ + "."):
+from skperceptron import optim
+for module in pkgutil.walk_packages(optim.__path__, optim.__name__ + "."):
     importlib.import_module(module.name)
 """
 # One that is compiled in no time; by its name the cache is recognised.
@@ -58,7 +58,8 @@ def locked_package(tmp_path):
     shutil.copytree(
         Path(skperceptron.__file__).parent, copy / "skperceptron", ignore=ignored
     )
-    (copy / "skperceptron" / "optim" / "kernels" / "__pycache__").touch()
+    for folder in ("kernels", "climbs", "gradient"):
+        (copy / "skperceptron" / "optim" / folder / "__pycache__").touch()
     return str(copy)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb
 from skperceptron.optim._metric import ACCURACY, Metric
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._block_climb import BlockClimb
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 

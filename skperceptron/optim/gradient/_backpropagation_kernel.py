@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.gradient._slopes_kernel import multiply_by_slope
 from skperceptron.optim.kernels._borrow import matrix
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -23,7 +24,6 @@ from skperceptron.optim.kernels._products import (
     multiply_by_transposed,
     multiply_transposed,
 )
-from skperceptron.optim.kernels._slopes import multiply_by_slope
 
 Array = NDArray[np.floating]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -27,7 +28,6 @@ from skperceptron.optim.kernels._outputs import add_counts, evaluate, is_of_rank
 from skperceptron.optim.kernels._penalty import penalty_of
 from skperceptron.optim.kernels._ranks import value_of_ranks
 from skperceptron.optim.kernels._rule import adapt, is_kept
-from skperceptron.optim.kernels._screened_forward import screened_accuracy
 
 
 class Blocks(NamedTuple):

@@ -7,6 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.climbs._forward_kernel import (
+    add_block,
+    begin,
+    bound_sums,
+    finish,
+    most_of,
+)
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -19,13 +26,6 @@ from skperceptron.optim.kernels._elementwise import (
     add_number,
     all_finite,
     copy_row,
-)
-from skperceptron.optim.kernels._forward_scan import (
-    add_block,
-    begin,
-    bound_sums,
-    finish,
-    most_of,
 )
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._penalty import penalty_of

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._mutation import Mutation
-from skperceptron.optim._network_climb import NetworkClimb, copy_to_columns
+from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._network_climb import NetworkClimb, copy_to_columns
 
 Array = NDArray[np.floating]
 
@@ -44,7 +44,7 @@ class ForwardClimb(NetworkClimb):
         *data: Any,
         **options: Any,
     ) -> None:
-        from skperceptron.optim.kernels._forward_scan import Blocks
+        from skperceptron.optim.climbs._forward_kernel import Blocks
 
         super().__init__(params, mutation, layers, *data, **options)
         block_start = self._width * np.arange(len(self._data))[:, np.newaxis]
@@ -75,7 +75,7 @@ class ForwardClimb(NetworkClimb):
         return data
 
     def _prepare_screening(self) -> None:
-        from skperceptron.optim.kernels._screened_forward import (
+        from skperceptron.optim.climbs._forward_screening_kernel import (
             LIPSCHITZ,
             TILE,
             Single,
@@ -111,7 +111,7 @@ class ForwardClimb(NetworkClimb):
 
     def _sort(self) -> None:
         """Bring samples that the network gets wrong, or nearly so, to the front."""
-        from skperceptron.optim.kernels._screened_forward import TILE
+        from skperceptron.optim.climbs._forward_screening_kernel import TILE
 
         classes, single = self._classes, self._single
         n_samples = len(classes)
@@ -145,9 +145,9 @@ class ForwardClimb(NetworkClimb):
         return int(np.clip(_MOST_BYTES // self.params.nbytes, 1, _MOST_CANDIDATES))
 
     def _refresh(self) -> None:
-        from skperceptron.optim.kernels import _forward_scan
+        from skperceptron.optim.climbs import _forward_kernel
 
-        value = _forward_scan.evaluate_blocks(
+        value = _forward_kernel.evaluate_blocks(
             self._network,
             self._targets,
             self._terms,
@@ -165,10 +165,10 @@ class ForwardClimb(NetworkClimb):
             self._n_accepted_when_sorted = self.n_accepted
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels import _forward_scan
+        from skperceptron.optim.climbs import _forward_kernel
 
         state = np.array([self._raw_value, float(self.n_accepted), self._penalty])
-        _forward_scan.scan_networks(
+        _forward_kernel.scan_networks(
             self._network,
             self._targets,
             self._terms,

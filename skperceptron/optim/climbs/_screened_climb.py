@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim._block_climb import candidates_within
-from skperceptron.optim._one_unit_climb import OneUnitClimb
+from skperceptron.optim.climbs._block_climb import candidates_within
+from skperceptron.optim.climbs._one_unit_climb import OneUnitClimb
 
 _CACHE_BYTES = 2**20
 # The allocator keeps arrays up to this size for the next fit, where a larger one is new
@@ -70,7 +70,10 @@ class ScreenedClimb(OneUnitClimb):
             )
 
     def _prepare(self) -> None:
-        from skperceptron.optim.kernels._screened_scan import round_products, scale_rows
+        from skperceptron.optim.climbs._screened_kernel import (
+            round_products,
+            scale_rows,
+        )
 
         X, noise = self._X, self._noise
         if len(self._memory) < len(noise):
@@ -88,7 +91,7 @@ class ScreenedClimb(OneUnitClimb):
         self._error = 2.0**-23 * float(np.linalg.norm(self.params))
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels._screened_scan import scan_screened
+        from skperceptron.optim.climbs._screened_kernel import scan_screened
 
         state = np.array([self._raw_value, float(self.n_accepted), self._error])
         scan_screened(

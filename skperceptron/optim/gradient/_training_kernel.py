@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from skperceptron.optim.kernels._backpropagation import backpropagate
+from skperceptron.optim.gradient._backpropagation_kernel import backpropagate
+from skperceptron.optim.gradient._updates_kernel import finish_gradient, update
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -14,7 +15,6 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_PRIVATE,
     njit,
 )
-from skperceptron.optim.kernels._updates import finish_gradient, update
 
 
 @njit(**COMPILE)
@@ -47,12 +47,12 @@ def train_batches(
     params : ndarray of shape (n_params,)
         Moved in place.
 
-    samples : tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+    samples : tuple, see `skperceptron.optim.gradient._backpropagation_kernel.Samples`
     rows : ndarray of int of shape (n,) or (0,)
         Which of the samples to take, in this order; empty: all as they stand. Only for
         dense samples without masks.
 
-    batch : tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+    batch : tuple, see `skperceptron.optim.gradient._backpropagation_kernel.Samples`
         Of the size of a mini-batch; the last one may be smaller.
 
     memory : tuple of 3 ndarrays
@@ -62,7 +62,7 @@ def train_batches(
     max_grad_norm : float
         The gradient is shortened to this length.
 
-    work : tuple, see `skperceptron.optim.kernels._backpropagation.Workspace`
+    work : tuple, see `skperceptron.optim.gradient._backpropagation_kernel.Workspace`
     gradient : ndarray of shape (n_params,)
         Memory for the gradient.
 

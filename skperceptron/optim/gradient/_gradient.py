@@ -74,7 +74,7 @@ class RegularizedLoss:
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        from skperceptron.optim.kernels import _training, _updates
+        from skperceptron.optim.gradient import _training_kernel, _updates_kernel
 
         network, loss = self.compiled
         work = self.workspace(ROWS_TOGETHER, params.dtype)
@@ -85,12 +85,12 @@ class RegularizedLoss:
             rows = slice(start, start + size)
             weight = None if sample_weight is None else sample_weight[rows]
             samples = as_samples(X[rows], y[rows], weight, params.dtype)
-            value += _training.add_losses(
+            value += _training_kernel.add_losses(
                 network, loss, params, samples, ROWS_TOGETHER, work, gradient
             )
         total = n_samples if sample_weight is None else sample_weight.sum(dtype=float)
         squares = np.empty(len(self.layers.shapes) + 1)
-        _updates.finish_gradient(
+        _updates_kernel.finish_gradient(
             network, self.alpha, 1 / float(total), params, gradient, squares
         )
         return (value + 0.5 * self.alpha * squares[-1]) / total, gradient
@@ -108,7 +108,7 @@ class RegularizedLoss:
         self, batch_size: int, dtype: Any, *, dropout: bool = False
     ) -> tuple[Any, ...]:
         """Allocate memory for mini-batches; see the kernels' `Workspace`."""
-        from skperceptron.optim.kernels._backpropagation import Workspace
+        from skperceptron.optim.gradient._backpropagation_kernel import Workspace
 
         *hidden, n_outputs = self.layers.units[1:]
         n_hidden = batch_size * sum(hidden)
@@ -160,9 +160,9 @@ def as_samples(
 
     Returns
     -------
-    tuple, see `skperceptron.optim.kernels._backpropagation.Samples`
+    tuple, see `skperceptron.optim.gradient._backpropagation_kernel.Samples`
     """
-    from skperceptron.optim.kernels._backpropagation import Samples
+    from skperceptron.optim.gradient._backpropagation_kernel import Samples
 
     none, dense, indices = _empty(dtype)
     data, masked, indptr = none, dense, indices

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skperceptron.network import Layers
 from skperceptron.optim import SGD, Adam, RMSProp, make_solver
-from skperceptron.optim.kernels import _updates
+from skperceptron.optim.gradient import _updates_kernel
 from skperceptron.optim.kernels._network import describe
 
 GRADIENTS = np.random.default_rng(0).normal(size=(5, 3))
@@ -25,7 +25,7 @@ NETWORK = tuple(describe(Layers(units=(2, 1))))
 
 
 def step(solver, params, gradient):
-    _updates.update(
+    _updates_kernel.update(
         NETWORK, solver.compiled, 0.0, 1.0, params, gradient.copy(), np.empty(2)
     )
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
-from skperceptron.optim._mutation import Mutation
-from skperceptron.optim._unit_climb import UnitClimb
+from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
 

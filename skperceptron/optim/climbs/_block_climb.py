@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._climb import Climb
 from skperceptron.optim._metric import Metric
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._climb import Climb
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 

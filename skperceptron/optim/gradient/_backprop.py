@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import issparse
 
-from skperceptron.optim._gradient import (
+from skperceptron.optim.gradient._gradient import (
     RegularizedLoss,
     as_samples,
     rows_per_chunk,
 )
-from skperceptron.optim._solvers import Solver
+from skperceptron.optim.gradient._solvers import Solver
 
 Array = NDArray[np.floating]
 
@@ -149,12 +149,12 @@ class EpochLoop:
         grad_norms : ndarray of shape (n_layers,)
             Mean norm of each layer's gradient, likewise.
         """
-        from skperceptron.optim.kernels import _training
+        from skperceptron.optim.gradient import _training_kernel
 
         norms = np.zeros(len(self.loss.layers.shapes))
         total = 0.0
         for samples, order in self._portions(rows):
-            total += _training.train_batches(
+            total += _training_kernel.train_batches(
                 *self._compiled_loss,
                 self.solver.compiled,
                 params,

@@ -9,20 +9,20 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
-from skperceptron.optim._climb import Climb
-from skperceptron.optim._forward_climb import ForwardClimb
-from skperceptron.optim._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
-from skperceptron.optim._lean_unit_climb import (
+from skperceptron.optim._metric import Metric
+from skperceptron.optim.climbs._climb import Climb
+from skperceptron.optim.climbs._forward_climb import ForwardClimb
+from skperceptron.optim.climbs._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
+from skperceptron.optim.climbs._lean_unit_climb import (
     MOST_BYTES_KEPT,
     MOST_TIMES_KEPT,
     LeanUnitClimb,
 )
-from skperceptron.optim._metric import Metric
-from skperceptron.optim._mutation import Mutation
-from skperceptron.optim._screened_climb import ScreenedClimb
-from skperceptron.optim._streaming_climb import StreamingClimb
-from skperceptron.optim._threshold_climb import ThresholdClimb
-from skperceptron.optim._unit_climb import UnitClimb
+from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._screened_climb import ScreenedClimb
+from skperceptron.optim.climbs._streaming_climb import StreamingClimb
+from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
+from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 # What is smaller is copied from a memory-mapped file, where that makes a climb faster.
 FEWEST_BYTES_LEFT = 2**28

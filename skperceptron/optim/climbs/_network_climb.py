@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb
 from skperceptron.optim._metric import Metric
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._block_climb import BlockClimb
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb, candidates_within
 from skperceptron.optim._metric import ACCURACY, Metric
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._block_climb import BlockClimb, candidates_within
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 
@@ -86,7 +86,7 @@ class ThresholdClimb(BlockClimb):
         return candidates_within(_CACHE_BYTES, _n_bytes(self._X), bytes_each)
 
     def _refresh(self) -> None:
-        from skperceptron.optim.kernels import _threshold_scan
+        from skperceptron.optim.climbs import _threshold_kernel
 
         (coef,), (intercept,) = self.layers.unpack(self.params)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -100,7 +100,7 @@ class ThresholdClimb(BlockClimb):
         self._raw_value = -np.inf
         if np.isfinite(self._sums).all():
             nothing = np.zeros((1, self._sums.shape[1]), dtype)
-            self._raw_value = _threshold_scan.correct(
+            self._raw_value = _threshold_kernel.correct(
                 self._sums, nothing, 0, 0.0, self._y, self._weight
             )
 
@@ -110,10 +110,10 @@ class ThresholdClimb(BlockClimb):
         self._added = self._added_to_sums(self._noise)
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels import _threshold_scan
+        from skperceptron.optim.climbs import _threshold_kernel
 
         state = np.array([self._raw_value, float(self.n_accepted)])
-        _threshold_scan.scan(
+        _threshold_kernel.scan(
             self._sums,
             self._added[candidates],
             self._reach[candidates],

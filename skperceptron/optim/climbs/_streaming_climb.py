@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._block_climb import BlockClimb
 from skperceptron.optim._metric import Metric
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._block_climb import BlockClimb
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 
@@ -86,7 +86,7 @@ class StreamingClimb(BlockClimb):
 
     def _sort_blocks(self, X: Array, y: NDArray[np.intp]) -> None:
         """Find the order of the classes in each block."""
-        from skperceptron.optim.kernels._streaming_scan import Rows
+        from skperceptron.optim.climbs._streaming_kernel import Rows
 
         size, n_outputs = self._width, self.layers.units[-1]
         n_blocks = -(-len(y) // size)
@@ -113,8 +113,8 @@ class StreamingClimb(BlockClimb):
         )
 
     def _allocate(self, *, exchanges: bool) -> None:
+        from skperceptron.optim.climbs._streaming_kernel import Room
         from skperceptron.optim.kernels._outputs import make_terms
-        from skperceptron.optim.kernels._streaming_scan import Room
 
         units, dtype, size = self.layers.units, self.params.dtype, self._width
         n_units, n_outputs = sum(units[1:]), units[-1]
@@ -142,7 +142,7 @@ class StreamingClimb(BlockClimb):
         return int(np.clip(_MOST_BYTES // self.params.nbytes, 1, _MOST_CANDIDATES))
 
     def _refresh(self) -> None:
-        from skperceptron.optim.kernels import _streaming_scan as kernels
+        from skperceptron.optim.climbs import _streaming_kernel as kernels
 
         network, targets, terms, rows, room, kept = self._data
         moved = rows, room, kept, -1, self.params, self.params
@@ -158,7 +158,7 @@ class StreamingClimb(BlockClimb):
         """Each candidate is computed by itself."""
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels._streaming_scan import scan_rows
+        from skperceptron.optim.climbs._streaming_kernel import scan_rows
 
         state = np.array([self._raw_value, float(self.n_accepted), self._penalty])
         scan_rows(

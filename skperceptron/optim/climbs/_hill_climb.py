@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim._climb import Climb
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._climb import Climb
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 

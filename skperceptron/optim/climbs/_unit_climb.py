@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim._block_climb import candidates_within
-from skperceptron.optim._mutation import Mutation
-from skperceptron.optim._network_climb import NetworkClimb
+from skperceptron.optim.climbs._block_climb import candidates_within
+from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._network_climb import NetworkClimb
 
 Array = NDArray[np.floating]
 
@@ -46,7 +46,7 @@ class UnitClimb(NetworkClimb):
         descends: bool = False,
         **options: Any,
     ) -> None:
-        from skperceptron.optim.kernels._unit_scan import Groups, Manner, Memory
+        from skperceptron.optim.climbs._unit_kernel import Groups, Manner, Memory
 
         super().__init__(params, mutation, layers, *data, **options)
         self._manner = tuple(Manner(self._decay, descends))
@@ -127,7 +127,7 @@ class UnitClimb(NetworkClimb):
         self._multiply(np.ascontiguousarray(weights), self._added[: len(weights)])
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels import _unit_scan
+        from skperceptron.optim.climbs import _unit_kernel
 
         state = np.array(
             [
@@ -137,7 +137,7 @@ class UnitClimb(NetworkClimb):
                 self._penalty,
             ]
         )
-        _unit_scan.scan_units(
+        _unit_kernel.scan_units(
             self._network,
             self._groups,
             self._targets,

@@ -15,7 +15,7 @@ from skperceptron.optim import (
     RMSProp,
     _gradient,
 )
-from skperceptron.optim.kernels import _backpropagation
+from skperceptron.optim.gradient import _backpropagation_kernel
 
 LAYERS = Layers(units=(5, 6, 4, 3), activations=("tanh", "silu"))
 RNG = np.random.default_rng(0)
@@ -189,7 +189,7 @@ class TestDropout:
         )
         gradient = np.empty_like(START)
         network, _ = LOSS.compiled
-        total = _backpropagation.backpropagate(
+        total = _backpropagation_kernel.backpropagate(
             network,
             True,
             False,
@@ -213,7 +213,7 @@ class TestDropout:
         thin, masks = drawn.thin_out(form(X)), drawn.masks(50, np.float64)
         loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
         gradient = np.empty_like(START)
-        _backpropagation.backpropagate(
+        _backpropagation_kernel.backpropagate(
             loss.compiled[0],
             True,
             False,

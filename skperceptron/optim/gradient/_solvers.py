@@ -37,7 +37,7 @@ class Solver:
         Share, times the learning rate, by which weights shrink at each update.
     """
 
-    # Name of the rule in `skperceptron.optim.kernels._updates`.
+    # Name of the rule in `skperceptron.optim.gradient._updates_kernel`.
     _rule: str
     # Whether the rule has a first and a second moment.
     _has_moments = (True, True)
@@ -69,9 +69,9 @@ class Solver:
     @property
     def compiled(self) -> tuple[int, Array, tuple[Array, ...]]:
         """The solver as compiled code wants to know it."""
-        from skperceptron.optim.kernels import _updates
+        from skperceptron.optim.gradient import _updates_kernel
 
-        return getattr(_updates, self._rule), self._numbers, self.moments
+        return getattr(_updates_kernel, self._rule), self._numbers, self.moments
 
     @property
     def has_overflowed(self) -> bool:

@@ -22,7 +22,7 @@ from skperceptron.optim import (
     Streams,
     UnitClimb,
 )
-from skperceptron.optim.kernels._screened_forward import screened_accuracy
+from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 
 N = 200
 BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}

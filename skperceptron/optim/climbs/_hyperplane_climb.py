@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim._one_unit_climb import OneUnitClimb
+from skperceptron.optim.climbs._one_unit_climb import OneUnitClimb
 
 Array = NDArray[np.floating]
 
@@ -26,7 +26,7 @@ class HyperplaneClimb(OneUnitClimb):
     _most_candidates = 256
 
     def _copy_data(self) -> None:
-        from skperceptron.optim.kernels._hyperplane_scan import N_INPUTS
+        from skperceptron.optim.climbs._hyperplane_kernel import N_INPUTS
 
         order = np.argsort(self._is_positive, kind="stable")
         self._is_positive = self._is_positive[order]
@@ -59,10 +59,10 @@ class HyperplaneClimb(OneUnitClimb):
         )
 
     def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.kernels import _hyperplane_scan
+        from skperceptron.optim.climbs import _hyperplane_kernel
 
         state = np.array([self._raw_value, self.n_accepted, *self._selection])
-        _hyperplane_scan.scan_hyperplanes(
+        _hyperplane_kernel.scan_hyperplanes(
             self._data,
             self._lengths,
             self._n_negative,

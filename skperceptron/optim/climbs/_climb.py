@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim._mutation import Mutation
+from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
 

@@ -1,0 +1,1 @@
+"""Gradients, and the rules by which they move parameters."""
