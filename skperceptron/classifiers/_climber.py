@@ -20,9 +20,10 @@ from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
     make_objective,
+    make_test,
 )
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import Climb, Mutation, Streams
+from skperceptron.optim import Climb, GuidedClimb, Mutation, Streams
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
@@ -51,10 +52,14 @@ class ClimbState:
 
     step_size : ndarray of shape (n_groups,) or None
         Its step sizes; None before it has begun.
+
+    ahead : tuple or None
+        What it has found but not kept yet, see `Climb`.
     """
 
     streams: Streams
     step_size: NDArray[np.float64] | None = None
+    ahead: tuple[Array, int] | None = None
 
 
 class Attempt:
@@ -272,12 +277,12 @@ class ClimbTrainer:
             else self._find_starts()
         )
         training, held_out = self._split(data, random_state)
-        if fresh and estimator._has_surrogate:
-            starts = self._climb_on_surrogate(starts, training)
+        self.attempts: list[Attempt] = []
         with self.threads:
-            self.attempts: list[Attempt] = []
+            siblings: dict[str, Climb] = {}
             for start, state in starts:
-                self.attempts.append(self._attempt(start, state, training))
+                attempt = self._attempt(start, state, training, siblings, fresh=fresh)
+                self.attempts.append(attempt)
             self.contestants = self._enter(training, held_out)
             self._step = self._iterations_per_step()
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
@@ -362,30 +367,6 @@ class ClimbTrainer:
             for streams in [first, *first.spawn(n - 1)]
         ]
 
-    def _climb_on_surrogate(
-        self, starts: list[tuple[Array, ClimbState]], data: TrainingData
-    ) -> list[tuple[Array, ClimbState]]:
-        """Begin with climbs on the log loss, and take where they end as starts."""
-        n_iter = int(self.estimator.surrogate_iter)
-        with self.threads:
-            climbs: list[Climb] = []
-            for start, state in starts:
-                options = {"on_surrogate": True, "n_iter": n_iter}
-                climbs.append(self._make_climb(start, state, data, climbs, **options))
-        pairs = zip(climbs, starts, strict=True)
-        attempts = [Attempt(climb, state.streams) for climb, (_, state) in pairs]
-        # In parts, so that threads stop when the user interrupts the fit.
-        size = iterations_per_report(n_iter)
-        with self.threads, self.parallel() as parallel:
-            for done in range(0, n_iter, size):
-                self._advance(attempts, min(size, n_iter - done), parallel)
-        for climb in climbs:
-            climb.rewind()
-        return [
-            (climb.params, state)
-            for climb, (_, state) in zip(climbs, starts, strict=True)
-        ]
-
     def _find_starts(self) -> list[tuple[Array, ClimbState]]:
         """Find out where the climbs are that are to be continued."""
         est = self.estimator
@@ -414,10 +395,34 @@ class ClimbTrainer:
         )
         return data.take(training), data.take(validation)
 
-    def _attempt(self, start: Array, state: ClimbState, data: TrainingData) -> Attempt:
-        siblings = [attempt.climb for attempt in self.attempts]
-        climb = self._make_climb(start, state, data, siblings, n_iter=self.remaining)
-        check_first_value(climb.value, self.estimator.objective)
+    def _attempt(
+        self,
+        start: Array,
+        state: ClimbState,
+        data: TrainingData,
+        siblings: dict[str, Climb],
+        *,
+        fresh: bool,
+    ) -> Attempt:
+        est = self.estimator
+        n_guide_iter = est._n_surrogate_iter
+        test = make_test(est, self.layers, data) if n_guide_iter else None
+        # A stretch that is tested is prepared as a whole, and nothing beyond it.
+        n_iter = self.remaining if test is None else 0
+        climb = self._make_climb(start, state, data, siblings, n_iter=n_iter)
+        check_first_value(climb.value, est.objective)
+        if n_guide_iter:
+            guide = None
+            if fresh:
+                options = {"on_surrogate": True, "n_iter": n_guide_iter}
+                guide = self._make_climb(start, state, data, siblings, **options)
+            climb = GuidedClimb(
+                climb,
+                guide=guide,
+                max_guide_iter=n_guide_iter,
+                test=test,
+                ahead=state.ahead,
+            )
         return Attempt(climb, state.streams)
 
     def _make_climb(
@@ -425,8 +430,10 @@ class ClimbTrainer:
         start: Array,
         state: ClimbState,
         data: TrainingData,
-        siblings: list[Climb],
-        **options: Any,
+        siblings: dict[str, Climb],
+        *,
+        on_surrogate: bool = False,
+        n_iter: int,
     ) -> Climb:
         est, layers = self.estimator, self.layers
         mutation = Mutation(
@@ -441,16 +448,20 @@ class ClimbTrainer:
         adapted = state.step_size
         if adapt and adapted is not None and len(adapted) == len(mutation.groups):
             step_size = adapted
-        return est._make_climb(
+        kind = "guide" if on_surrogate else "climb"
+        climb = est._make_climb(
             start,
             mutation,
             layers,
             data,
-            sibling=siblings[0] if siblings else None,
+            on_surrogate=on_surrogate,
+            n_iter=n_iter,
+            sibling=siblings.get(kind),
             step_size=step_size,
             adapt=adapt,
-            **options,
         )
+        siblings.setdefault(kind, climb)
+        return climb
 
     def _enter(
         self, training: TrainingData, held_out: TrainingData | None
@@ -519,8 +530,9 @@ class ClimbTrainer:
         est._climb_layers = self.layers
         est._members = network.members if self._averages else None
         est._climbs = [
-            ClimbState(attempt.streams, attempt.climb.step_size.copy())
+            ClimbState(attempt.streams, climb.step_size.copy(), climb.ahead)
             for attempt in contestant.attempts
+            for climb in [attempt.climb]
         ]
 
     def _print(self) -> None:

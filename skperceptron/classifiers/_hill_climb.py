@@ -44,6 +44,7 @@ Array = NDArray[np.floating]
 
 # What a climb on an objective that is no smooth function of the weights begins with.
 SURROGATE = Metric("log_loss")
+MAX_SURROGATE_ITER = 20_000
 
 
 class BaseHillClimb(BaseNetworkClassifier):
@@ -51,7 +52,10 @@ class BaseHillClimb(BaseNetworkClassifier):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "surrogate_iter": [Interval(Integral, 0, None, closed="left")],
+        "surrogate_iter": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "step_size": [Interval(Real, 0, None, closed="neither")],
         "step_schedule": [StrOptions({"constant", "one_fifth"})],
@@ -136,9 +140,14 @@ class BaseHillClimb(BaseNetworkClassifier):
         context.call_on_fit_task_end(estimator=self, **hook_args)
 
     @property
-    def _has_surrogate(self) -> bool:
-        """Whether a climb on the log loss comes before that on the objective."""
-        return self.surrogate_iter > 0 and self.objective != "log_loss"
+    def _n_surrogate_iter(self) -> int:
+        """Maximum iterations of a climb on the log loss that comes first."""
+        if self.objective == "log_loss":
+            return 0
+        if self.surrogate_iter != "auto":
+            return int(self.surrogate_iter)
+        # Steps that stay as long as they are do not get near a minimum.
+        return MAX_SURROGATE_ITER if self.step_schedule == "one_fifth" else 0
 
     # Whether the output units are thresholds.
     _has_thresholds = False
@@ -174,7 +183,7 @@ class BaseHillClimb(BaseNetworkClassifier):
         alpha = float(self.alpha) if is_log_loss else 0.0
         turns = is_log_loss and self._descends and mutation.by_group
         # After the surrogate, wandering among equals only leads away from it.
-        steps["keeps_ties"] = is_log_loss or not self._has_surrogate
+        steps["keeps_ties"] = is_log_loss or not self._n_surrogate_iter
         is_custom = any(map(callable, layers.activations))
         if is_custom:
             check_start(data.X, layers, params)

@@ -24,7 +24,7 @@ from sklearn.metrics._scorer import _BaseScorer, _Scorer
 from skperceptron.classifiers._metrics import recognise
 from skperceptron.classifiers._validation import fits_float, is_finite
 from skperceptron.network import Layers, forward, log_likelihood
-from skperceptron.optim import Metric, MetricOfSums
+from skperceptron.optim import Metric, MetricOfSums, SignificanceTest
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
@@ -154,6 +154,32 @@ def find_metric(
         sign=sign,
         positive_at_zero=bool(estimator._decide(np.zeros((1, 1)))[0]),
     )
+
+
+def make_test(
+    estimator: BaseNetworkClassifier, layers: Layers, data: TrainingData
+) -> SignificanceTest | None:
+    """Make the test that the gains of a climb on a metric have to pass.
+
+    Returns
+    -------
+    SignificanceTest or None
+        None for an objective of the user's own, which may have any scale.
+    """
+    weight = objective_weight(data)
+    metric = find_metric(estimator, data.y, is_weighted=weight is not None)
+    if metric is None:
+        return None
+
+    def predict(params: Array) -> NDArray:
+        coefs, intercepts = layers.unpack(params)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return forward(
+                data.X, coefs, intercepts, layers.activations, estimator._decide
+            )
+
+    weight = np.ones(len(data.y)) if weight is None else weight
+    return SignificanceTest(predict, weight, metric.scale)
 
 
 def _method_of(scorer: _BaseScorer, estimator: BaseNetworkClassifier) -> str:

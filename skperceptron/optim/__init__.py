@@ -4,6 +4,7 @@ from skperceptron.optim._metric import Metric, MetricOfSums
 from skperceptron.optim.climbs._climb import Climb
 from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
+from skperceptron.optim.climbs._guided_climb import GuidedClimb, SignificanceTest
 from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._hyperplane_climb import MOST_FEATURES, HyperplaneClimb
 from skperceptron.optim.climbs._lean_unit_climb import (
@@ -33,6 +34,7 @@ __all__ = [
     "Dropout",
     "EpochLoop",
     "ForwardClimb",
+    "GuidedClimb",
     "HillClimb",
     "HyperplaneClimb",
     "LeanUnitClimb",
@@ -42,6 +44,7 @@ __all__ = [
     "RMSProp",
     "RegularizedLoss",
     "ScreenedClimb",
+    "SignificanceTest",
     "Solver",
     "StreamingClimb",
     "Streams",

@@ -94,6 +94,11 @@ class Metric:
         """Whether it needs the scores of all samples together."""
         return self.kind in OF_RANKS
 
+    @property
+    def scale(self) -> float:
+        """How much the prediction of a sample matters to the metric of that sample."""
+        return float(np.ptp(self.costs)) if self.kind == "costs" else 1.0
+
     def describe(
         self, n_classes: int, dtype: np.dtype, n_samples: int = 0, n_gathered: int = 0
     ) -> tuple[Any, ...]:

@@ -24,9 +24,9 @@ from skperceptron.optim import (
     Mutation,
     Streams,
     UnitClimb,
-    _make_climb,
     find_climb,
 )
+from skperceptron.optim.climbs import _make_climb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])

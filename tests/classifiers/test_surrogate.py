@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
-from sklearn.datasets import load_breast_cancer, load_iris, make_moons
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    make_classification,
+    make_moons,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers import _hill_climb
+from skperceptron.optim.climbs._guided_climb import STRETCH
 
 pytestmark = pytest.mark.usefixtures("untracked")
 
@@ -120,23 +126,84 @@ class TestSignOfNoise:
 
 class TestSurrogate:
     @pytest.mark.parametrize("classes", [2, 3])
-    def test_climb_begins_where_one_on_the_log_loss_ends(self, classes):
+    def test_first_candidate_is_where_a_climb_on_the_log_loss_ends(self, classes):
         few = y < classes
+        start = with_surrogate(max_iter=0, step_size=0.1).fit(X[few], y[few])
         first = on_log_loss(max_iter=300).fit(X[few], y[few])
-        clf = with_surrogate(max_iter=0, step_size=0.1).fit(X[few], y[few])
+        clf = with_surrogate(max_iter=1, step_size=0.1).fit(X[few], y[few])
         assert_array_equal(clf.coef_, first.coefs_[0].T)
         assert_array_equal(clf.intercept_, first.intercepts_[0])
-        assert clf.objective_curve_ == [clf.score(X[few], y[few])]
+        scores = [fit.score(X[few], y[few]) for fit in (start, clf)]
+        assert_array_equal(clf.objective_curve_, scores)
+        assert (clf.n_accepted_, clf.n_evaluations_) == (1, 2)
 
     @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
-    @pytest.mark.parametrize("objective", ["accuracy", "f1_macro", f1])
     @pytest.mark.parametrize("mutation", ["unit", "all"])
-    def test_then_only_what_is_better_is_kept(self, cls, objective, mutation):
+    def test_then_only_what_is_better_is_kept(self, cls, mutation):
         X, y = make_moons(200, noise=0.3, random_state=0)
-        params = {"objective": objective, "mutation": mutation, "surrogate_iter": 2}
+        params = {"objective": f1, "mutation": mutation, "surrogate_iter": 2}
         clf = with_surrogate(cls, step_size=0.3, **params).fit(X, y)
-        assert clf.n_accepted_ == np.count_nonzero(np.diff(clf.objective_curve_)) > 0
+        gains = np.diff(clf.objective_curve_[1:])
+        assert clf.n_accepted_ == 1 + np.count_nonzero(gains) > 1
+        assert gains.min() == 0
         assert clf.n_evaluations_ == 101
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    @pytest.mark.parametrize("objective", ["accuracy", "f1_macro"])
+    @pytest.mark.parametrize("mutation", ["unit", "all"])
+    def test_gains_of_metrics_are_tested_every_fifty_iterations(
+        self, cls, objective, mutation
+    ):
+        X, y = make_classification(300, 8, n_informative=5, random_state=0)
+        params = {"objective": objective, "mutation": mutation, "surrogate_iter": 1}
+        clf = with_surrogate(cls, **params, max_iter=1000).fit(X, y)
+        gains = np.diff(clf.objective_curve_[1:])
+        assert gains.min() == 0
+        assert gains.max() > 0
+        assert set(np.flatnonzero(gains) % STRETCH) == {STRETCH - 1}
+
+    def test_little_luck_is_kept(self):
+        def untested(y_true, y_pred):
+            return np.mean(y_true == y_pred)
+
+        kept, found = [], []
+        for seed in range(10):
+            rng = np.random.default_rng(seed)
+            X, y = rng.normal(size=(200, 10)), rng.integers(2, size=200)
+            for objective, gains in [("accuracy", kept), (untested, found)]:
+                params = {"surrogate_iter": 2000, "max_iter": 500}
+                clf = with_surrogate(objective=objective, **params).fit(X, y)
+                gains.append(clf.objective_ - clf.objective_curve_[1])
+        assert min(found) > 0
+        assert kept.count(0) > 5
+        assert sum(kept) < sum(found) / 2
+
+    @pytest.mark.parametrize("objective", ["accuracy", "f1", "balanced_accuracy"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_what_the_log_loss_misses_is_found(self, objective, weighted):
+        # To the log loss it matters how far samples are on the wrong side.
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(1000, 2))
+        y = (X[:, 0] > 0).astype(int)
+        X[:60, 0], y[:60] = 6, 0
+        weight = rng.uniform(0.5, 2, size=1000) if weighted else None
+        clf = with_surrogate(objective=objective, max_iter=1000)
+        clf.fit(X, y, sample_weight=weight)
+        assert clf.objective_ > clf.objective_curve_[1] + 0.02
+
+    def test_lasts_until_the_weights_stay_where_they_are(self):
+        options = {"max_iter": 1, "step_size": 0.1}
+        fits = [with_surrogate(surrogate_iter=n, **options) for n in (5000, 20_000)]
+        assert_array_equal(*(clf.fit(X, y).coef_ for clf in fits))
+
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    def test_auto_leaves_the_climb_of_textbooks_as_it_is(self, cls):
+        params = {"objective": "accuracy", "max_iter": 100, "random_state": 0}
+        fits = [
+            cls(surrogate_iter=n, step_schedule="constant", **params).fit(X, y)
+            for n in (0, "auto")
+        ]
+        assert_array_equal(*(clf.objective_curve_ for clf in fits))
 
     @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
     @pytest.mark.parametrize("objective", ["f1", f1])
@@ -148,7 +215,7 @@ class TestSurrogate:
         params = {"objective": objective, "max_iter": 1000}
         if cls is HillClimbMLP:
             params["hidden_layer_sizes"] = (5,)
-        first = with_surrogate(cls, **{**params, "max_iter": 0}).fit(X, y)
+        first = with_surrogate(cls, **{**params, "max_iter": 1}).fit(X, y)
         clf = with_surrogate(cls, **params).fit(X, y)
         assert first.predict(X).max() == 0
         assert clf.objective_ > first.objective_ + 0.1
@@ -185,7 +252,7 @@ class TestSurrogate:
     def test_weights_of_classes_count_in_it(self):
         X, y = make_moons(200, noise=0.4, random_state=0)
         plain, shifted = (
-            with_surrogate(max_iter=0, class_weight=weight).fit(X, y)
+            with_surrogate(max_iter=1, class_weight=weight).fit(X, y)
             for weight in (None, {1: 20})
         )
         assert (shifted.predict(X) == 1).sum() > (plain.predict(X) == 1).sum() + 20

@@ -83,6 +83,11 @@ class Climb(ABC):
         # As compiled code takes it, see `kernels/_rule.py`.
         self.rule = (keeps_ties, *rates)
 
+    @property
+    def ahead(self) -> tuple[Array, int] | None:
+        """What has been found but not kept yet, see `GuidedClimb`."""
+        return None
+
     def run(self, n_iter: int) -> NDArray[np.float64]:
         """Climb on.
 

@@ -44,7 +44,6 @@ class HyperplaneClimb(OneUnitClimb):
         self._near = np.empty(len(self._lengths), dtype=np.intp)
         self._near_data = np.empty_like(self._data)
         self._reference = self.params.copy()
-        self._selection = np.array([-1.0, 0, 0, 0])
         self._far = np.zeros((2, 2))
 
     def _refresh(self) -> None:
@@ -52,6 +51,8 @@ class HyperplaneClimb(OneUnitClimb):
             sums = self.params[:-1] @ self._data[: self.params.size - 1]
             sums += self.params[-1]
         self._raw_value = self._value_of(sums)
+        # What is compared with is that of the selection, so there has to be a new one.
+        self._selection = np.array([-1.0, 0, 0, 0])
 
     def _prepare(self) -> None:
         self._norms = np.sqrt(
