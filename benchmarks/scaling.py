@@ -37,7 +37,7 @@ FIGURE = Path(__file__).parents[1] / "docs" / "images" / "scaling.png"
 DECADES = [1, 3, 10, 30, 100, 300, 1000]
 # A fit that is faster is repeated, and the fastest counts.
 ENOUGH_SECONDS = 0.3
-MOST_REPETITIONS = 5
+MAX_REPETITIONS = 5
 
 Fit = Callable[[], object]
 
@@ -72,7 +72,7 @@ class Series:
         times = [seconds(fit)]  # not counted if another one is made
         if times[0] < 10 * ENOUGH_SECONDS:
             times = [seconds(fit)]
-        while sum(times) < ENOUGH_SECONDS and len(times) < MOST_REPETITIONS:
+        while sum(times) < ENOUGH_SECONDS and len(times) < MAX_REPETITIONS:
             times.append(seconds(fit))
         self.times.append(min(times))
         tracemalloc.start()

@@ -16,7 +16,7 @@ from skperceptron.network import Layers
 # of a few microseconds then takes as long as the scheduler lets one of them wait, some
 # milliseconds. From so many multiplications on a product takes milliseconds itself, and
 # a second thread gains more than that may lose.
-FEWEST_MULTIPLICATIONS = 2**25
+MIN_MULTIPLICATIONS = 2**25
 
 
 class OneThread:
@@ -92,4 +92,4 @@ def threads_for(n_samples: int, layers: Layers) -> AbstractContextManager[None]:
         more than once.
     """
     largest = n_samples * max(fan_in * fan_out for fan_in, fan_out in layers.shapes)
-    return ONE_THREAD if largest < FEWEST_MULTIPLICATIONS else nullcontext()
+    return ONE_THREAD if largest < MIN_MULTIPLICATIONS else nullcontext()

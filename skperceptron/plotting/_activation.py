@@ -24,7 +24,7 @@ Floats = NDArray[np.floating]
 
 _N_POINTS = 801
 # A legend of more names would cover curves: it goes beside the axes.
-_MOST_INSIDE = 5
+_MAX_INSIDE = 5
 
 
 class ActivationDisplay:
@@ -169,7 +169,7 @@ class ActivationDisplay:
         ax.set_ylabel("derivative" if self.derivative else "output")
         ax.grid(color="0.9")
         ax.set_axisbelow(True)
-        if len(self.outputs) > _MOST_INSIDE:
+        if len(self.outputs) > _MAX_INSIDE:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         else:
             ax.legend()

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
 
 # A map with more rows or columns becomes a scatter plot, ...
-_MOST_VALUES = 30
+_MAX_VALUES = 30
 # ... and one with more has no numbers in its cells.
-_MOST_PRINTED = 10
+_MAX_PRINTED = 10
 
 
 class SearchHeatmapDisplay:
@@ -269,7 +269,7 @@ class SearchHeatmapDisplay:
         include_values: bool | None,
     ) -> None:
         cells, splits = self.cells, list(self.cells.scores)
-        is_map = max(cells.shape) <= _MOST_VALUES
+        is_map = max(cells.shape) <= _MAX_VALUES
         for split, scores in cells.scores.items():
             means = scores.means
             self.scores_[split] = cells.table(means, np.nan) if is_map else means
@@ -284,7 +284,7 @@ class SearchHeatmapDisplay:
         )
         self._label_panels(panels)
         if include_values is None:
-            include_values = max(cells.shape) <= _MOST_PRINTED
+            include_values = max(cells.shape) <= _MAX_PRINTED
         if is_map and include_values:
             _lay_out(panels[0])
             for panel, image, split in zip(panels, artists, splits, strict=True):

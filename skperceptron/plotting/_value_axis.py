@@ -14,12 +14,12 @@ from skperceptron.plotting._hyperparameters import Hyperparameter
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_TICKS = 12
+_MAX_TICKS = 12
 
 
 def set_order(ax: Axes, which: str, shown: Hyperparameter) -> None:
     """Label the values at the places 0, 1, ... of "x" or "y", or every so many."""
-    step = math.ceil(len(shown.values) / _MOST_TICKS)
+    step = math.ceil(len(shown.values) / _MAX_TICKS)
     places = np.arange(len(shown.values))[::step]
     _label_ticks(ax, which, places, shown.tick_labels[::step])
     ax.set(**{f"{which}label": shown.axis_label})
@@ -34,7 +34,7 @@ def set_scale(ax: Axes, which: str, shown: Hyperparameter) -> None:
         return
     scale = "log" if shown.is_log else "linear"
     ax.set(**{f"{which}scale": scale, f"{which}label": shown.axis_label})
-    if len(shown.values) <= _MOST_TICKS:
+    if len(shown.values) <= _MAX_TICKS:
         axis = ax.xaxis if which == "x" else ax.yaxis
         axis.set_minor_formatter(NullFormatter())
         _label_ticks(ax, which, shown.coordinates, shown.tick_labels)

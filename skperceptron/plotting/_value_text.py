@@ -10,7 +10,7 @@ from typing import Any
 
 from skperceptron._functions import text_of
 
-_MOST_CHARACTERS = 24
+_MAX_CHARACTERS = 24
 
 
 def is_number(value: Any) -> bool:
@@ -34,7 +34,7 @@ def value_text(value: Any) -> str:
     if is_number(value):
         return number_texts([value])[0]
     text = value.__name__ if hasattr(value, "__name__") else text_of(value)
-    return textwrap.shorten(text, _MOST_CHARACTERS, placeholder="…") or "''"
+    return textwrap.shorten(text, _MAX_CHARACTERS, placeholder="…") or "''"
 
 
 def number_texts(numbers: Sequence[float], *, scientific: bool = False) -> list[str]:

@@ -42,7 +42,7 @@ REST = 99
 SECONDS_UNTIL_NO_REST = 1.0
 # ... or when so many runs wait: to store them takes some ten seconds, in which nothing
 # else goes on in the end.
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 # So much longer while MLflow is being imported or a store made, on a busy machine.
@@ -57,11 +57,11 @@ SECONDS_UNTIL_IDLE = 5.0
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, so many runs may wait here, where they would be lost
 # with this one.
-MOST_BEHIND = 10
+MAX_BEHIND = 10
 # A file that is this old and still empty will stay so.
 SECONDS_TO_WRITE = 60.0
 # So many runs are stored in one transaction.
-MOST_TOGETHER = 10
+MAX_TOGETHER = 10
 
 
 class StoreDownError(Exception):
@@ -177,7 +177,7 @@ class Deliverer:
             has_caught_up = self._wait_patiently(
                 lambda: (
                     self._failures.outage is not None
-                    or self._n_behind(inbox) <= MOST_BEHIND
+                    or self._n_behind(inbox) <= MAX_BEHIND
                 ),
                 SECONDS_TO_WAIT,
             )
@@ -191,7 +191,7 @@ class Deliverer:
             for entry in inbox.entries()
             if entry.path not in self._not_ours and self._failures.is_due(entry)
         ]
-        if len(entries) <= MOST_BEHIND:
+        if len(entries) <= MAX_BEHIND:
             return len(entries)
         return sum(map(_has_to_be_delivered, entries))
 
@@ -434,7 +434,7 @@ class Deliverer:
                     tried.add(entry.path)
                     self._try(inbox, entry)
                 # Afterwards there may be something newer.
-                if len(waiting) <= MOST_WAITING:
+                if len(waiting) <= MAX_WAITING:
                     has_rested = self._rest(time.thread_time() - began_at, inboxes)
                 began_at = time.thread_time()
 
@@ -458,7 +458,7 @@ class Deliverer:
         """
         if not self.entries.has_transactions:
             return False
-        next_ones = list(islice(waiting, MOST_TOGETHER))
+        next_ones = list(islice(waiting, MAX_TOGETHER))
         some = [item for item in next_ones if item[1].path not in alone]
         if len(some) < 2 or some[0] is not next_ones[0]:
             return False

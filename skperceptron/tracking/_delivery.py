@@ -43,7 +43,7 @@ SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
 VALUES_PER_CALL = 1000
 TEXTS_PER_CALL = 100
 # Of the candidates of a search that was given up.
-MOST_ENDED_BELOW = 1000
+MAX_ENDED_BELOW = 1000
 MAX_NAME_LENGTH = 250
 MAX_TAG_LENGTH = 5000
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
@@ -366,7 +366,7 @@ def end_below(address: Address, run_id: str, record: RunRecord) -> None:
     running = client.search_runs(
         [experiment_of(client, address)],
         f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'",
-        max_results=MOST_ENDED_BELOW,
+        max_results=MAX_ENDED_BELOW,
     )
     for run in running:
         end_run(address, run.info.run_id, record)

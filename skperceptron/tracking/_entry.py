@@ -41,12 +41,12 @@ _ADDRESS = (
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # Integers of databases have 64 bits, and years four digits, both for MLflow's pages and
 # for `time.localtime`.
-_MOST_INTEGER = 2**63 - 1
-_MOST_TIME = 253_000_000_000_000
+_MAX_INTEGER = 2**63 - 1
+_MAX_TIME = 253_000_000_000_000
 # What a fit of millions of epochs writes, and what may be read into memory at once.
-_MOST_BYTES = 2**28
+_MAX_BYTES = 2**28
 # Runs above another one: a study, its trial, a search, its candidate, and so on.
-_MOST_PARENTS = 100
+_MAX_PARENTS = 100
 
 
 @dataclass
@@ -225,8 +225,8 @@ class Entry:
         """
         with self._open() as file:
             status = os.fstat(file.fileno())
-            if status.st_size > _MOST_BYTES:
-                raise UnreadableEntryError(f"it is larger than {_MOST_BYTES} bytes")
+            if status.st_size > _MAX_BYTES:
+                raise UnreadableEntryError(f"it is larger than {_MAX_BYTES} bytes")
             if status.st_nlink > 1:
                 raise UnreadableEntryError("it is a file of another folder, too")
             lines = file.read().split(b"\n")
@@ -263,7 +263,7 @@ class Entry:
             As `read` does.
         """
         with self._open() as file:
-            return _parse_header(file.readline(_MOST_BYTES))
+            return _parse_header(file.readline(_MAX_BYTES))
 
     def _open(self) -> BinaryIO:
         return open(os.open(self.path, os.O_RDONLY | _NO_LINKS), "rb")
@@ -442,8 +442,8 @@ def _parse_header(line: bytes) -> Contents:
             raise LaterFormatError("a later version of skperceptron has written it")
         if head["kind"] != "run":
             raise UnreadableEntryError("its first line is none")
-        if len(head["parents"]) > _MOST_PARENTS:
-            raise UnreadableEntryError(f"more than {_MOST_PARENTS} runs are above it")
+        if len(head["parents"]) > _MAX_PARENTS:
+            raise UnreadableEntryError(f"more than {_MAX_PARENTS} runs are above it")
         destination = {name: head["destination"].get(name) for name in _ADDRESS}
         if not all(v is None or isinstance(v, str) for v in destination.values()):
             raise TypeError("a destination is made of text")
@@ -468,13 +468,13 @@ def _parse_header(line: bytes) -> Contents:
 
 
 def _as_integer(value: Any) -> int:
-    if abs(int(value)) > _MOST_INTEGER:
+    if abs(int(value)) > _MAX_INTEGER:
         raise ValueError(f"{value} is too large")
     return int(value)
 
 
 def _as_time(value: Any) -> int:
-    if not 0 <= int(value) <= _MOST_TIME:
+    if not 0 <= int(value) <= _MAX_TIME:
         raise ValueError(f"{value} is no time")
     return int(value)
 

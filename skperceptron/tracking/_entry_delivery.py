@@ -47,7 +47,7 @@ from skperceptron.tracking._transaction import (
 )
 
 # So much is said at once of what happened to files.
-MOST_NOTICES = 10
+MAX_NOTICES = 10
 
 
 class BusyError(Exception):
@@ -140,7 +140,7 @@ class EntryDelivery:
     """
 
     def __init__(self) -> None:
-        self.notices: deque[str] = deque(maxlen=MOST_NOTICES)
+        self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
         self.active_at = time.monotonic()
         self.has_transactions = True
         self.places = Places()

@@ -25,9 +25,9 @@ from skperceptron.tracking._named_stores import UnnamedStoreError, check_is_name
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # So many reasons are given why a store takes nothing.
-_MOST_REASONS = 3
+_MAX_REASONS = 3
 # So often a flush comes back to what another process was just delivering.
-_MOST_ROUNDS = 100
+_MAX_ROUNDS = 100
 # A flush that has time asks a store that is away again after this pause.
 SECONDS_BETWEEN_RETRIES = 0.5
 
@@ -83,7 +83,7 @@ def flush(timeout: float | None = None) -> int:
         deliverer = deliverer_for(uri)
         _drain_together(deliverer, n_passes, found[uri], deadline)
         deliverer.tell_notices()
-        failures = deliverer.failures()[:_MOST_REASONS]
+        failures = deliverer.failures()[:_MAX_REASONS]
         reasons += [what_prevents(uri, failure) for failure in failures]
     for reason in reasons:
         _warn(reason)
@@ -122,7 +122,7 @@ def _inboxes_by_store() -> tuple[dict[str | None, set[Inbox]], list[str]]:
     reasons = [
         f"Runs wait in the journal {_journal.where_runs_wait()}: "
         f"{hide_credentials(reason)}."
-        for reason in sorted(unnamed)[:_MOST_REASONS]
+        for reason in sorted(unnamed)[:_MAX_REASONS]
     ]
     return found, reasons
 
@@ -152,7 +152,7 @@ def _drain_together(
             return
         if deliverer.is_away and left < math.inf:
             pause = SECONDS_BETWEEN_RETRIES
-        elif deliverer.is_kept_up and n_rounds < _MOST_ROUNDS:
+        elif deliverer.is_kept_up and n_rounds < _MAX_ROUNDS:
             n_rounds += 1
             pause = SECONDS_BETWEEN_LOOKS
         else:

@@ -8,7 +8,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 # Of so many runs, the latest ones; of others, the store has to be asked.
-_MOST_KNOWN = 100_000
+_MAX_KNOWN = 100_000
 
 _run_ids: OrderedDict[str, str] = OrderedDict()
 _last_ends: OrderedDict[str, int] = OrderedDict()
@@ -37,5 +37,5 @@ def last_end_below(key: str) -> int | None:
 def _keep(known: OrderedDict[str, Value], key: str, value: Value) -> None:
     known[key] = value
     known.move_to_end(key)
-    if len(known) > _MOST_KNOWN:
+    if len(known) > _MAX_KNOWN:
         known.popitem(last=False)

@@ -77,7 +77,7 @@ _TRUSTED_TYPES = "skops_trusted_types"
 # ... which is what the users have allowed, and not whoever can write a file.
 _trusted = Notes("trusted_types")
 # Bytes of a description, that of a model with thousands of named columns included.
-_MOST_DESCRIPTION = 16_000_000
+_MAX_DESCRIPTION = 16_000_000
 # Where MLflow's pages look for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
 # Tags that tell who made a run, and with what.
@@ -416,7 +416,7 @@ def why_not_ours(folder: Path) -> str:
     """
     file = folder / _DESCRIPTION_FILE
     try:
-        if file.stat().st_size > _MOST_DESCRIPTION:
+        if file.stat().st_size > _MAX_DESCRIPTION:
             return f"has an {_DESCRIPTION_FILE} that is too large"
         flavors = _read(file).flavors
         are_ours = set(flavors) == set(_FLAVORS) and all(

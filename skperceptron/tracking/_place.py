@@ -20,7 +20,7 @@ REFIT_TASK = "refit-with-best-params"
 TaskIds = tuple[int, ...]
 # Fits that were begun, by task: an ensemble may make several in one.
 _n_fits: Counter[str] = Counter()
-_MOST_COUNTED = 10_000
+_MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Place:
         It is the same wherever and however often the task is run.
         """
         task = key_of(self.root, self.ids)
-        if len(_n_fits) > _MOST_COUNTED:
+        if len(_n_fits) > _MAX_COUNTED:
             _n_fits.clear()
         _n_fits[task] += 1
         return key_of(self.root, self.ids, f"fit {_n_fits[task]}")

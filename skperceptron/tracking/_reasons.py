@@ -7,7 +7,7 @@ import re
 from skperceptron.tracking._destination import hide_credentials
 
 # More of a message than this nobody reads.
-_MOST_CHARACTERS = 2000
+_MAX_CHARACTERS = 2000
 # What SQLAlchemy puts before a message, and after it: the statement and its parameters.
 _PREFACES = ("(raised as a result of ", "(Background on this error at")
 _STATEMENT = re.compile(r"\s*(\[SQL: |\[parameters: |\(Background on this error at).*")
@@ -34,8 +34,8 @@ def reason_of(error: BaseException) -> str:
         The type of the error and the first line of its message that means something.
     """
     message = _first_line(hide_credentials(str(error))).rstrip(".")
-    if len(message) > _MOST_CHARACTERS:
-        message = f"{message[:_MOST_CHARACTERS]}..."
+    if len(message) > _MAX_CHARACTERS:
+        message = f"{message[:_MAX_CHARACTERS]}..."
     name = type(error).__name__
     return f"{name}: {message}" if message else name
 

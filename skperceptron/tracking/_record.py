@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from skperceptron._functions import text_of
 
 # So many samples make a digest, and so many characters of it are kept, as MLflow does.
-_MOST_DIGESTED = 10_000
+_MAX_DIGESTED = 10_000
 _DIGEST_LENGTH = 8
 # MLflow refuses longer parameter values.
 MAX_PARAM_LENGTH = 6000
@@ -259,8 +259,8 @@ def describe_data(X: Any, y: Any) -> Dataset:
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     n_samples, n_features = X.shape
-    if n_samples > _MOST_DIGESTED:
-        rows = np.linspace(0, n_samples - 1, _MOST_DIGESTED).astype(int)
+    if n_samples > _MAX_DIGESTED:
+        rows = np.linspace(0, n_samples - 1, _MAX_DIGESTED).astype(int)
         X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
     # Processors have instructions for SHA-1, but not for MD5.
     digest = joblib.hash((n_samples, X, y), hash_name="sha1")

@@ -40,7 +40,7 @@ SECONDS_BETWEEN_WRITES = 2.0
 # long as a hundredth of the run.
 POINTS_PER_FOLD = 10
 # A run that goes on and on begins another file then: each delivery reads all of one.
-MOST_BYTES_PER_FILE = 2**20
+MAX_BYTES_PER_FILE = 2**20
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
 # So many files of a run are tried before it is given up to write to one.
@@ -527,7 +527,7 @@ class FitRun(TrackedRun):
         if self.is_fold:
             self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
         entry = super().write()
-        if not self._has_ended and entry.size() > MOST_BYTES_PER_FILE:
+        if not self._has_ended and entry.size() > MAX_BYTES_PER_FILE:
             self._begin_next_file(entry)
         return entry
 

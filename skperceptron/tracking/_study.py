@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Many workers that begin at once are slow, and must not begin the run twice.
 _PATIENCE = 30.0
 # While somebody reports how a study stands, others may finish it; so often at most.
-_MOST_REPORTS = 10
+_MAX_REPORTS = 10
 # On a run of a study of which earlier trials are elsewhere: the first run's key.
 _CONTINUES_TAG = "skperceptron.continues"
 
@@ -230,7 +230,7 @@ def _finish(run: TrackedRun, study: Study, below: Destination) -> None:
     if is_shared(study):
         deliver_all(run)
         end_lost_trials(study, below, deliver=True)
-    for _ in range(_MOST_REPORTS):
+    for _ in range(_MAX_REPORTS):
         trials = study.get_trials(deepcopy=False)
         _log_result(run, study, trials)
         deliver_all(run)

@@ -35,7 +35,7 @@ SECONDS_PER_CASE = 120
 # each method has some.
 STRIDE = 13
 QUICK = [g for g in corpus.GROUPS if g not in ("functions", "tracked fits")]
-MOST_CRASHES = 5
+MAX_CRASHES = 5
 
 
 @dataclass
@@ -51,7 +51,7 @@ def run(folder, groups, stride=1):
     """Run cases, again and again from behind the one that ends the process."""
     report = Report()
     first = 0
-    for _ in range(MOST_CRASHES):
+    for _ in range(MAX_CRASHES):
         (report.n_distinct, *lines), errors = run_process(folder, groups, stride, first)
         report.n_run += len(lines) // 2
         for (_, name), fault in zip(lines[::2], lines[1::2], strict=False):

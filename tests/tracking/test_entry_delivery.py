@@ -102,7 +102,7 @@ def test_many_runs_take_few_transactions(search, runs):
 def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch):
     monkeypatch.setattr(_deliverer, "REST", 1e6)  # as if there were fits beside it
     monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
-    monkeypatch.setattr(_deliverer, "MOST_WAITING", 3)
+    monkeypatch.setattr(_deliverer, "MAX_WAITING", 3)
     inboxes = {write_fold(search, number)[0] for number in range(25)}
     (inbox,) = inboxes
     _deliverers.deliverer_for(search.tracking_uri).wake()

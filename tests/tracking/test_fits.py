@@ -516,7 +516,7 @@ class TestPartialFit:
     def test_calls_that_take_many_files_are_one_run(
         self, in_between, clf, runs, journal, monkeypatch
     ):
-        monkeypatch.setattr(_run, "MOST_BYTES_PER_FILE", 3_000)
+        monkeypatch.setattr(_run, "MAX_BYTES_PER_FILE", 3_000)
         most = 0
         for _ in range(60):
             clf.partial_fit(X, y, classes=[0, 1, 2])

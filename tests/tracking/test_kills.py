@@ -281,7 +281,7 @@ def test_search_that_is_killed_at_any_moment_loses_and_doubles_nothing(seed, scr
 PARTIAL_FITS = """
 from skperceptron.tracking import _run
 
-_run.MOST_BYTES_PER_FILE = 2_000
+_run.MAX_BYTES_PER_FILE = 2_000
 clf = HillClimbPerceptron(max_iter=100)
 while True:
     clf.partial_fit(X, y, classes=[0, 1, 2])

@@ -148,11 +148,11 @@ def test_store_is_made_for_a_search_here_that_was_killed_before(
 def test_few_runs_wait_on_a_machine_that_may_be_lost(from_afar, key, runs, monkeypatch):
     monkeypatch.setattr(_deliverer, "REST", 10_000)  # as slow as if it never came
     most = 0
-    for number in range(2 * _deliverer.MOST_BEHIND):
+    for number in range(2 * _deliverer.MAX_BEHIND):
         run = fit_fold(from_afar, key_of(key, (number,)), restart=False)
         most = max(most, len(run.inbox.entries()))
-    assert 1 < most <= _deliverer.MOST_BEHIND
-    assert len(runs()) == 2 * _deliverer.MOST_BEHIND
+    assert 1 < most <= _deliverer.MAX_BEHIND
+    assert len(runs()) == 2 * _deliverer.MAX_BEHIND
 
 
 def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
@@ -166,7 +166,7 @@ def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
 
 def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_path):
     away = f"sqlite:///{tmp_path / 'of another machine.db'}"
-    for number in range(2 * _deliverer.MOST_BEHIND):
+    for number in range(2 * _deliverer.MAX_BEHIND):
         elsewhere = replace(from_afar, tracking_uri=away, experiment_id=None)
         run = TrackedRun(RunRecord("a fit"), elsewhere, key_of(key, (number,)))
         run.end()
@@ -179,7 +179,7 @@ def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_p
 
 def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):
     started = time.monotonic()
-    for number in range(2 * _deliverer.MOST_BEHIND):
+    for number in range(2 * _deliverer.MAX_BEHIND):
         run = TrackedRun(RunRecord("partial fits"), from_afar, key_of(key, (number,)))
         run.deliver(wait=False)
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
