@@ -30,15 +30,7 @@ from skperceptron.classifiers._objectives import (
 )
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import Layers
-from skperceptron.optim import (
-    Climb,
-    Descent,
-    HillClimb,
-    Metric,
-    Mutation,
-    StreamingClimb,
-    find_climb,
-)
+from skperceptron.optim import Climb, Metric, Mutation, Problem, make_climb
 
 Array = NDArray[np.floating]
 
@@ -165,44 +157,37 @@ class BaseHillClimb(BaseNetworkClassifier):
         data: TrainingData,
         *,
         on_surrogate: bool = False,
-        n_iter: int,
-        sibling: Any = None,
-        **steps: Any,
+        **options: Any,
     ) -> Climb:
-        """Prepare a climb.
+        """Prepare a climb on the objective, or on the log loss.
 
-        `steps` are the parameters of `Climb` that concern the step size, `n_iter` is
-        what is planned, and `sibling` a climb on the same data and the same objective,
-        or None. That is the log loss if `on_surrogate`.
+        `options` are those of `make_climb`.
         """
         weight = objective_weight(data)
         metric: Metric | None = SURROGATE
         if not on_surrogate:
             metric = find_metric(self, data.y, is_weighted=weight is not None)
-        is_log_loss = metric is not None and metric.kind == "log_loss"
-        alpha = float(self.alpha) if is_log_loss else 0.0
-        turns = is_log_loss and self._descends and mutation.by_group
+        problem = Problem(
+            layers,
+            data.X,
+            data.y,
+            sample_weight=weight,
+            metric=metric,
+            alpha=float(self.alpha),
+            descends=self._descends,
+            has_thresholds=self._has_thresholds,
+        )
         # After the surrogate, wandering among equals only leads away from it.
-        steps["keeps_ties"] = is_log_loss or not self._n_surrogate_iter
-        is_custom = any(map(callable, layers.activations))
-        if is_custom:
+        keeps_ties = problem.is_log_loss or not self._n_surrogate_iter
+        if any(map(callable, layers.activations)):
             check_start(data.X, layers, params)
-        climb = None
-        if metric is not None and not is_custom:  # compiled code knows names only
-            thresholds = self._has_thresholds
-            climb = find_climb(metric, mutation, layers, data.X, thresholds=thresholds)
-        if climb is None:
-            objective = make_objective(self, layers, data, on_log_loss=is_log_loss)
-            penalty = _penalty(layers, alpha, data.y, weight) if alpha else None
-            turn = Descent(layers, data.X, data.y, weight, alpha) if turns else None
-            return HillClimb(
-                params, mutation, objective, penalty=penalty, turn=turn, **steps
-            )
-        if turns and climb is not StreamingClimb:
-            steps["descends"] = True
-        problem = layers, data.X, data.y, weight, metric
-        options = {"n_iter": n_iter, "sibling": sibling, "alpha": alpha}
-        return climb(params, mutation, *problem, **options, **steps)
+
+        def objective() -> Callable[[Array], float]:
+            return make_objective(self, layers, data, on_log_loss=problem.is_log_loss)
+
+        return make_climb(
+            params, mutation, problem, objective, keeps_ties=keeps_ties, **options
+        )
 
     def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
         interval = iterations_per_report(self.max_iter)
@@ -224,19 +209,3 @@ class BaseHillClimb(BaseNetworkClassifier):
     @property
     def _last_step(self) -> int:
         return self.n_iter_
-
-
-def _penalty(
-    layers: Layers,
-    alpha: float,
-    y: NDArray[np.intp],
-    weight: NDArray[np.float64] | None,
-) -> Callable[[Array], float]:
-    """Make the penalty of weights, see `BlockClimb`."""
-    factor = alpha / (2 * (len(y) if weight is None else weight.sum()))
-
-    def penalty(params: Array) -> float:
-        weights = params[: layers.n_coefs]
-        return float(factor * (weights @ weights))
-
-    return penalty

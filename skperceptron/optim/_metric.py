@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ KINDS = (*ADDITIVE, *OF_COUNTS, *OF_RANKS)
 # Buckets into which scores are sorted: so many for each sample, but no more than the
 # processor's second-level cache has room for.
 _BUCKETS_PER_SAMPLE = 2
-_MOST_BUCKETS = 2**15
+_MAX_BUCKETS = 2**15
 AVERAGES = ("micro", "macro", "weighted")
 
 
@@ -101,8 +101,8 @@ class Metric:
 
     def describe(
         self, n_classes: int, dtype: np.dtype, n_samples: int = 0, n_gathered: int = 0
-    ) -> tuple[Any, ...]:
-        """Describe it for compiled code, see `kernels/_metrics.py`.
+    ) -> Description:
+        """Describe it for compiled code.
 
         Parameters
         ----------
@@ -119,24 +119,25 @@ class Metric:
             For metrics of ranks, length of the rows of sums that come in blocks.
         """
         n_outputs = n_classes if n_classes > 2 else 1
+        n_gathered = n_gathered if self.is_of_ranks else 0
         zero = np.zeros((), dtype)
         limit = np.nextafter(zero, zero - 1) if self.positive_at_zero else 0.0
         chosen = self.classes or tuple(range(n_classes))
         costs: NDArray[np.float64] = np.zeros((n_classes, n_classes))
         if self.costs:
             costs[:] = self.costs
-        return (
-            KINDS.index(self.kind),
-            AVERAGES.index(self.average),
-            float(self.sign),
-            float(self.number),
-            float(limit),
-            np.array(chosen, dtype=np.intp),
-            costs,
-            np.zeros((n_classes, n_classes)),
-            np.zeros((4, n_classes * n_classes)),
-            tuple(_make_ranking(n_samples, n_classes)) if self.is_of_ranks else None,
-            np.zeros((n_outputs, n_gathered if self.is_of_ranks else 0), dtype),
+        return Description(
+            kind=KINDS.index(self.kind),
+            average=AVERAGES.index(self.average),
+            sign=float(self.sign),
+            number=float(self.number),
+            limit=float(limit),
+            classes=np.array(chosen, dtype=np.intp),
+            costs=costs,
+            counts=np.zeros((n_classes, n_classes)),
+            room=np.zeros((4, n_classes * n_classes)),
+            ranking=_make_ranking(n_samples, n_classes) if self.is_of_ranks else None,
+            gathered=np.zeros((n_outputs, n_gathered), dtype),
         )
 
 
@@ -185,7 +186,7 @@ class Ranking(NamedTuple):
 
 
 def _make_ranking(n_samples: int, n_classes: int) -> Ranking:
-    n_buckets = min(_BUCKETS_PER_SAMPLE * n_samples, _MOST_BUCKETS)
+    n_buckets = min(_BUCKETS_PER_SAMPLE * n_samples, _MAX_BUCKETS)
     return Ranking(
         scores=np.zeros(n_samples),
         bucket=np.zeros(n_samples, np.int32),
@@ -197,6 +198,53 @@ def _make_ranking(n_samples: int, n_classes: int) -> Ranking:
         curve=np.zeros((3, n_samples)),
         class_of=np.zeros(n_samples, np.int32),
     )
+
+
+class Description(NamedTuple):
+    """A metric, and what compiled code needs to compute it.
+
+    Attributes
+    ----------
+    kind, average : int
+        Places in `KINDS` and `AVERAGES`.
+
+    sign, number : float
+        As in `Metric`.
+
+    limit : float
+        Above it, a sum stands for the second of two classes.
+
+    classes : ndarray of int
+        Classes that count; of ranks, the last one is the positive one of two.
+
+    costs : ndarray of shape (n_classes, n_classes)
+        Costs of each true class (row) and predicted one, or weights of a kappa.
+
+    counts : ndarray of shape (n_classes, n_classes)
+        Confusion matrix: rows are true classes.
+
+    room : ndarray of shape (4, n_classes ** 2)
+        Room for numbers.
+
+    ranking : Ranking or None
+        Room for sorting; None for other metrics than those of ranks. This tells the
+        compiler which code is never needed.
+
+    gathered : ndarray of shape (n_outputs, n)
+        Sums of all samples, for metrics of ranks where those come in blocks.
+    """
+
+    kind: int
+    average: int
+    sign: float
+    number: float
+    limit: float
+    classes: NDArray[np.intp]
+    costs: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    room: NDArray[np.float64]
+    ranking: Ranking | None
+    gathered: NDArray[np.floating]
 
 
 class MetricOfSums:
@@ -251,8 +299,8 @@ class MetricOfSums:
         z : ndarray of shape (n_samples, n_outputs)
             Finite sums.
         """
-        from skperceptron.optim.kernels._outputs import evaluate
+        from skperceptron.optim.kernels._outputs import evaluate_sums
 
         self._sums[:, : len(z)] = z[self._order].T
-        value, _ = evaluate(self._sums, 0, self._targets, self._terms, -np.inf)
+        value, _ = evaluate_sums(self._sums, 0, self._targets, self._terms, -np.inf)
         return float(value / self._total)

@@ -18,15 +18,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.network import Layers
-from skperceptron.optim import (
-    LeanUnitClimb,
-    Metric,
-    Mutation,
-    Streams,
-    UnitClimb,
-    find_climb,
-)
+from skperceptron.optim import Metric, Mutation, Problem, Streams
 from skperceptron.optim.climbs import _make_climb
+from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
@@ -452,7 +447,7 @@ def test_objective_that_raises_is_named(cls, iris):
 
 @pytest.fixture
 def scarce_memory(monkeypatch):
-    monkeypatch.setattr(_make_climb, "MOST_BYTES_KEPT", 0)
+    monkeypatch.setattr(_make_climb, "MAX_BYTES_KEPT", 0)
 
 
 # Of 226 numbers for each sample, 296941 samples would take 512 MB.
@@ -464,9 +459,8 @@ def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
     streams, groups = Streams.from_seed(0), layers.unit_groups()
     mutation = Mutation(streams, layers.n_params, np.float64, groups=groups)
     X = np.broadcast_to(0.0, (n_samples, 10))
-    metric = Metric("log_loss")
-    found = find_climb(metric, mutation, layers, X, thresholds=False)
-    assert found is expected
+    problem = Problem(layers, X, np.zeros(n_samples, int), metric=Metric("log_loss"))
+    assert _make_climb.find_climb(mutation, problem) is expected
 
 
 @pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"early_stopping": True}])

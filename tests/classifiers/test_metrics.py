@@ -17,7 +17,8 @@ from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers._objectives import find_metric
 from skperceptron.metrics import cost_matrix_score
 from skperceptron.network import OUTPUT_ACTIVATIONS
-from skperceptron.optim import HillClimb, MetricOfSums
+from skperceptron.optim import MetricOfSums
+from skperceptron.optim.climbs._hill_climb import HillClimb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 

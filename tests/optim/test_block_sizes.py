@@ -5,25 +5,23 @@ import pytest
 from scipy.sparse import csr_array
 
 from skperceptron.network import Layers
-from skperceptron.optim import (
-    ForwardClimb,
-    LeanUnitClimb,
-    Mutation,
-    ScreenedClimb,
-    StreamingClimb,
-    Streams,
-    ThresholdClimb,
-    UnitClimb,
-)
+from skperceptron.optim import Metric, Mutation, Problem, Streams
 from skperceptron.optim.climbs._block_climb import candidates_within
+from skperceptron.optim.climbs._forward_climb import ForwardClimb
+from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._screened_climb import ScreenedClimb
+from skperceptron.optim.climbs._streaming_climb import StreamingClimb
+from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
+from skperceptron.optim.climbs._unit_climb import UnitClimb
 from skperceptron.optim.gradient._gradient import rows_per_chunk
 
 
-def make_climb(climb, layers, X, y, *objective, groups=None):
+def make_climb(climb, layers, X, y, metric="accuracy", groups=None):
     mutation = Mutation(Streams.from_seed(0), layers.n_params, X.dtype, groups=groups)
     start = np.zeros(layers.n_params)
     options = {"n_iter": 500, "step_size": 1.0}
-    return climb(start, mutation, layers, X, y, None, *objective, **options)
+    problem = Problem(layers, X, y, metric=Metric(metric))
+    return climb(start, mutation, problem, **options)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +62,7 @@ def test_candidates_that_move_one_unit_take_the_memory_of_one(by_unit):
     X, y = np.zeros((1024, 5)), np.arange(1024) % 4
     groups = layers.unit_groups() if by_unit else None
     climb = make_climb(ThresholdClimb, layers, X, y, groups=groups)
-    assert climb._most_candidates == (128 if by_unit else 32)
+    assert climb._max_candidates == (128 if by_unit else 32)
 
 
 @pytest.mark.parametrize("climb", [ForwardClimb, StreamingClimb])
@@ -74,7 +72,7 @@ def test_noise_of_networks_takes_no_more_than_4_mb(climb, units, expected):
     y = np.arange(64) % units[-1]
     X = np.zeros((64, units[0]))
     made = make_climb(climb, layers, X, y, "log_loss")
-    assert made._most_candidates == expected
+    assert made._max_candidates == expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_products_of_one_unit_take_little_memory(shape, expected):
     layers = Layers((shape[1], 1))
     y = np.zeros(shape[0], int)
     made = make_climb(ScreenedClimb, layers, np.zeros(shape), y)
-    assert made._most_candidates == expected
+    assert made._max_candidates == expected
 
 
 @pytest.mark.parametrize(("n_features", "expected"), [(4, 4), (20, 5), (400, 32)])
@@ -98,9 +96,8 @@ def test_lean_climbs_keep_no_more_rows_than_the_data_has(n_features, expected):
     X, y = np.zeros((320, n_features)), np.arange(320) % 3
     groups = layers.unit_groups()
     made = make_climb(LeanUnitClimb, layers, X, y, "log_loss", groups=groups)
-    sums, *_ = made._memory
     n_behind = 3
-    assert len(sums) - n_behind == expected
+    assert len(made._memory.sums) - n_behind == expected
 
 
 @pytest.mark.parametrize("n_outputs", [2, 5])
@@ -109,6 +106,7 @@ def test_rows_that_a_climb_keeps_are_counted(n_outputs):
     X, y = np.zeros((32, 3)), np.arange(32) % n_outputs
     groups = layers.unit_groups()
     climb = make_climb(UnitClimb, layers, X, y, "log_loss", groups=groups)
-    odds, total, _ = climb._terms
-    kept = [*climb._memory, odds, total[np.newaxis]]
+    memory, terms = climb._memory, climb._terms
+    kept = [rows for rows in memory if rows.ndim == 2]
+    kept += [terms.odds, terms.total[np.newaxis]]
     assert UnitClimb.n_rows_kept(layers) == sum(len(rows) for rows in kept)

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmarks._memory import MemoryWatch
 from skperceptron import HillClimbMLP, HillClimbPerceptron, config_context
-from skperceptron.optim import StreamingClimb, _make_climb
+from skperceptron.optim.climbs import _make_climb
+from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.tracking import flush
 
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP]
@@ -33,7 +34,7 @@ def make_map(folder, n_samples, n_features, n_classes, dtype=np.float32):
 
 @pytest.fixture
 def left_on_disk(monkeypatch):
-    monkeypatch.setattr(_make_climb, "FEWEST_BYTES_LEFT", 0)
+    monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
 
 
 @pytest.mark.usefixtures("untracked", "left_on_disk")
@@ -124,7 +125,7 @@ def test_small_maps_and_those_not_stored_by_rows_are_climbed_as_arrays(
     )
     clf = HillClimbMLP(5, max_iter=3, random_state=0)
     clf.fit(X, y)
-    monkeypatch.setattr(_make_climb, "FEWEST_BYTES_LEFT", 0)
+    monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
     clf.fit(X[:, 1:], y)
     clf.fit(np.array(X), y)
     assert not used

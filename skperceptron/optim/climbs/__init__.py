@@ -1,1 +1,17 @@
 """Hill climbs: one on any objective, and the same, compiled, on built-in ones."""
+
+from skperceptron.optim.climbs._climb import Climb
+from skperceptron.optim.climbs._guided_climb import GuidedClimb, SignificanceTest
+from skperceptron.optim.climbs._make_climb import make_climb
+from skperceptron.optim.climbs._mutation import Mutation, Streams
+from skperceptron.optim.climbs._problem import Problem
+
+__all__ = [
+    "Climb",
+    "GuidedClimb",
+    "Mutation",
+    "Problem",
+    "SignificanceTest",
+    "Streams",
+    "make_climb",
+]

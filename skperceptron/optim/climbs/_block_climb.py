@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.network import Layers
-from skperceptron.optim._metric import Metric
+from skperceptron.optim._metric import ACCURACY
+from skperceptron.optim.climbs._candidates import (
+    N_ACCEPTED,
+    PENALTY,
+    VALUE,
+    Candidates,
+)
 from skperceptron.optim.climbs._climb import Climb
 from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
 
 class BlockClimb(Climb):
-    """A climb on a built-in objective of labelled samples.
+    """A climb on a metric that compiled code can compute.
 
     It finds what `HillClimb` finds with the same random numbers, up to rounding.
 
@@ -27,28 +33,19 @@ class BlockClimb(Climb):
     params, mutation
         As in `Climb`.
 
-    layers : Layers
-        The network; one output unit for two classes, else one each.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    n_samples : int
-        Their number.
+    problem : Problem
+        What is maximised, and on which samples. `value` is the objective without its
+        penalty.
 
     n_iter : int
         Iterations that are planned. Candidates are prepared for so many and no more.
 
     sibling : BlockClimb of the same class or None, default=None
-        Another climb on the same data. What both would copy of it is shared.
+        Another climb on the same problem. What both would copy of the samples is
+        shared.
 
-    alpha : float, default=0.0
-        Strength of a penalty, for a log loss only: candidates are compared by the
-        objective less ``alpha / 2`` times the sum of all squared weights (not of
-        biases), divided by the total weight of the samples. `value` is the objective.
-
-    **options
-        `step_size` and `adapt`, as in `Climb`.
+    **steps
+        `step_size`, `adapt` and `keeps_ties`, as in `Climb`.
     """
 
     # Each kept candidate adds a rounding error to sums that are kept from one to the
@@ -59,24 +56,20 @@ class BlockClimb(Climb):
         self,
         params: Array,
         mutation: Mutation,
-        layers: Layers,
-        sample_weight: NDArray[np.float64] | None,
+        problem: Problem,
         *,
-        n_samples: int,
         n_iter: int,
         sibling: Any = None,
-        alpha: float = 0.0,
-        **options: Any,
+        **steps: Any,
     ) -> None:
-        super().__init__(params, mutation, **options)
-        self.layers = layers
-        self._decay = alpha / 2
+        super().__init__(params, mutation, **steps)
+        self.layers = problem.layers
+        self._problem = problem
+        self._metric = problem.metric or ACCURACY
+        weight = problem.sample_weight
+        self._weight = np.empty(0) if weight is None else weight
         self._sibling = sibling
-        self._weight = np.empty(0) if sample_weight is None else sample_weight
-        self._total = n_samples if sample_weight is None else float(sample_weight.sum())
-        self._shift = 0.0
-        # The objective less the shift, times the total weight, and less the penalty.
-        self._raw_value, self._penalty = -np.inf, 0.0
+        self._state = np.array([-np.inf, 0.0, 0.0])  # see `Candidates`
         self._n_planned = n_iter
         self._n_prepared = self._n_decided = 0
         self._n_accepted_then = 0
@@ -84,17 +77,12 @@ class BlockClimb(Climb):
         self._group_of = np.empty(0, dtype=np.intp)
         self._noise: Array = np.empty((0, 0), params.dtype)
 
-    def _maximise(self, metric: Metric) -> None:
-        """Note how to get from what is computed to the objective."""
-        self._metric = metric
-        self._shift = metric.shift
-        if not metric.is_additive:
-            self._total = 1
-
     def evaluate(self) -> float:
         """Compute the objective of the current parameters anew."""
-        self._refresh()
-        self.value = self._objective_from(self._raw_value + self._penalty)
+        self._set_value(self._compute())
+        self.value = float(
+            self._objective_from(self._state[VALUE] + self._state[PENALTY])
+        )
         return self.value
 
     def _advance(self, values: NDArray[np.float64]) -> None:
@@ -107,11 +95,13 @@ class BlockClimb(Climb):
             begin = self._n_decided
             size = min(self._n_prepared - begin, n_iter - done)
             self._scan(slice(begin, begin + size), values[done : done + size])
+            self.n_accepted = int(self._state[N_ACCEPTED])
             self._n_decided += size
             self._n_planned -= size
             done += size
-        self.value = self._objective_from(self._raw_value + self._penalty)
         values[:] = self._objective_from(values)
+        if n_iter:
+            self.value = float(values[-1])
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""
@@ -122,9 +112,9 @@ class BlockClimb(Climb):
 
     def _draw_block(self, n_wanted: int) -> None:
         if self.n_accepted - self._n_accepted_then > self._accepted_before_refresh:
-            self._refresh()
+            self._set_value(self._compute())
             self._n_accepted_then = self.n_accepted
-        self._n_prepared = min(n_wanted, self._most_candidates)
+        self._n_prepared = min(n_wanted, self._max_candidates)
         self._n_decided = 0
         self._streams_before = self.mutation.streams.state
         self._noise, self._group_of = self.mutation.draw(self._n_prepared)
@@ -132,31 +122,48 @@ class BlockClimb(Climb):
         with np.errstate(over="ignore", invalid="ignore"):
             self._prepare()
 
-    def _set_value(self, raw_value: float) -> None:
-        """Note what was computed anew; the penalty is still to be subtracted."""
-        weights = self.params[: self.layers.n_coefs].astype(np.float64)
-        self._penalty = self._decay * float(weights @ weights) if self._decay else 0.0
-        is_finite = np.isfinite(raw_value)
-        self._raw_value = raw_value - self._penalty if is_finite else -np.inf
+    def _candidates(self, which: slice, values: NDArray[np.float64]) -> Candidates:
+        """Candidates of the block, as compiled code takes them."""
+        return Candidates(
+            noise=self._noise[which],
+            group_of=self._group_of[which],
+            step_size=self.step_size,
+            rule=self.rule,
+            state=self._state,
+            values=values,
+        )
 
-    def _objective_from(self, raw_values: Any) -> Any:
-        return raw_values / self._total + self._shift
+    def _set_value(self, computed: float) -> None:
+        weights = self.params[: self.layers.n_coefs].astype(np.float64)
+        decay = self._problem.decay
+        penalty = decay * float(weights @ weights) if decay else 0.0
+        is_finite = np.isfinite(computed)
+        self._state[VALUE] = computed - penalty if is_finite else -np.inf
+        self._state[PENALTY] = penalty
+
+    def _objective_from(self, computed: Any) -> Any:
+        total = self._problem.total if self._metric.is_additive else 1.0
+        return computed / total + self._metric.shift
 
     @property
     @abstractmethod
-    def _most_candidates(self) -> int:
+    def _max_candidates(self) -> int:
         """How many candidates to prepare together."""
 
     @abstractmethod
-    def _refresh(self) -> None:
-        """Compute the value anew, and what is kept from one candidate to the next."""
+    def _compute(self) -> float:
+        """Compute the value anew, and what is kept from one candidate to the next.
+
+        It is the metric without its shift, times the total weight if it is a mean over
+        the samples. Not finite where sums are not.
+        """
 
     @abstractmethod
     def _prepare(self) -> None:
         """Compute what the noise of the new block adds to the network's sums."""
 
     @abstractmethod
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
         """Decide over some candidates of the block, one after the other."""
 
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.climbs._candidates import Rule
 from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -80,8 +81,7 @@ class Climb(ABC):
         # plateau every step is kept, and the next one is larger.
         largest_step = float(np.sqrt(np.finfo(params.dtype).max))
         rates = (GROWTH, SHRINKAGE, largest_step) if adapt else (1.0, 1.0, np.inf)
-        # As compiled code takes it, see `kernels/_rule.py`.
-        self.rule = (keeps_ties, *rates)
+        self.rule = Rule(keeps_ties, *rates)
 
     @property
     def ahead(self) -> tuple[Array, int] | None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from skperceptron.network import Layers, forward
+from skperceptron.network import forward
 from skperceptron.network._custom_activation import activate
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
 # Beyond these odds against the true class of a sample, noise is not turned.
-_MOST_ODDS = 1e18
+_MAX_ODDS = 1e18
 
 
 class Descent:
@@ -23,7 +22,7 @@ class Descent:
     The slope is that of the loss in the sums of the output units, which is known
     without going back through the network; what noise does to these sums is computed
     as it is. So activations need no derivative. The loss is the mean log loss with its
-    penalty, see `BlockClimb`, and "falls" means: to first order in the output sums.
+    penalty, see `Problem`, and "falls" means: to first order in the output sums.
 
     Where a unit of the last hidden layer moves, the noise of what leads into it is
     subtracted if adding it would raise the loss; then the noise of each weight out of
@@ -32,36 +31,14 @@ class Descent:
 
     Parameters
     ----------
-    layers : Layers
-        The network.
-
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    alpha : float
-        Strength of the penalty.
+    problem : Problem
+        The network, the samples, and the strength of the penalty.
     """
 
-    def __init__(
-        self,
-        layers: Layers,
-        X: Any,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        alpha: float,
-    ) -> None:
-        self.layers = layers
-        self.X = X
-        self.y = y
-        self.sample_weight = sample_weight
-        self.alpha = alpha
-        self._groups = layers.unit_groups()
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.layers = problem.layers
+        self._groups = problem.layers.unit_groups()
         self._known: tuple[Array, Array, Array] | None = None
 
     def __call__(self, params: Array, group: int, step: Array) -> Array:
@@ -90,6 +67,7 @@ class Descent:
         if not np.isfinite(slope).all():
             return step
         where, units = self._groups[group], self.layers.units
+        alpha = self.problem.alpha
         layer = int(np.searchsorted(np.cumsum(units[1:]), group, "right"))
         n_into = units[layer] + 1
         is_last_hidden = layer == len(units) - 3
@@ -97,20 +75,20 @@ class Descent:
         if is_last_hidden:
             first[n_into:] = 0
         change = np.vdot(slope, self._sums(_moved(params, where, first)) - z)
-        change += self.alpha * self._products(params, where, first, n_into - 1)
+        change += alpha * self._products(params, where, first, n_into - 1)
         if change > 0:
             first = -first
         if not is_last_hidden:
             return first
         outputs = self._outputs_of(_moved(params, where, first), layer, group)
         out = step[n_into:]
-        rises = outputs @ slope + self.alpha * params[where[n_into:]]
+        rises = outputs @ slope + alpha * params[where[n_into:]]
         first[n_into:] = np.where(out * rises > 0, -out, out)
         return first
 
     def _sums(self, params: Array) -> Array:
         coefs, intercepts = self.layers.unpack(params)
-        return forward(self.X, coefs, intercepts, self.layers.activations)
+        return forward(self.problem.X, coefs, intercepts, self.layers.activations)
 
     def _outputs_of(self, params: Array, layer: int, group: int) -> Array:
         """Compute the outputs of a unit of the last hidden layer."""
@@ -119,24 +97,24 @@ class Descent:
         coefs[layer] = coefs[layer][:, [unit]]
         intercepts[layer] = intercepts[layer][[unit]]
         activations = self.layers.activations
-        z = forward(self.X, coefs[:-1], intercepts[:-1], activations[:-1])
+        z = forward(self.problem.X, coefs[:-1], intercepts[:-1], activations[:-1])
         return activate(activations[-1], z)[:, 0]
 
     def _slope(self, z: Array) -> Array:
         """Compute the slope of the total loss; NaN where odds are too large."""
-        everyone = np.arange(len(z))
+        everyone, y = np.arange(len(z)), self.problem.y
         if z.shape[1] == 1:
-            slope = expit(z) - (self.y == 1)[:, np.newaxis]
-            odds = np.where(self.y == 1, -z[:, 0], z[:, 0])
+            slope = expit(z) - (y == 1)[:, np.newaxis]
+            odds = np.where(y == 1, -z[:, 0], z[:, 0])
         else:
             slope = softmax(z, axis=1)
-            slope[everyone, self.y] -= 1
-            others = z - z[everyone, self.y][:, np.newaxis]
-            others[everyone, self.y] = -np.inf
+            slope[everyone, y] -= 1
+            others = z - z[everyone, y][:, np.newaxis]
+            others[everyone, y] = -np.inf
             odds = np.logaddexp.reduce(others, axis=1)
-        slope[odds >= np.log(_MOST_ODDS)] = np.nan
-        if self.sample_weight is not None:
-            slope *= self.sample_weight[:, np.newaxis]
+        slope[odds >= np.log(_MAX_ODDS)] = np.nan
+        if self.problem.sample_weight is not None:
+            slope *= self.problem.sample_weight[:, np.newaxis]
         return slope
 
     def _products(

@@ -1,4 +1,4 @@
-"""Decisions over candidates that each change a whole network."""
+"""Decisions over candidates that each need a forward pass."""
 
 from __future__ import annotations
 
@@ -8,160 +8,213 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from skperceptron.optim.climbs._candidates import VALUE
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
+from skperceptron.optim.climbs._penalty_kernel import penalty_of
+from skperceptron.optim.climbs._rule_kernel import decide
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
+    COMPILE_INLINE,
     COMPILE_PRIVATE,
+    VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
     njit,
 )
-from skperceptron.optim.kernels._elementwise import all_finite
+from skperceptron.optim.kernels._elementwise import (
+    activate,
+    add_number,
+    all_finite,
+    copy_row,
+)
 from skperceptron.optim.kernels._metrics import (
     ACCURACY,
     N_ADDITIVE,
     TOP_K,
     value_of_counts,
 )
-from skperceptron.optim.kernels._network import forward
-from skperceptron.optim.kernels._outputs import add_counts, evaluate, is_of_ranks
-from skperceptron.optim.kernels._penalty import penalty_of
+from skperceptron.optim.kernels._network import forward, propagate
+from skperceptron.optim.kernels._outputs import (
+    Targets,
+    add_counts,
+    evaluate,
+    is_of_ranks,
+)
 from skperceptron.optim.kernels._ranks import value_of_ranks
-from skperceptron.optim.kernels._rule import adapt, is_kept
 
 
 class Blocks(NamedTuple):
-    """Samples in blocks of one size; columns behind the last sample are 0.
+    """Samples in blocks of one size.
+
+    Either they are copied in the order of their classes, or read where they are.
 
     Attributes
     ----------
-    data : ndarray of shape (n_blocks, n_features + 1, block_size)
-        Samples, one column each; the last row is 1.
+    columns : ndarray of shape (n_blocks, n_features + 1, block_size)
+        Copied samples, one column each, with zeros behind the last one; the last row is
+        1. No blocks where they are not copied.
 
     class_start : ndarray of int of shape (n_blocks, n_classes + 1)
         Where in each block the samples of each class begin, and how many there are.
 
     largest : float
-        Largest absolute value of the data.
+        Largest absolute value of the samples.
+
+    X : ndarray of shape (n_samples, n_features), read-only
+        Samples where they are.
+
+    tail : ndarray of shape (block_size, n_features), read-only
+        Those of the last block, with zeros behind them.
+
+    order : ndarray of uint16 of shape (n_blocks, block_size)
+        The samples of each block in the order of their classes.
     """
 
-    data: NDArray[np.floating]
+    columns: NDArray[np.floating]
     class_start: NDArray[np.intp]
     largest: float
+    X: NDArray[np.floating]
+    tail: NDArray[np.floating]
+    order: NDArray[np.uint16]
+
+
+class Room(NamedTuple):
+    """Room for what is computed of one block, and what is kept of all.
+
+    Attributes
+    ----------
+    sums : ndarray of shape (n_units, block_size)
+    outputs : ndarray of shape (n_hidden_units, block_size)
+        Of all units, in the order of the samples.
+
+    sorted_sums : ndarray of shape (n_outputs, block_size)
+        Sums of the output units in the order of the classes. Part of `sums` where the
+        samples are in this order.
+
+    pair, sorted_pair : ndarray of shape (2, block_size)
+        Sums, then outputs, of the unit that a candidate moves: before and after. In the
+        order of the samples, and in that of the classes.
+
+    weights : ndarray of shape (2, n_features)
+        Weights into that unit, before and after.
+
+    kept : ndarray of shape (n_blocks, n_outputs, block_size)
+        Sums of the output units in the order of the classes. No blocks where every
+        candidate takes a pass through the whole network.
+    """
+
+    sums: NDArray[np.floating]
+    outputs: NDArray[np.floating]
+    sorted_sums: NDArray[np.floating]
+    pair: NDArray[np.floating]
+    sorted_pair: NDArray[np.floating]
+    weights: NDArray[np.floating]
+    kept: NDArray[np.floating]
 
 
 @njit(**COMPILE)
 def scan_networks(
-    network,
-    targets,
-    terms,
-    single,
-    is_screened,
-    blocks,
-    sums,
-    outputs,
-    params,
-    noise,
-    group_of,
-    step_size,
-    rule,
-    decay,
-    state,
-    values,
+    network, targets, terms, blocks, room, groups, single, params, candidates, decay
 ):
-    """Decide over candidates that each move any weights, one after the other.
+    """Decide over candidates, one after the other.
 
     Parameters
     ----------
-    network : tuple, see Network
-    targets : tuple, see Targets
-    terms : tuple, see Terms
-    single : tuple, see Single
-    is_screened : bool
-        Whether to try float32 first; `single` is not used otherwise.
+    network : Network
+    targets : Targets
+        Its weights are in the order of the blocks.
 
-    blocks : tuple, see Blocks
-    sums : ndarray of shape (n_units, block_size)
-    outputs : ndarray of shape (n_hidden_units, block_size)
+    terms : Terms
         Room for those of a block.
+
+    blocks : Blocks
+    room : Room
+        Updated.
+
+    groups : Groups
+    single : Single
+        For trying float32 first; no data where that is not to be done.
 
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    noise : ndarray of shape (n_candidates, n_params)
-        Noise of the candidates.
-
-    group_of : ndarray of int of shape (n_candidates,)
-        -1 where the noise is all zero.
-
-    step_size : ndarray of shape (1,)
-        Standard deviation of the noise; updated.
-
-    rule : tuple, see Rule
+    candidates : Candidates
+        Updated.
 
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
-
-    state : ndarray of shape (3,)
-        Current value, number of kept candidates, and penalty of the current weights,
-        which is part of the value; updated.
-
-    values : ndarray of shape (n_candidates,)
-        Receives the current value, without its penalty, after each candidate.
     """
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
-    single, blocks = borrowed(single), borrowed(blocks)
-    sums, outputs = borrowed(sums), borrowed(outputs)
-    moved = np.empty_like(params)
-    for i in range(noise.shape[0]):
-        sigma = step_size[0]
+    blocks, room, groups = borrowed(blocks), borrowed(room), borrowed(groups)
+    single, candidates = borrowed(single), borrowed(candidates)
+    noise, group_of, state = candidates.noise, candidates.group_of, candidates.state
+    moved = params.copy()
+    for i in range(candidates.values.size):
+        group = max(group_of[i], 0)
+        sigma = candidates.step_size[group]
+        mine = groups.position[groups.start[group] : groups.start[group + 1]]
         finite = True
-        for q in range(params.size):
-            moved[q] = params[q] + sigma * noise[i, q]
-            finite &= abs(moved[q]) < np.inf
-        accepted = False
+        for q in range(mine.size):
+            at = mine[q]
+            moved[at] = params[at] + sigma * noise[i, q]
+            finite &= abs(moved[at]) < np.inf
+        keeps_sums = room.kept.shape[0] > 0
+        unit = group if keeps_sums and group < network.units[1] else -1
         value, penalty = np.nan, 0.0
-        if finite and is_screened:
+        if finite and single.data.shape[0] > 0:
             value = screened_accuracy(
-                network, targets[0][-1], single, moved, blocks[0], state[0]
+                network,
+                targets.class_start[-1],
+                single,
+                moved,
+                blocks.columns,
+                state[VALUE],
             )
-            accepted = is_kept(value, state[0], rule)
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)
-            enough = state[0] + penalty
+            enough = state[VALUE] + penalty
             value = evaluate_blocks(
-                network, targets, terms, blocks, sums, outputs, moved, enough
+                *(network, targets, terms, blocks, room),
+                *(unit, params, moved, enough, False),
             )
             value -= penalty
-            accepted = is_kept(value, state[0], rule)
-        if accepted:
-            state[0], state[2] = value, penalty
-            state[1] += 1
-            params[:] = moved
-        if group_of[i] >= 0:
-            adapt(step_size, 0, not value >= state[0], rule)
-        values[i] = state[0] + state[2]
+        is_kept = decide(candidates, i, value, penalty)
+        if is_kept and keeps_sums:
+            evaluate_blocks(
+                *(network, targets, terms, blocks, room),
+                *(unit, params, moved, -np.inf, True),
+            )
+        for q in range(mine.size):
+            at = mine[q]
+            if is_kept:
+                params[at] = moved[at]
+            else:
+                moved[at] = params[at]
 
 
 @njit(**COMPILE)
-def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enough):
-    """Compute the objective times the total weight, block after block.
+def evaluate_blocks(
+    network, targets, terms, blocks, room, unit, params, moved, enough, keeps
+):
+    """Compute the objective of a candidate times the total weight, block after block.
 
     Parameters
     ----------
-    network : tuple, see Network
-    targets : tuple, see Targets
-    terms : tuple, see Terms
-        Room for those of a block.
+    network, targets, terms, blocks, room
+        As in `scan_networks`.
 
-    blocks : tuple, see Blocks
-    sums : ndarray of shape (n_units, block_size)
-    outputs : ndarray of shape (n_hidden_units, block_size)
-        Room for those of a block.
+    unit : int
+        The unit of the only hidden layer that has moved. -1 for all of the network: it
+        takes a pass through it, and nothing of what is kept.
 
-    params : ndarray of shape (n_params,)
+    params, moved : ndarray of shape (n_params,)
+        Current parameters and those of the candidate.
+
     enough : float
-        A network that cannot reach this need not be evaluated to the end.
+        A candidate that cannot reach this need not be evaluated to the end.
+
+    keeps : bool
+        Whether to keep its output sums, where there is room for that.
 
     Returns
     -------
@@ -169,63 +222,51 @@ def evaluate_blocks(network, targets, terms, blocks, sums, outputs, params, enou
         NaN where a sum is not finite. Something below `enough` where that is out of
         reach.
     """
-    data, class_start, largest = blocks
-    class_start_of_all, weight, metric = targets
-    begin(metric)
-    is_bounded = bound_sums(network, params, largest) < 1e-3 * np.finfo(data.dtype).max
-    size = data.shape[2]
-    value, n_left = 0.0, class_start_of_all[-1]
-    for block in range(data.shape[0]):
-        forward(network, params, data[block], sums, outputs)
-        start = block * size
-        part = (class_start[block], weight[start : start + size], metric)
-        value += add_block(sums, outputs.shape[0], part, terms, start)
-        n_left -= class_start[block, -1]
+    targets.metric.counts[:] = 0
+    is_bounded, is_finite = _is_bounded(network, blocks, moved), True
+    keeps &= room.kept.shape[0] > 0
+    _copy_weights(network, unit, params, moved, room)
+    value, n_left = 0.0, targets.class_start[-1]
+    is_weighted, kind = targets.weight.size > 0, targets.metric.kind
+    for block in range(blocks.class_start.shape[0]):
+        is_finite &= _sums_of_block(
+            network, blocks, room, unit, params, moved, block, is_bounded
+        )
+        if keeps:
+            for k in range(room.kept.shape[1]):
+                copy_row(room.sorted_sums, k, room.kept[block], k)
+        elif not is_finite:
+            return np.nan
+        value += _add_block(room.sorted_sums, targets, terms, blocks, block)
+        n_left -= blocks.class_start[block, -1]
         # Not compared with what is left of `enough`: that would round otherwise than
         # the sum does, and a tie would not be one.
-        if value + most_of(n_left, weight.size > 0, metric[0]) < enough:
+        if value + _most_of(n_left, is_weighted, kind) < enough:
             break
-        if not is_bounded and not all_finite(sums.reshape(1, -1), 0):
-            return np.nan
-    return value + finish(targets, terms, enough)
+    return value + finish(targets, terms, enough) if is_finite else np.nan
 
 
-@njit(**COMPILE_PRIVATE)
-def begin(metric):
-    """Forget the samples that were added to a confusion matrix."""
-    metric[7][:] = 0
-
-
-def add_block(sums, output, part, terms, start):
+@njit(**COMPILE_INLINE)
+def _add_block(sums, targets, terms, blocks, block):
     """Compute what a block adds to a sum over the samples, or note what it has."""
-    add = _gather if part[2][9] is not None else _add_samples
-    return add(sums, output, part, terms, start)
-
-
-@overload(add_block, jit_options=COMPILE)
-def _add_block_of_type(sums, output, part, terms, start):
-    return _gather if is_of_ranks(part) else _add_samples
-
-
-def _add_samples(sums, output, part, terms, start):
-    if part[-1][0] < N_ADDITIVE:
-        return evaluate(sums, output, part, terms, -np.inf)[0]
-    add_counts(sums, output, part, terms)
-    return 0.0
-
-
-def _gather(sums, output, part, terms, start):
-    gathered = part[-1][10]
-    for k in range(gathered.shape[0]):
-        for j in range(part[0][-1]):
-            gathered[k, start + j] = sums[output + k, j]
+    metric, start = targets.metric, block * sums.shape[1]
+    weight = targets.weight[start : start + sums.shape[1]]
+    part = Targets(blocks.class_start[block], weight, metric)
+    if metric.kind < N_ADDITIVE:
+        return evaluate(sums, 0, part, terms, -np.inf)[0]
+    if metric.gathered.shape[1] == 0:
+        add_counts(sums, 0, part, terms)
+    else:
+        for k in range(sums.shape[0]):
+            for j in range(part.class_start[-1]):
+                metric.gathered[k, start + j] = sums[k, j]
     return 0.0
 
 
 def finish(targets, terms, enough):
     """Compute what is no sum over the samples when all blocks are done."""
-    finish_it = _finish_ranks if targets[2][9] is not None else _finish_samples
-    return finish_it(targets, terms, enough)
+    of_ranks = targets.metric.ranking is not None
+    return (_finish_ranks if of_ranks else _finish_samples)(targets, terms, enough)
 
 
 @overload(finish, jit_options=COMPILE)
@@ -234,16 +275,16 @@ def _finish_for_type(targets, terms, enough):
 
 
 def _finish_samples(targets, terms, enough):
-    metric = targets[2]
-    return value_of_counts(metric) if metric[0] >= N_ADDITIVE else 0.0
+    metric = targets.metric
+    return value_of_counts(metric) if metric.kind >= N_ADDITIVE else 0.0
 
 
 def _finish_ranks(targets, terms, enough):
-    return value_of_ranks(targets[2][10], 0, targets, terms, enough)
+    return value_of_ranks(targets.metric.gathered, 0, targets, terms, enough)
 
 
-@njit(**COMPILE_PRIVATE)
-def most_of(n_samples, is_weighted, kind):
+@njit(**COMPILE_INLINE)
+def _most_of(n_samples, is_weighted, kind):
     """Bound what so many samples may add to the objective."""
     if kind >= N_ADDITIVE:
         return np.inf
@@ -253,16 +294,17 @@ def most_of(n_samples, is_weighted, kind):
     return np.inf if is_weighted else float(n_samples)
 
 
-@njit(**COMPILE_PRIVATE)
-def bound_sums(network, params, size):
-    """Bound the sums of all units; `size` bounds the inputs and is at least 1."""
-    weight = _add_sizes(params)
-    largest = 0.0
-    for _ in range(network[0].size - 1):
+@njit(**COMPILE_INLINE)
+def _is_bounded(network, blocks, params):
+    """Tell whether no sum can be too large for a number."""
+    # Of the samples, or of the 1 for the biases.
+    size = max(blocks.largest, 1.0)
+    weight, largest = _add_sizes(params), 0.0
+    for _ in range(network.units.size - 1):
         largest = max(largest, weight * size)
         # No activation is further from 0 than its argument by more than 1.
         size = weight * size + 1.0
-    return largest
+    return largest < 1e-3 * np.finfo(params.dtype).max
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
@@ -271,3 +313,89 @@ def _add_sizes(x):
     for j in range(np.uint64(x.size)):
         result += abs(x[j])
     return np.float64(result)
+
+
+@njit(**COMPILE_INLINE)
+def _copy_weights(network, unit, params, moved, room):
+    if unit < 0:
+        return
+    for f in range(network.units[0]):
+        at = f * network.units[1] + unit
+        room.weights[0, f] = params[at]
+        room.weights[1, f] = moved[at]
+
+
+@njit(**COMPILE_PRIVATE)
+def _samples_of(blocks, block):
+    start, size = block * blocks.order.shape[1], blocks.order.shape[1]
+    # The same length for all, as that of the rows that receive products.
+    is_last = block == blocks.order.shape[0] - 1
+    return blocks.tail if is_last else blocks.X[start : start + size]
+
+
+@njit(**COMPILE_INLINE)
+def _sums_of_block(network, blocks, room, unit, params, moved, block, is_bounded):
+    """Compute a candidate's output sums; tell whether all sums are finite."""
+    if unit >= 0:
+        return _exchange_unit(
+            network, blocks, room, unit, params, moved, block, is_bounded
+        )
+    if blocks.columns.shape[0] > 0:
+        forward(network, moved, blocks.columns[block], room.sums, room.outputs)
+    else:
+        _pass_in_place(network, blocks, room, moved, block)
+    return is_bounded or all_finite(room.sums.reshape(1, -1), 0)
+
+
+@njit(**COMPILE_INLINE)
+def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded):
+    """Compute output sums with one hidden unit exchanged for its candidate."""
+    samples, pair, sorted_pair = _samples_of(blocks, block), room.pair, room.sorted_pair
+    # Two products with a vector take less time than one with two rows.
+    np.dot(samples, room.weights[0], pair[0])
+    np.dot(samples, room.weights[1], pair[1])
+    bias = network.bias_start[0] + unit
+    add_number(pair, 0, params[bias])
+    add_number(pair, 1, moved[bias])
+    # Saturating activations would hide from the outputs what overflows here.
+    is_finite = is_bounded or all_finite(pair, 1)
+    for i in range(2):
+        activate(network.codes[0], pair, i, pair, i)
+        _sort_row(pair, i, blocks.order, block, sorted_pair, i)
+    new = room.sorted_sums
+    outgoing = network.coef_start[1] + unit * new.shape[0]
+    for k in range(new.shape[0]):
+        at = outgoing + k
+        _exchange(room.kept[block], k, params[at], moved[at], sorted_pair, new)
+        is_finite &= is_bounded or all_finite(new, k)
+    return is_finite
+
+
+@njit(**COMPILE_INLINE)
+def _pass_in_place(network, blocks, room, params, block):
+    """Compute output sums of samples that are not copied."""
+    n_features, n_first = network.units[0], network.units[1]
+    sums, outputs = room.sums, room.outputs
+    weights = params[: n_features * n_first].reshape(n_features, n_first)
+    np.dot(weights.T, _samples_of(blocks, block).T, sums[:n_first])
+    for k in range(n_first):
+        add_number(sums, k, params[network.bias_start[0] + k])
+    propagate(network, 0, params, sums, 0, outputs, 0)
+    for k in range(room.sorted_sums.shape[0]):
+        row = outputs.shape[0] + k
+        _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _sort_row(x, i, order, block, out, k):
+    p, q, b = np.uint64(i), np.uint64(k), np.uint64(block)
+    for j in range(np.uint64(out.shape[1])):
+        out[q, j] = x[p, np.uint64(order[b, j])]
+
+
+@njit(**VECTORIZE_PRIVATE)
+def _exchange(kept, k, old, new, pair, sums):
+    """Compute the sums of an output unit: the old part goes, the new one comes."""
+    i, before, after = np.uint64(k), np.uint64(0), np.uint64(1)
+    for j in range(np.uint64(sums.shape[1])):
+        sums[i, j] = kept[i, j] + (new * pair[after, j] - old * pair[before, j])

@@ -89,9 +89,9 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
 
     Parameters
     ----------
-    network : tuple, see Network
+    network : Network
     n_samples : int
-    single : tuple, see Single
+    single : Single
     params : ndarray of float64 of shape (n_params,)
     data : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
         Samples in blocks, one column each.
@@ -105,19 +105,24 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
         -inf if that is so. NaN where it takes a pass in float64, because too much is in
         doubt.
     """
-    tiles, order, class_of, params_single, sums, outputs, margins = single[:7]
-    bounds, row, length = single[7:]
-    error, largest = _bound_error(network, params, bounds, length)
+    tiles, sums, outputs, margins = (
+        single.data,
+        single.sums,
+        single.outputs,
+        single.margins,
+    )
+    order, class_of = single.order, single.class_of
+    error, largest = _bound_error(network, params, single.bounds, single.length)
     if not largest < _LARGEST:
         return np.nan
-    params_single[:] = params
+    single.params[:] = params
     output, n_outputs = outputs.shape[0], sums.shape[0] - outputs.shape[0]
     bound = np.float32(error if n_outputs == 1 else 2 * error)
     n_right, n_doubtful, n_left = 0, 0, n_samples
     for tile in range(tiles.shape[0]):
         size = min(TILE, n_left)
         n_left -= size
-        forward(network, params_single, tiles[tile], sums, outputs)
+        forward(network, single.params, tiles[tile], sums, outputs)
         _margins(sums, output, class_of[tile], margins)
         n_sure, n_wrong = _count(margins, size, bound)
         n_right += n_sure
@@ -125,7 +130,7 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
             for j in range(size):
                 if not abs(margins[j]) > bound:
                     at, c = order[tile * TILE + j], class_of[tile, j]
-                    n_right += _is_right(network, params, data, row, c, at)
+                    n_right += _is_right(network, params, data, single.row, c, at)
                     n_doubtful += 1
             if n_doubtful > 16 + n_samples // 16:
                 return np.nan

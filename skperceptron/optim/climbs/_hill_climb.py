@@ -47,7 +47,7 @@ class HillClimb(Climb):
     ) -> None:
         super().__init__(params, mutation, **options)
         self.objective = objective
-        self.penalty = penalty or _no_penalty
+        self.penalty = penalty or (lambda params: 0.0)
         self.turn = turn
         self.value = objective(params)
 
@@ -56,7 +56,7 @@ class HillClimb(Climb):
         return self.objective(self.params)
 
     def _advance(self, values: NDArray[np.float64]) -> None:
-        keeps_ties, growth, shrinkage, largest_step = self.rule
+        rule = self.rule
         current = self.value - self.penalty(self.params)
         for i in range(len(values)):
             (noise,), (group,) = self.mutation.draw(1)
@@ -71,22 +71,16 @@ class HillClimb(Climb):
             value = self.objective(candidate)
             compared = value - self.penalty(candidate)
             not_worse = compared >= current
-            accepted = not_worse and (keeps_ties or compared > current)
-            if accepted:
+            if not_worse and (rule.keeps_ties or compared > current):
                 self.params, self.value, current = candidate, value, compared
                 self.n_accepted += 1
             # A candidate that moved nothing says nothing about the step size.
             if group >= 0:
-                factor = growth if not_worse else shrinkage
-                self.step_size[group] = min(
-                    factor * self.step_size[group], largest_step
-                )
+                factor = rule.growth if not_worse else rule.shrinkage
+                adapted = factor * self.step_size[group]
+                self.step_size[group] = min(adapted, rule.largest_step)
             values[i] = self.value
 
     def _scaled(self, noise: Array, group: int) -> Array:
         noise *= self.step_size[group]
         return noise
-
-
-def _no_penalty(params: Array) -> float:
-    return 0.0

@@ -11,7 +11,7 @@ Array = NDArray[np.floating]
 
 # As many as the kernel has inputs. In more dimensions the length of a step also says
 # too little about what it moves.
-MOST_FEATURES = 8
+MAX_FEATURES = 8
 
 
 class HyperplaneClimb(OneUnitClimb):
@@ -20,10 +20,10 @@ class HyperplaneClimb(OneUnitClimb):
     It only looks at the samples that a step can move across the hyperplane. They are
     sorted by class.
 
-    Parameters are those of `OneUnitClimb`.
+    Parameters are those of `BlockClimb`.
     """
 
-    _most_candidates = 256
+    _max_candidates = 256
 
     def _copy_data(self) -> None:
         from skperceptron.optim.climbs._hyperplane_kernel import N_INPUTS
@@ -44,46 +44,43 @@ class HyperplaneClimb(OneUnitClimb):
         self._near = np.empty(len(self._lengths), dtype=np.intp)
         self._near_data = np.empty_like(self._data)
         self._reference = self.params.copy()
+        self._selection = np.array([-1.0, 0, 0, 0])
         self._far = np.zeros((2, 2))
 
-    def _refresh(self) -> None:
+    def _compute(self) -> float:
+        from skperceptron.optim.climbs._hyperplane_kernel import REACH, SHOWN
+
         with np.errstate(over="ignore", invalid="ignore"):
             sums = self.params[:-1] @ self._data[: self.params.size - 1]
             sums += self.params[-1]
-        self._raw_value = self._value_of(sums)
-        # What is compared with is that of the selection, so there has to be a new one.
-        self._selection = np.array([-1.0, 0, 0, 0])
+        value = self._value_of(sums)
+        self._selection[REACH], self._selection[SHOWN] = -1, value
+        return value
 
     def _prepare(self) -> None:
         self._norms = np.sqrt(
             np.einsum("ij,ij->i", self._noise, self._noise, dtype=float)
         )
 
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.climbs import _hyperplane_kernel
-
-        state = np.array([self._raw_value, self.n_accepted, *self._selection])
-        _hyperplane_kernel.scan_hyperplanes(
-            self._data,
-            self._lengths,
-            self._n_negative,
-            self._weight,
-            self._description,
-            self._far,
-            self._near,
-            self._near_data,
-            self.params,
-            self._reference,
-            self._noise[candidates],
-            self._norms[candidates],
-            self._group_of[candidates],
-            self.step_size,
-            self.rule,
-            state,
-            values,
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
+        from skperceptron.optim.climbs._hyperplane_kernel import (
+            Samples,
+            Selection,
+            scan_hyperplanes,
         )
-        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._selection = state[2:]
+
+        data = Samples(self._data, self._lengths, self._n_negative, self._weight)
+        selection = Selection(
+            self._selection, self._far, self._near, self._near_data, self._reference
+        )
+        scan_hyperplanes(
+            data,
+            self._description,
+            selection,
+            self.params,
+            self._candidates(which, values),
+            self._norms[which],
+        )
 
 
 def _columns(X: Array, order: NDArray[np.intp], n_inputs: int) -> Array:

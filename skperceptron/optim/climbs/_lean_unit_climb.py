@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from skperceptron.network import Layers
 from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._problem import Problem
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
 
 # What `UnitClimb` keeps of a network may take so much memory, ...
-MOST_BYTES_KEPT = 2**29
+MAX_BYTES_KEPT = 2**29
 # ... and more if it is not more than so many times that of the samples. A climb that
 # keeps less needs a fifth to a half more time.
-MOST_TIMES_KEPT = 1.7
+MAX_TIMES_KEPT = 1.7
 # Samples that are worked off together: the sums of a wide layer then stay in the
 # processor's cache.
 _TILE = 2048
@@ -30,7 +30,7 @@ _CANDIDATES = 256
 # there are not too many units behind the first layer.
 _TIMES_THE_DATA = 1.6
 # More rows do not make products any faster.
-_MOST_TOGETHER = 32
+_MAX_TOGETHER = 32
 
 
 class LeanUnitClimb(UnitClimb):
@@ -42,24 +42,20 @@ class LeanUnitClimb(UnitClimb):
     second layer takes a forward pass through the first, tile by tile, for as many
     candidates as possible; it follows when units of the first layer move.
 
-    Parameters are those of `NetworkClimb`. There must be a hidden layer.
+    Parameters are those of `BlockClimb`. There must be a hidden layer.
     """
 
     def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        *data: Any,
-        **options: Any,
+        self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
-        super().__init__(params, mutation, layers, *data, **options)
+        super().__init__(params, mutation, problem, **options)
         # The first half is for the first layer.
         self._added = self._rows(2 * self._n_first_kept)
 
-    def _arrange(self, X: Any, order: NDArray[np.intp]) -> Any:
+    def _arrange(self, order: NDArray[np.intp]) -> Any:
         self._column = np.empty_like(order)
         self._column[order] = np.arange(len(order))
+        X = self._problem.X
         if issparse(X) or min(X.strides) == X.itemsize:
             return X
         return np.ascontiguousarray(X)  # BLAS takes no other
@@ -72,10 +68,10 @@ class LeanUnitClimb(UnitClimb):
         row = self._width * self.params.dtype.itemsize
         n_behind = sum(self.layers.units[2:])
         fitting = int(_TIMES_THE_DATA * self._data_bytes / (4 * row)) - n_behind
-        return int(np.clip(fitting, 4, _MOST_TOGETHER))
+        return int(np.clip(fitting, 4, _MAX_TOGETHER))
 
     @property
-    def _most_candidates(self) -> int:
+    def _max_candidates(self) -> int:
         return _CANDIDATES
 
     def _forward(self) -> bool:
@@ -99,17 +95,17 @@ class LeanUnitClimb(UnitClimb):
         self._place = np.full(len(self._group_of), -1)
         self._n_ready = 0
 
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        start = candidates.start
-        while start < candidates.stop:
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
+        start = which.start
+        while start < which.stop:
             if start == self._n_ready:
                 self._n_ready = min(start + self._n_first_kept, self._n_prepared)
                 part = slice(start, self._n_ready)
                 with np.errstate(over="ignore", invalid="ignore"):
                     self._prepare_first(part)
                     self._prepare_second(part)
-            stop = min(self._n_ready, candidates.stop)
-            done = slice(start - candidates.start, stop - candidates.start)
+            stop = min(self._n_ready, which.stop)
+            done = slice(start - which.start, stop - which.start)
             super()._scan(slice(start, stop), values[done])
             start = stop
 
@@ -117,11 +113,11 @@ class LeanUnitClimb(UnitClimb):
         """Compute, for the first layer, the moved units and what the noise adds."""
         from skperceptron.optim.kernels._elementwise import activate, scatter
 
-        sums, outputs, *_ = self._memory
+        sums, outputs = self._memory.sums, self._memory.outputs
         n_features, n_first = self.layers.units[:2]
         mine = part.start + np.flatnonzero(self._group_of[part] < n_first)
         units = np.unique(self._group_of[mine])
-        self._row_of[units] = np.arange(len(units))
+        self._memory.row_of[units] = np.arange(len(units))
         self._place[mine] = np.arange(len(mine))
         noise = self._noise[mine, : n_features + 1]
         weights = np.vstack([self._weights(0)[units], noise])
@@ -129,7 +125,7 @@ class LeanUnitClimb(UnitClimb):
             scatter(z[: len(units)], sums, 0, columns)
             scatter(z[len(units) :], self._added, 0, columns)
         for k in range(len(units)):
-            activate(self._network[1][0], sums, k, outputs, k)
+            activate(self._network.codes[0], sums, k, outputs, k)
 
     def _prepare_second(self, part: slice) -> None:
         """Compute what the noise adds to units of the second layer, also later ones."""
@@ -152,7 +148,7 @@ class LeanUnitClimb(UnitClimb):
 
         for columns, z in self._products(self._weights(0)):
             a = np.empty_like(z)
-            activate(self._network[1][0], z.reshape(1, -1), 0, a.reshape(1, -1), 0)
+            activate(self._network.codes[0], z.reshape(1, -1), 0, a.reshape(1, -1), 0)
             yield columns, z, a
 
     def _products(self, weights: Array) -> Iterator[tuple[NDArray[np.intp], Array]]:

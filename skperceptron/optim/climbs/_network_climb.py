@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from skperceptron.network import Layers
-from skperceptron.optim._metric import Metric
 from skperceptron.optim.climbs._block_climb import BlockClimb
 from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
@@ -20,64 +19,31 @@ _CHUNK = 4096
 
 
 class NetworkClimb(BlockClimb):
-    """A climb of a multilayer network on its accuracy or another metric.
+    """A climb of a multilayer network.
 
     The samples are sorted by class, and kept with one column for each.
 
-    Parameters
-    ----------
-    params, mutation, layers
-        As in `BlockClimb`.
-
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    objective : {"accuracy", "log_loss"} or Metric
-        What is maximised (the log loss is negated).
-
-    **options
-        As in `BlockClimb`.
+    Parameters are those of `BlockClimb`.
     """
 
     def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        X: Any,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        objective: str | Metric,
-        **options: Any,
+        self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
         from skperceptron.optim.kernels._network import describe
         from skperceptron.optim.kernels._outputs import make_targets, make_terms
 
-        order = np.argsort(y, kind="stable")
-        if sample_weight is not None:
-            sample_weight = sample_weight[order]
-        super().__init__(
-            params, mutation, layers, sample_weight, n_samples=len(y), **options
-        )
-        n_outputs = layers.units[-1]
-        metric = Metric(objective) if isinstance(objective, str) else objective
-        self._maximise(metric)
+        super().__init__(params, mutation, problem, **options)
+        y, n_outputs, dtype = problem.y, problem.layers.units[-1], params.dtype
         self._width = self._row_length(len(y))
         # Of samples that come in blocks, those of all blocks.
-        self._n_columns = -(-len(y) // self._width) * self._width
-        self._data = self._arrange(X, order)
-        self._network = tuple(describe(layers))  # see `make_targets`
+        n_columns = -(-len(y) // self._width) * self._width
+        self._take_samples()
+        self._network = describe(problem.layers)
         self._targets = make_targets(
-            metric, y[order], self._weight, n_outputs, params.dtype, self._n_columns
+            self._metric, y, self._weight, n_outputs, dtype, n_columns
         )
-        width = self._n_columns if metric.is_of_ranks else self._width
-        self._terms = make_terms(metric, n_outputs, width, params.dtype)
+        width = n_columns if self._metric.is_of_ranks else self._width
+        self._terms = make_terms(self._metric, n_outputs, width, dtype)
 
     def _row_length(self, n_samples: int) -> int:
         """Length of rows of one value per sample."""
@@ -85,14 +51,22 @@ class NetworkClimb(BlockClimb):
 
         return padded(n_samples)
 
-    def _arrange(self, X: Any, order: NDArray[np.intp]) -> Any:
-        """Bring the samples into the form that the climb wants."""
-        if self._sibling is not None:
-            return self._sibling._data
-        return X[order] if issparse(X) else self._copy_samples(X, order)
+    def _take_samples(self) -> None:
+        """Bring the samples and their weights into the order of the classes."""
+        order = np.argsort(self._problem.y, kind="stable")
+        if self._weight.size:
+            self._weight = self._weight[order]
+        self._data = self._arrange(order)
 
-    def _copy_samples(self, X: Array, order: NDArray[np.intp]) -> Array:
-        """Copy samples in some order, one column each."""
+    def _arrange(self, order: NDArray[np.intp]) -> Any:
+        """Bring the samples into the form that the climb wants."""
+        return self._copy(order) if self._sibling is None else self._sibling._data
+
+    def _copy(self, order: NDArray[np.intp]) -> Any:
+        """Copy the samples in some order."""
+        X = self._problem.X
+        if issparse(X):
+            return X[order]
         data = np.zeros((X.shape[1] + 1, self._width), self.params.dtype)
         copy_to_columns(X, order, data)
         return data

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.network import Layers
-from skperceptron.optim._metric import ACCURACY, Metric
 from skperceptron.optim.climbs._block_climb import BlockClimb
 from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
@@ -19,46 +18,19 @@ Array = NDArray[np.floating]
 class OneUnitClimb(BlockClimb):
     """A climb on a metric of one threshold unit's predictions, on dense data.
 
-    Parameters
-    ----------
-    params, mutation, layers
-        As in `BlockClimb`. One output unit: class 1 where its sum is at least 0.
-
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class, 0 or 1.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    metric : Metric, default=ACCURACY
-        What is maximised: the accuracy or another metric of a confusion matrix.
-
-    **options
-        As in `BlockClimb`.
+    Parameters are those of `BlockClimb`. There is one output unit, which predicts class
+    1 where its sum is at least 0; the metric is the accuracy or one of a confusion
+    matrix.
     """
 
     def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        X: Array,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        metric: Metric = ACCURACY,
-        **options: Any,
+        self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
-        super().__init__(
-            params, mutation, layers, sample_weight, n_samples=len(y), **options
-        )
-        self._X = X
-        self._maximise(metric)
-        self._use_accuracy = metric.kind == "accuracy"
-        self._description = metric.describe(2, params.dtype)
-        self._is_positive = y == 1
+        super().__init__(params, mutation, problem, **options)
+        self._X = problem.X
+        self._use_accuracy = self._metric.kind == "accuracy"
+        self._description = self._metric.describe(2, params.dtype)
+        self._is_positive = problem.y == 1
         self._copy_data()
         self.evaluate()
 
@@ -78,7 +50,7 @@ class OneUnitClimb(BlockClimb):
         weights = self._weight if self._weight.size else np.ones(len(true))
         if self._use_accuracy:
             return float(np.cumsum(weights * (predicted == true))[-1])
-        counts = self._description[7]
+        counts = self._description.counts
         for c in range(2):
             for k in range(2):
                 mine = (true == c) & (predicted == k)

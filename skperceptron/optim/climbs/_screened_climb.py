@@ -30,7 +30,7 @@ class ScreenedClimb(OneUnitClimb):
     close to 0 that it matters are computed anew in float64: the decisions are those of
     float64.
 
-    Parameters are those of `OneUnitClimb`.
+    Parameters are those of `BlockClimb`.
     """
 
     _accepted_before_refresh = np.inf  # each block begins with new sums
@@ -54,20 +54,19 @@ class ScreenedClimb(OneUnitClimb):
         self._positive = self._is_positive[:n_positive].astype(np.float32)
         self._n_positive = int(self._is_positive.sum())
         self._sums = np.empty(len(X), np.float32)
+        self._error = np.zeros(1)
 
     @property
-    def _most_candidates(self) -> int:
+    def _max_candidates(self) -> int:
         bytes_each = 2 * len(self._X)
         wanted = max(_REUSED_BYTES, _ENOUGH_CANDIDATES * bytes_each)
         # Half of the data's size, for nothing else here is as large.
         bearable = max(_CACHE_BYTES, self._X.nbytes // 2)
         return candidates_within(min(wanted, bearable), 0, bytes_each)
 
-    def _refresh(self) -> None:
+    def _compute(self) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
-            self._raw_value = self._value_of(
-                self._X @ self.params[:-1] + self.params[-1]
-            )
+            return self._value_of(self._X @ self.params[:-1] + self.params[-1])
 
     def _prepare(self) -> None:
         from skperceptron.optim.climbs._screened_kernel import (
@@ -88,30 +87,33 @@ class ScreenedClimb(OneUnitClimb):
             scale_rows(X, self._scale, self.params, start, rows, self._sums)
             np.dot(weights, rows.T, out=products)
             round_products(products, self._added, start)
-        self._error = 2.0**-23 * float(np.linalg.norm(self.params))
+        self._error[0] = 2.0**-23 * float(np.linalg.norm(self.params))
 
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.climbs._screened_kernel import scan_screened
-
-        state = np.array([self._raw_value, float(self.n_accepted), self._error])
-        scan_screened(
-            self._X,
-            self._scale,
-            self._weight,
-            self._description,
-            self._positive,
-            self._n_positive,
-            self._sums,
-            self._added[candidates],
-            self._lengths[candidates],
-            (self._doubt, 1 / _UNITS, self._longest),
-            self.params,
-            self._noise[candidates],
-            self._group_of[candidates],
-            self.step_size,
-            self.rule,
-            state,
-            values,
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
+        from skperceptron.optim.climbs._screened_kernel import (
+            Samples,
+            Sums,
+            scan_screened,
         )
-        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._error = float(state[2])
+
+        scan_screened(
+            Samples(
+                X=self._X,
+                scale=self._scale,
+                weight=self._weight,
+                positive=self._positive,
+                n_positive=self._n_positive,
+                longest=self._longest,
+            ),
+            Sums(
+                sums=self._sums,
+                error=self._error,
+                added=self._added[which],
+                lengths=self._lengths[which],
+                doubt=self._doubt,
+                unit=1 / _UNITS,
+            ),
+            self._description,
+            self.params,
+            self._candidates(which, values),
+        )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from skperceptron.optim.climbs._rule_kernel import decide
 from skperceptron.optim.kernels._compile import (
     COMPILE,
+    COMPILE_INLINE,
     COMPILE_PRIVATE,
     VECTORIZE,
     VECTORIZE_PRIVATE,
@@ -14,7 +19,6 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._metrics import value_of_counts
-from skperceptron.optim.kernels._rule import adapt, is_kept
 
 # Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.
 _LARGE_TILE, _TILE = 1024, 64
@@ -87,35 +91,13 @@ def round_products(products, rounded, start):
             rounded[i, first + j] = np.int16(np.int32(products[i, j] + offset))
 
 
-@njit(**COMPILE)
-def scan_screened(
-    X,
-    scale,
-    weight,
-    metric,
-    positive,
-    n_positive,
-    sums,
-    added,
-    lengths,
-    bounds,
-    params,
-    noise,
-    group_of,
-    step_size,
-    rule,
-    state,
-    values,
-):
-    """Decide over candidates, one after the other.
+class Samples(NamedTuple):
+    """Samples.
 
-    Sums are float32, and known to be wrong by no more than a bound. Those that are not
-    further from 0 than that are computed anew in float64.
-
-    Parameters
+    Attributes
     ----------
     X : ndarray of float64 of shape (n_samples, n_features)
-        Samples.
+        The samples.
 
     scale : ndarray of float64 of shape (n_samples,)
         One over the length of each sample with a 1 for the bias; negative where the
@@ -124,17 +106,34 @@ def scan_screened(
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
-    metric : tuple
-        What is maximised, see `Metric.describe`.
-
     positive : ndarray of float32 of shape (n_samples,) or (0,)
         1 for the samples of class 1, else 0; empty where the accuracy is maximised.
 
     n_positive : int
         How many of them are of class 1.
 
+    longest : float
+        Length of the longest sample.
+    """
+
+    X: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    positive: NDArray[np.float32]
+    n_positive: int
+    longest: float
+
+
+class Sums(NamedTuple):
+    """Sums in single precision, and what the noise of candidates adds to them.
+
+    Attributes
+    ----------
     sums : ndarray of float32 of shape (n_samples,)
         Sums of the current parameters times the scale: right where positive; updated.
+
+    error : ndarray of shape (1,)
+        How wrong they can be; updated.
 
     added : ndarray of int16 of shape (n_candidates, n_samples)
         What each candidate's noise adds to them, divided by the length of the noise, in
@@ -143,96 +142,77 @@ def scan_screened(
     lengths : ndarray of shape (n_candidates,)
         Lengths of the noise at step size 1.
 
-    bounds : tuple of 3 floats
-        How wrong, but for units, `added` can be; the unit; the length of the longest
-        sample.
+    doubt, unit : float
+        How wrong, but for units, `added` can be; and the unit.
+    """
 
+    sums: NDArray[np.float32]
+    error: NDArray[np.float64]
+    added: NDArray[np.int16]
+    lengths: NDArray[np.float64]
+    doubt: float
+    unit: float
+
+
+@njit(**COMPILE)
+def scan_screened(samples, sums, metric, params, candidates):
+    """Decide over candidates, one after the other.
+
+    Sums are float32, and known to be wrong by no more than a bound. Those that are not
+    further from 0 than that are computed anew in float64.
+
+    Parameters
+    ----------
+    samples : Samples
+    sums : Sums
+        Updated.
+
+    metric : Description
     params : ndarray of float64 of shape (n_features + 1,)
         Current parameters; updated.
 
-    noise : ndarray of float64 of shape (n_candidates, n_features + 1)
-        Noise of the candidates.
-
-    group_of : ndarray of int of shape (n_candidates,)
-        -1 where the noise is all zero.
-
-    step_size : ndarray of shape (1,)
-        Standard deviation of the noise; updated.
-
-    rule : tuple, see Rule
-
-    state : ndarray of shape (3,)
-        Current value, number of kept candidates, and how wrong `sums` can be; updated.
-
-    values : ndarray of shape (n_candidates,)
-        Receives the current value after each candidate.
+    candidates : Candidates
+        Updated.
     """
-    doubt, unit, longest = bounds
-    moved = np.empty_like(params)
+    moved, noise = np.empty_like(params), candidates.noise
     for i in range(noise.shape[0]):
-        sigma = step_size[0]
+        sigma = candidates.step_size[0]
         squares = 0.0
         for q in range(params.size):
             moved[q] = params[q] + sigma * noise[i, q]
             squares += moved[q] * moved[q]
-        distance, length = sigma * lengths[i], np.sqrt(squares)
-        step = np.float32(distance * unit)
-        error = state[2] + doubt * distance + _ROUNDING * (distance + length)
-        if not (distance + length < _LONGEST and longest * length < _LARGEST):
+        distance, length = sigma * sums.lengths[i], np.sqrt(squares)
+        step = np.float32(distance * sums.unit)
+        error = sums.error[0] + sums.doubt * distance + _ROUNDING * (distance + length)
+        if not (distance + length < _LONGEST and samples.longest * length < _LARGEST):
             error = np.inf
-        value = _value(
-            X,
-            scale,
-            weight,
-            metric,
-            positive,
-            n_positive,
-            sums,
-            added,
-            i,
-            step,
-            error,
-            moved,
-        )
-        accepted = is_kept(value, state[0], rule)
-        if accepted:
-            state[0] = value
-            state[1] += 1
-            state[2] = error
-            _add(sums, added, i, step)
+        value = _value(samples, sums, metric, i, step, error, moved)
+        if decide(candidates, i, value, 0.0):
+            sums.error[0] = error
+            _add(sums.sums, sums.added, i, step)
             params[:] = moved
-        if group_of[i] >= 0:
-            adapt(step_size, 0, not value >= state[0], rule)
-        values[i] = state[0]
 
 
-@njit(**COMPILE_PRIVATE)
-def _value(
-    X,
-    scale,
-    weight,
-    metric,
-    positive,
-    n_positive,
-    sums,
-    added,
-    i,
-    step,
-    error,
-    moved,
-):
+@njit(**COMPILE_INLINE)
+def _value(samples, sums, metric, i, step, error, moved):
     """Compute the metric; NaN for an overflow."""
-    bound = np.float32(error)
-    counts = metric[7]
+    X, scale, weight, positive = (
+        samples.X,
+        samples.scale,
+        samples.weight,
+        samples.positive,
+    )
+    z_of, added, bound = sums.sums, sums.added, np.float32(error)
+    counts, n_positive = metric.counts, samples.n_positive
     counts[:] = 0
     # Of the accuracy, all that is right is counted in the first place.
     by_class = positive.size > 0
     right_0, right_1 = 0.0, 0.0
-    for start in range(0, sums.size, _LARGE_TILE):
-        stop = min(start + _LARGE_TILE, sums.size)
+    for start in range(0, z_of.size, _LARGE_TILE):
+        stop = min(start + _LARGE_TILE, z_of.size)
         if weight.size == 0:
             n_0, n_1, n_doubtful = _count(
-                sums, added, positive, i, step, bound, start, stop
+                z_of, added, positive, i, step, bound, start, stop
             )
             if n_doubtful == 0:
                 right_0 += n_0
@@ -241,14 +221,14 @@ def _value(
         for first in range(start, stop, _TILE):
             last = min(first + _TILE, stop)
             n_0, n_1, n_doubtful = _count(
-                sums, added, positive, i, step, bound, first, last
+                z_of, added, positive, i, step, bound, first, last
             )
             if n_doubtful == 0 and weight.size == 0:
                 right_0 += n_0
                 right_1 += n_1
                 continue
             for j in range(first, last):
-                z = np.float64(sums[j] + step * np.float32(added[i, j]))
+                z = np.float64(z_of[j] + step * np.float32(added[i, j]))
                 is_right = z > 0
                 true = scale[j] > 0
                 if not abs(z) > bound:
@@ -266,7 +246,7 @@ def _value(
     if not by_class:
         return right_0
     if weight.size == 0:
-        counts[0, 0], counts[0, 1] = right_0, sums.size - n_positive - right_0
+        counts[0, 0], counts[0, 1] = right_0, z_of.size - n_positive - right_0
         counts[1, 0], counts[1, 1] = n_positive - right_1, right_1
     return value_of_counts(metric)
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from skperceptron.network import Layers
-from skperceptron.optim._metric import ACCURACY, Metric
 from skperceptron.optim.climbs._block_climb import BlockClimb, candidates_within
 from skperceptron.optim.climbs._mutation import Mutation
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
@@ -28,64 +27,34 @@ class ThresholdClimb(BlockClimb):
     block of candidates, and a compiled scan decides over them one after the other,
     adding what the noise of a kept one changes.
 
-    Parameters
-    ----------
-    params, mutation
-        As in `Climb`.
-
-    layers : Layers
-        One unit for two classes (class 1 where its sum is at least 0), else one each
-        (the largest sum wins).
-
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Samples.
-
-    y : ndarray of int of shape (n_samples,)
-        Index of the true class.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples.
-
-    metric : Metric, default=ACCURACY
-        The accuracy, maybe shifted.
-
-    **options
-        As in `BlockClimb`.
+    Parameters are those of `BlockClimb`. The metric is the accuracy, maybe shifted.
+    With one unit for two classes, class 1 is predicted where its sum is at least 0;
+    else the largest sum wins.
     """
 
     def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        X: Any,
-        y: NDArray[np.intp],
-        sample_weight: NDArray[np.float64] | None,
-        metric: Metric = ACCURACY,
-        **options: Any,
+        self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
-        super().__init__(
-            params, mutation, layers, sample_weight, n_samples=len(y), **options
-        )
-        self._maximise(metric)
+        super().__init__(params, mutation, problem, **options)
+        X, y, n_outputs = problem.X, problem.y, problem.layers.units[-1]
         self._X = X
         self._X_T_ones: Array | None = None
         if not issparse(X) and X.nbytes <= _SMALL_BYTES:
             self._X_T_ones = np.vstack([X.T, np.ones(len(X), X.dtype)])
-        self._y = y == 1 if layers.units[-1] == 1 else y
+        self._y = y == 1 if n_outputs == 1 else y
         self._groups = np.array(mutation.groups)
         self._largest_norm = np.sqrt(_squared_row_norms(X).max()) + 1
         self._memory: Array | None = None
-        self._sums = np.empty((layers.units[-1], len(y)), params.dtype)
+        self._sums = np.empty((n_outputs, len(y)), params.dtype)
         self.evaluate()
 
     @property
-    def _most_candidates(self) -> int:
+    def _max_candidates(self) -> int:
         n_units = 1 if self.mutation.by_group else self.layers.units[-1]
         bytes_each = n_units * len(self._y) * self.params.itemsize
         return candidates_within(_CACHE_BYTES, _n_bytes(self._X), bytes_each)
 
-    def _refresh(self) -> None:
+    def _compute(self) -> float:
         from skperceptron.optim.climbs import _threshold_kernel
 
         (coef,), (intercept,) = self.layers.unpack(self.params)
@@ -97,39 +66,32 @@ class ThresholdClimb(BlockClimb):
             self._sums += intercept[:, np.newaxis]
         dtype = self._sums.dtype
         self._limits = np.array([np.abs(self._sums).max(), np.finfo(dtype).max / 4])
-        self._raw_value = -np.inf
-        if np.isfinite(self._sums).all():
-            nothing = np.zeros((1, self._sums.shape[1]), dtype)
-            self._raw_value = _threshold_kernel.correct(
-                self._sums, nothing, 0, 0.0, self._y, self._weight
-            )
+        if not np.isfinite(self._sums).all():
+            return -np.inf
+        nothing = np.zeros((1, self._sums.shape[1]), dtype)
+        return _threshold_kernel.correct(
+            self._sums, nothing, 0, 0.0, self._y, self._weight
+        )
 
     def _prepare(self) -> None:
         norms = np.sqrt(np.einsum("ij,ij->i", self._noise, self._noise, dtype=float))
         self._reach = norms * self._largest_norm
         self._added = self._added_to_sums(self._noise)
 
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.climbs import _threshold_kernel
 
-        state = np.array([self._raw_value, float(self.n_accepted)])
         _threshold_kernel.scan(
             self._sums,
-            self._added[candidates],
-            self._reach[candidates],
+            self._added[which],
+            self._reach[which],
             self._limits,
             self._y,
             self._weight,
-            self.params,
-            self._noise[candidates],
             self._groups,
-            self._group_of[candidates],
-            self.step_size,
-            self.rule,
-            state,
-            values,
+            self.params,
+            self._candidates(which, values),
         )
-        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
 
     def _added_to_sums(self, noise: Array) -> Array:
         """Multiply the data with the noise.

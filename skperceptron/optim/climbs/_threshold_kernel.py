@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from skperceptron.optim.climbs._rule_kernel import decide
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     njit,
 )
-from skperceptron.optim.kernels._rule import adapt, is_kept
 
 # Rows that the multiclass kernel handles at a time: their best sums stay in registers
 # and in the first-level cache.
@@ -90,23 +90,8 @@ def _all_finite(z, p, first, sigma):
 
 
 @njit(**COMPILE)
-def scan(
-    z,
-    p,
-    reach,
-    limits,
-    y,
-    weight,
-    params,
-    noise,
-    groups,
-    group_of,
-    step_size,
-    rule,
-    state,
-    values,
-):
-    """Decide over a block of candidates, one after the other.
+def scan(z, p, reach, limits, y, weight, groups, params, candidates):
+    """Decide over candidates, one after the other.
 
     Parameters
     ----------
@@ -130,49 +115,28 @@ def scan(
     weight : ndarray of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
-    params : ndarray of shape (n_params,)
-        Current parameters; updated.
-
-    noise : ndarray of shape (n_candidates, group_size)
-        Noise of the candidates' parameters.
-
     groups : ndarray of int of shape (n_groups, group_size)
         Positions of the parameters of each group.
 
-    group_of : ndarray of int of shape (n_candidates,)
-        Group that each candidate moves; -1 when its noise is all zero.
+    params : ndarray of shape (n_params,)
+        Current parameters; updated.
 
-    step_size : ndarray of shape (n_groups,)
-        Standard deviation of each group's noise; updated.
-
-    rule : tuple, see Rule
-
-    state : ndarray of shape (2,)
-        Current value and number of kept candidates; updated.
-
-    values : ndarray of shape (n_candidates,)
-        Receives the current value after each candidate.
+    candidates : Candidates
+        Updated.
     """
-    one_unit = p.shape[1] < z.shape[0]
+    one_unit, noise = p.shape[1] < z.shape[0], candidates.noise
     for i in range(p.shape[0]):
-        moves = group_of[i] >= 0
-        group = max(group_of[i], 0)
-        sigma = step_size[group]
+        group = max(candidates.group_of[i], 0)
+        sigma = candidates.step_size[group]
         first = group if one_unit else 0
-        accepted, value = False, np.nan
+        value = np.nan
         bound = limits[0] + sigma * reach[i]
         if bound < limits[1] or _all_finite(z, p[i], first, sigma):
             value = correct(z, p[i], first, sigma, y, weight)
-            accepted = is_kept(value, state[0], rule)
-        if accepted:
-            state[0] = value
-            state[1] += 1
+        if decide(candidates, i, value, 0.0):
             limits[0] = bound
             for m in range(p.shape[1]):
                 for j in range(z.shape[1]):
                     z[first + m, j] += sigma * p[i, m, j]
             for q in range(noise.shape[1]):
                 params[groups[group, q]] += sigma * noise[i, q]
-        if moves:
-            adapt(step_size, group, not value >= state[0], rule)
-        values[i] = state[0]

@@ -11,6 +11,7 @@ from skperceptron.network import Layers
 from skperceptron.optim.climbs._block_climb import candidates_within
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._network_climb import NetworkClimb
+from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
@@ -27,52 +28,35 @@ class UnitClimb(NetworkClimb):
     convex in the sums of the output units, its slope tells for most of those that make
     it worse that they do, before anything else is computed.
 
-    Parameters
-    ----------
-    params, mutation, layers, *data, **options
-        As in `NetworkClimb`.
-
-    descends : bool, default=False
-        Whether noise that raises the log loss to first order is subtracted instead of
-        added, see `Descent`. Without influence on other objectives.
+    Parameters are those of `BlockClimb`.
     """
 
     def __init__(
-        self,
-        params: Array,
-        mutation: Mutation,
-        layers: Layers,
-        *data: Any,
-        descends: bool = False,
-        **options: Any,
+        self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
-        from skperceptron.optim.climbs._unit_kernel import Groups, Manner, Memory
+        from skperceptron.optim.climbs._unit_kernel import Manner, Memory
+        from skperceptron.optim.kernels._network import describe_groups
 
-        super().__init__(params, mutation, layers, *data, **options)
-        self._manner = tuple(Manner(self._decay, descends))
-        groups = mutation.groups
-        self._groups = tuple(
-            Groups(
-                layer_of=np.repeat(np.arange(len(layers.shapes)), layers.units[1:]),
-                start=np.cumsum([0, *map(len, groups)]),
-                position=np.concatenate(groups),
-            )
-        )
-        n_units, n_outputs, n_first = len(groups), layers.units[-1], layers.units[1]
-        n_slopes = n_outputs if self._metric.kind == "log_loss" else 0
+        super().__init__(params, mutation, problem, **options)
+        units = problem.layers.units
+        self._manner = Manner(problem.decay, problem.turns(mutation))
+        self._groups = describe_groups(mutation.groups)
+        n_units, n_outputs, n_first = sum(units[1:]), units[-1], units[1]
+        n_slopes = n_outputs if problem.is_log_loss else 0
         n_left_out = n_first - self._n_first_kept
         n_rows = n_units - n_left_out
-        self._row_of = np.arange(n_units) - n_left_out
         self._memory = Memory(
+            layer_of=np.repeat(np.arange(len(units) - 1), units[1:]),
+            row_of=np.arange(n_units) - n_left_out,
             sums=self._rows(n_rows),
             outputs=self._rows(n_rows - n_outputs),
             slope=self._rows(n_slopes),
+            slope_is_exact=np.zeros(1, bool),
             row=self._rows(2),
             new_sums=self._rows(n_units - n_first),
             new_outputs=self._rows(max(n_units - n_first - n_outputs, 0)),
         )
         self._added = self._rows(0)
-        self._slope_is_exact = False
         self.evaluate()
 
     @property
@@ -89,24 +73,23 @@ class UnitClimb(NetworkClimb):
         return 2 * n_hidden + 4 * n_outputs + 3
 
     @property
-    def _most_candidates(self) -> int:
+    def _max_candidates(self) -> int:
         row = self._width * self.params.dtype.itemsize
         return candidates_within(_CACHE_BYTES, self._data_bytes, row)
 
-    def _refresh(self) -> None:
+    def _compute(self) -> float:
         from skperceptron.optim.kernels import _outputs
 
-        sums, slope = self._memory.sums, self._memory.slope
-        value = -np.inf
-        if self._forward():
-            output = len(sums) - self.layers.units[-1]
-            value, exact = _outputs.evaluate(
-                sums, output, self._targets, self._terms, -np.inf
-            )
-            if len(slope):
-                _outputs.update_slope(slope, self._targets, self._terms)
-                self._slope_is_exact = exact
-        self._set_value(value)
+        memory = self._memory
+        if not self._forward():
+            return -np.inf
+        value, exact = _outputs.evaluate_sums(
+            memory.sums, len(memory.outputs), self._targets, self._terms, -np.inf
+        )
+        if len(memory.slope):
+            _outputs.update_slope(memory.slope, self._targets, self._terms)
+            memory.slope_is_exact[0] = exact
+        return float(value)
 
     def _forward(self) -> bool:
         """Compute sums and outputs anew; tell whether the sums are finite."""
@@ -126,34 +109,18 @@ class UnitClimb(NetworkClimb):
             self._added = self._rows(len(weights))
         self._multiply(np.ascontiguousarray(weights), self._added[: len(weights)])
 
-    def _scan(self, candidates: slice, values: NDArray[np.float64]) -> None:
-        from skperceptron.optim.climbs import _unit_kernel
+    def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
+        from skperceptron.optim.climbs._unit_kernel import Added, scan_units
 
-        state = np.array(
-            [
-                self._raw_value,
-                float(self.n_accepted),
-                float(self._slope_is_exact),
-                self._penalty,
-            ]
-        )
-        _unit_kernel.scan_units(
+        with_later = slice(which.start, None)
+        scan_units(
             self._network,
-            self._groups,
             self._targets,
-            tuple(self._memory),
             self._terms,
-            self.params,
-            self._noise[candidates.start :],
-            self._group_of[candidates.start :],
-            self._row_of,
-            self._added,
-            self._place[candidates.start :],
-            self.step_size,
-            self.rule,
+            self._memory,
+            self._groups,
+            Added(self._added, self._place[with_later]),
             self._manner,
-            state,
-            values,
+            self.params,
+            self._candidates(with_later, values),
         )
-        self._raw_value, self.n_accepted = float(state[0]), int(state[1])
-        self._slope_is_exact, self._penalty = bool(state[2]), float(state[3])

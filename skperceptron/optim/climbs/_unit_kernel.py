@@ -7,9 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.climbs._candidates import PENALTY, VALUE
+from skperceptron.optim.climbs._penalty_kernel import (
+    change_of_penalty,
+    slope_of_penalty,
+)
+from skperceptron.optim.climbs._rule_kernel import decide, is_kept
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
+    COMPILE_INLINE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
@@ -22,28 +29,6 @@ from skperceptron.optim.kernels._elementwise import (
 )
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._outputs import evaluate, update_slope
-from skperceptron.optim.kernels._penalty import change_of_penalty, slope_of_penalty
-from skperceptron.optim.kernels._rule import adapt, is_kept
-
-
-class Groups(NamedTuple):
-    """The parameters that move together: those into a unit, its bias, those out of it.
-
-    Attributes
-    ----------
-    layer_of : ndarray of int of shape (n_units,)
-        Layer of each unit.
-
-    start : ndarray of int of shape (n_units + 1,)
-        Where the positions of each unit's parameters begin.
-
-    position : ndarray of int of shape (n_positions,)
-        Positions among the parameters.
-    """
-
-    layer_of: NDArray[np.intp]
-    start: NDArray[np.intp]
-    position: NDArray[np.intp]
 
 
 class Memory(NamedTuple):
@@ -51,6 +36,12 @@ class Memory(NamedTuple):
 
     Attributes
     ----------
+    layer_of : ndarray of int of shape (n_units,)
+        Layer of each unit.
+
+    row_of : ndarray of int of shape (n_units,)
+        Its row among the sums and outputs, where it has one.
+
     sums : ndarray of shape (n_rows, n)
         Sums of units. The last rows belong to the layers behind the first, the others
         to units of the first: to all of them, or to those that candidates move.
@@ -62,6 +53,9 @@ class Memory(NamedTuple):
         Derivative of the total loss by the sums of the output units. (No rows where
         the accuracy is maximised.)
 
+    slope_is_exact : ndarray of bool of shape (1,)
+        Whether it is; not where odds are too large for a number.
+
     row : ndarray of shape (2, n)
         Room for the sums and the outputs of the unit that a candidate moves; of one
         that was kept, the second holds the former outputs.
@@ -70,12 +64,32 @@ class Memory(NamedTuple):
         Room for what is behind it.
     """
 
+    layer_of: NDArray
+    row_of: NDArray
     sums: NDArray
     outputs: NDArray
     slope: NDArray
+    slope_is_exact: NDArray
     row: NDArray
     new_sums: NDArray
     new_outputs: NDArray
+
+
+class Added(NamedTuple):
+    """What the noise of candidates adds to the sums of the units that they move.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n)
+        At step size 1; updated.
+
+    place : ndarray of int of shape (n_prepared,)
+        The row of each candidate; -1 where the noise is still to be multiplied with the
+        outputs of the layer before.
+    """
+
+    rows: NDArray
+    place: NDArray
 
 
 class Manner(NamedTuple):
@@ -96,108 +110,64 @@ class Manner(NamedTuple):
 
 @njit(**COMPILE)
 def scan_units(
-    network,
-    groups,
-    targets,
-    memory,
-    terms,
-    params,
-    noise,
-    group_of,
-    row_of,
-    added,
-    place,
-    step_size,
-    rule,
-    manner,
-    state,
-    values,
+    network, targets, terms, memory, groups, added, manner, params, candidates
 ):
     """Decide over candidates that each move one unit, one after the other.
 
     Parameters
     ----------
-    network : tuple, see Network
-    groups : tuple, see Groups
-    targets : tuple, see Targets
-    memory : tuple, see Memory
+    network : Network
+    targets : Targets
+    terms : Terms
+    memory : Memory
         Updated.
 
-    terms : tuple, see Terms
+    groups : Groups
+        Of each unit, the parameters into it, its bias, and those out of it.
+
+    added : Added
+        Updated.
+
+    manner : Manner
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    noise : ndarray of shape (n_prepared, largest_group)
-        Noise of the parameters that each candidate moves: of those to decide over, and
-        of those that come later.
-
-    group_of : ndarray of int of shape (n_prepared,)
-        The unit that it moves.
-
-    row_of : ndarray of int of shape (n_units,)
-        The row of each unit in the memory, where it has one.
-
-    added : ndarray of shape (n_rows, n)
-        What noise adds, at step size 1, to the sums of the moved units; updated.
-
-    place : ndarray of int of shape (n_prepared,)
-        The row of each candidate there; -1 where the noise is still to be multiplied
-        with the outputs of the layer before.
-
-    step_size : ndarray of shape (n_units,)
-        Standard deviation of each unit's noise; updated.
-
-    rule : tuple, see Rule
-
-    manner : tuple, see Manner
-
-    state : ndarray of shape (4,)
-        Current value, number of kept candidates, 1 where the slope is exact, and the
-        penalty of the current weights, which is part of the value; updated.
-
-    values : ndarray of shape (n_candidates,)
-        Receives the current value, without its penalty, after each candidate.
+    candidates : Candidates
+        Updated.
     """
-    layer_of, start, position = groups
-    network, groups, targets = borrowed(network), borrowed(groups), borrowed(targets)
-    memory, terms, added = borrowed(memory), borrowed(terms), borrowed(added)
-    noise, group_of, place = borrowed(noise), borrowed(group_of), borrowed(place)
+    network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
+    memory, groups, added = borrowed(memory), borrowed(groups), borrowed(added)
+    candidates = borrowed(candidates)
+    noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
-    for i in range(values.size):
-        group, at = group_of[i], row_of[group_of[i]]
-        sigma = step_size[group]
-        size = start[group + 1] - start[group]
-        mine = position[start[group] : start[group] + size]
-        before, value = state[0], np.nan
+    for i in range(candidates.values.size):
+        group = group_of[i]
+        sigma = candidates.step_size[group]
+        mine = groups.position[groups.start[group] : groups.start[group + 1]]
+        value, penalty = np.nan, 0.0
         if _move(params, mine, sigma, noise[i], moved) and _sums_of_unit(
-            network, groups, memory, group, at, sigma, noise[i], added, place[i]
+            network, memory, added, group, sigma, noise[i], i
         ):
-            value = _try(
+            value, penalty = _try(
                 network,
-                groups,
                 targets,
-                memory,
                 terms,
-                rule,
+                memory,
                 manner,
                 params,
                 group,
-                at,
-                moved[:size],
-                state,
+                params[mine],
+                moved[: mine.size],
+                candidates,
             )
-        accepted = is_kept(value, before, rule)
-        if accepted:
-            state[1] += 1
-            for q in range(size):
+        if decide(candidates, i, value, penalty):
+            for q in range(mine.size):
                 params[mine[q]] = moved[q]
-            if layer_of[group] == 0:
-                _follow(memory, layer_of, group, at, i, noise, group_of, added, place)
-        adapt(step_size, group, not value >= before, rule)
-        values[i] = state[0] + state[3]
+            if memory.layer_of[group] == 0:
+                _follow(memory, added, group, candidates, i)
 
 
-@njit(**COMPILE_PRIVATE)
+@njit(**COMPILE_INLINE)
 def _move(params, mine, sigma, noise, moved):
     """Compute a candidate's parameters; tell whether all are finite."""
     finite = True
@@ -207,172 +177,163 @@ def _move(params, mine, sigma, noise, moved):
     return finite
 
 
-@njit(**COMPILE_PRIVATE)
-def _sums_of_unit(network, groups, memory, group, at, sigma, noise, added, place):
+@njit(**COMPILE_INLINE)
+def _sums_of_unit(network, memory, added, group, sigma, noise, i):
     """Compute the moved unit's sums; tell whether all are finite."""
-    units, _, _, _, row_start = network
-    sums, outputs, _, row, _, _ = memory
-    layer_of, _, _ = groups
+    sums, row = memory.sums, memory.row
+    at, place = memory.row_of[group], added.place[i]
     step = sums.dtype.type(sigma)
     if place >= 0:
-        _add_multiple(sums, at, added, place, step, row)
+        _add_multiple(sums, at, added.rows, place, step, row)
     else:
-        layer, n_left_out = layer_of[group], layer_of.size - sums.shape[0]
-        before, fan_in = row_start[layer - 1] - n_left_out, units[layer]
-        np.dot(noise[:fan_in], outputs[before : before + fan_in], row[1])
+        layer, n_left_out = memory.layer_of[group], _n_left_out(memory)
+        before, fan_in = network.row_start[layer - 1] - n_left_out, network.units[layer]
+        np.dot(noise[:fan_in], memory.outputs[before : before + fan_in], row[1])
         _add_number_and_multiple(sums, at, noise[fan_in], step, row)
     # Saturating activations would hide from the outputs what overflows here.
     return all_finite(row, 0)
 
 
 @njit(**COMPILE_PRIVATE)
-def _try(
-    network,
-    groups,
-    targets,
-    memory,
-    terms,
-    rule,
-    manner,
-    params,
-    group,
-    at,
-    moved,
-    state,
-):
-    """Evaluate a candidate, and keep it if it is good enough.
+def _n_left_out(memory):
+    """Count the units of the first layer that have no row."""
+    return memory.layer_of.size - memory.sums.shape[0]
 
-    What is returned is its value; NaN where it is known to be worse, or not to be
-    finite.
+
+@njit(**COMPILE_INLINE)
+def _try(
+    network, targets, terms, memory, manner, params, group, old, moved, candidates
+):
+    """Evaluate a candidate, and remember its sums and outputs if it is good enough.
+
+    What is returned is its value, which is NaN where it is known to be worse, or not to
+    be finite; and its penalty.
     """
-    units, codes, _, _, row_start = network
-    layer_of, start, position = groups
-    sums, outputs, slope, row, new_sums, new_outputs = memory
-    layer, n_layers = layer_of[group], units.size - 1
-    output = outputs.shape[0]
-    old = params[position[start[group] : start[group + 1]]]
+    sums, outputs, row = memory.sums, memory.outputs, memory.row
+    new_sums, new_outputs = memory.new_sums, memory.new_outputs
+    layer, n_layers = memory.layer_of[group], network.units.size - 1
     if layer == n_layers - 1:
         return _try_output(
-            targets, memory, terms, rule, manner, at, output, old, moved, state
+            targets, terms, memory, manner, group, old, moved, candidates
         )
-    activate(codes[layer], row, 0, row, 1)
+    at, code, output = memory.row_of[group], network.codes[layer], outputs.shape[0]
+    value, penalty = candidates.state[VALUE], candidates.state[PENALTY]
+    is_exact = memory.slope_is_exact[0]
+    activate(code, row, 0, row, 1)
     # What follows is known to the next layer as weights out of the unit.
-    n_next, outgoing = units[layer + 2], units[layer] + 1
+    n_next, outgoing = network.units[layer + 2], network.units[layer] + 1
     next_layer_is_last = layer == n_layers - 2
-    if next_layer_is_last and state[2] == 1:
-        if manner[1] and not _turn_to_descent(
-            codes[layer], memory, manner, at, outgoing, old, moved
+    if next_layer_is_last and is_exact:
+        if manner.descends and not _turn_to_descent(
+            code, memory, manner, at, outgoing, old, moved
         ):
-            return np.nan
+            return np.nan, 0.0
         # The loss is convex in the sums of the outputs: it changes by no less than its
         # slope says, and most bad candidates need no exponential.
-        change = change_of_penalty(manner, outgoing - 1, old, moved)
+        change = change_of_penalty(manner.decay, outgoing - 1, old, moved)
         for k in range(outgoing, outgoing + n_next):
-            change += _change(slope, k - outgoing, moved[k], old[k], row, outputs, at)
-        if change > _rounding(slope) * abs(state[0]):
-            return np.nan
-    n_left_out = layer_of.size - sums.shape[0]
-    first, behind = units[1] - n_left_out, row_start[layer + 1] - n_left_out
+            change += _change(memory, k - outgoing, moved[k], old[k], at)
+        if change > _rounding(memory) * abs(value):
+            return np.nan, 0.0
+    n_left_out, n_first = _n_left_out(memory), network.units[1]
+    first, behind = n_first - n_left_out, network.row_start[layer + 1] - n_left_out
     for attempt in range(2):
         for k in range(n_next):
             new, gone = moved[outgoing + k], old[outgoing + k]
             _exchange(sums, behind + k, new_sums, first, new, gone, row, outputs, at)
         if next_layer_is_last:
             break
-        propagate(network, layer + 1, params, new_sums, units[1], new_outputs, units[1])
-        turns = attempt == 0 and manner[1] and state[2] == 1
+        propagate(network, layer + 1, params, new_sums, n_first, new_outputs, n_first)
+        turns = attempt == 0 and manner.descends and is_exact
         if not turns or not _rises(memory, manner, output, first, outgoing, old, moved):
             break
-        if not _turn_all(codes[layer], memory, at, old, moved):
-            return np.nan
-    penalty = state[3] + change_of_penalty(manner, outgoing - 1, old, moved)
-    value, exact = evaluate(
-        new_sums, output - first, targets, terms, state[0] + penalty
-    )
-    if not is_kept(value - penalty, state[0], rule):
-        return value - penalty
+        if not _turn_all(code, memory, at, old, moved):
+            return np.nan, 0.0
+    penalty += change_of_penalty(manner.decay, outgoing - 1, old, moved)
+    value, exact = evaluate(new_sums, output - first, targets, terms, value + penalty)
+    if not is_kept(value - penalty, candidates):
+        return value - penalty, penalty
     for k in range(behind, sums.shape[0]):
         if not all_finite(new_sums, k - first):
-            return np.nan
+            return np.nan, 0.0
     copy_row(row, 0, sums, at)
     _swap(row, 1, outputs, at)
     for k in range(behind, sums.shape[0]):
         copy_row(new_sums, k - first, sums, k)
     for k in range(behind, output):
         copy_row(new_outputs, k - first, outputs, k)
-    _keep(targets, slope, terms, value, exact, penalty, state)
-    return state[0]
+    _renew_slope(targets, terms, memory, exact)
+    return value - penalty, penalty
 
 
-@njit(**COMPILE_PRIVATE)
-def _try_output(targets, memory, terms, rule, manner, at, output, old, moved, state):
+@njit(**COMPILE_INLINE)
+def _try_output(targets, terms, memory, manner, group, old, moved, candidates):
     """Do the same for a unit of the last layer."""
-    sums, _, slope, row, _, _ = memory
-    n_weights = old.size - 1
-    if state[2] == 1:
-        change = _change_of_row(slope, at - output, row, 0, sums, at)
-        if (
-            manner[1]
-            and change + slope_of_penalty(manner, n_weights, old, moved, n_weights) > 0
-        ):
+    sums, row, at, decay = memory.sums, memory.row, memory.row_of[group], manner.decay
+    output, n_weights = memory.outputs.shape[0], old.size - 1
+    value, penalty = candidates.state[VALUE], candidates.state[PENALTY]
+    if memory.slope_is_exact[0]:
+        change = _change_of_row(memory.slope, at - output, row, 0, sums, at)
+        slope = slope_of_penalty(decay, n_weights, old, moved, n_weights)
+        if manner.descends and change + slope > 0:
             change = -change
             if not _reflect_all(sums, at, row, old, moved, 0, old.size):
-                return np.nan
-        change += change_of_penalty(manner, n_weights, old, moved)
-        if change > _rounding(slope) * abs(state[0]):
-            return np.nan
+                return np.nan, 0.0
+        change += change_of_penalty(decay, n_weights, old, moved)
+        if change > _rounding(memory) * abs(value):
+            return np.nan, 0.0
     copy_row(sums, at, row, 1)
     copy_row(row, 0, sums, at)
-    penalty = state[3] + change_of_penalty(manner, n_weights, old, moved)
-    value, exact = evaluate(sums, output, targets, terms, state[0] + penalty)
-    if not is_kept(value - penalty, state[0], rule):
+    penalty += change_of_penalty(decay, n_weights, old, moved)
+    value, exact = evaluate(sums, output, targets, terms, value + penalty)
+    if is_kept(value - penalty, candidates):
+        _renew_slope(targets, terms, memory, exact)
+    else:
         copy_row(row, 1, sums, at)
-        return value - penalty
-    _keep(targets, slope, terms, value, exact, penalty, state)
-    return state[0]
+    return value - penalty, penalty
 
 
-@njit(**COMPILE_PRIVATE)
+@njit(**COMPILE_INLINE)
 def _turn_to_descent(code, memory, manner, at, outgoing, old, moved):
     """Turn the noise of a unit of the last hidden layer to where the loss falls.
 
     First that of what leads into it, as a whole; then that of each weight out of it.
     What is left is finite, or the answer is False.
     """
-    sums, outputs, slope, row, _, _ = memory
-    change = slope_of_penalty(manner, outgoing - 1, old, moved, outgoing)
+    row = memory.row
+    change = slope_of_penalty(manner.decay, outgoing - 1, old, moved, outgoing)
     for k in range(outgoing, old.size):
-        change += _change(slope, k - outgoing, old[k], old[k], row, outputs, at)
+        change += _change(memory, k - outgoing, old[k], old[k], at)
     if change > 0:
-        if not _reflect_all(sums, at, row, old, moved, 0, outgoing):
+        if not _reflect_all(memory.sums, at, row, old, moved, 0, outgoing):
             return False
         activate(code, row, 0, row, 1)
     for k in range(outgoing, old.size):
         noise = moved[k] - old[k]
-        change = _change(slope, k - outgoing, noise, noise * 0, row, outputs, at)
-        if change + 2 * manner[0] * old[k] * noise > 0:
+        change = _change(memory, k - outgoing, noise, noise * 0, at)
+        if change + 2 * manner.decay * old[k] * noise > 0:
             moved[k] = old[k] - noise
             if not abs(moved[k]) < np.inf:
                 return False
     return True
 
 
-@njit(**COMPILE_PRIVATE)
+@njit(**COMPILE_INLINE)
 def _rises(memory, manner, output, first, outgoing, old, moved):
     """Tell whether a candidate raises the loss, to first order in the output sums."""
-    sums, _, slope, _, new_sums, _ = memory
-    change = slope_of_penalty(manner, outgoing - 1, old, moved, old.size)
+    slope = memory.slope
+    change = slope_of_penalty(manner.decay, outgoing - 1, old, moved, old.size)
     for k in range(slope.shape[0]):
         new, old_one = output + k - first, output + k
-        change += _change_of_row(slope, k, new_sums, new, sums, old_one)
+        change += _change_of_row(slope, k, memory.new_sums, new, memory.sums, old_one)
     return change > 0
 
 
-@njit(**COMPILE_PRIVATE)
+@njit(**COMPILE_INLINE)
 def _turn_all(code, memory, at, old, moved):
     """Turn all noise of a hidden unit; tell whether everything is finite."""
-    sums, _, _, row, _, _ = memory
-    is_finite = _reflect_all(sums, at, row, old, moved, 0, old.size)
+    row = memory.row
+    is_finite = _reflect_all(memory.sums, at, row, old, moved, 0, old.size)
     activate(code, row, 0, row, 1)
     return is_finite
 
@@ -388,28 +349,28 @@ def _reflect_all(sums, at, row, old, moved, low, high):
     return is_finite and all_finite(row, 0)
 
 
-@njit(**COMPILE_PRIVATE)
-def _follow(memory, layer_of, group, at, i, noise, group_of, added, place):
+@njit(**COMPILE_INLINE)
+def _follow(memory, added, group, candidates, i):
     """Tell what is prepared for the second layer that a unit of the first has moved."""
-    _, outputs, _, row, _, _ = memory
+    noise, group_of, at = candidates.noise, candidates.group_of, memory.row_of[group]
     for later in range(i + 1, group_of.size):
-        if place[later] >= 0 and layer_of[group_of[later]] == 1:
-            _add_change(added, place[later], noise[later, group], outputs, at, row)
+        place = added.place[later]
+        if place >= 0 and memory.layer_of[group_of[later]] == 1:
+            factor = noise[later, group]
+            _add_change(added.rows, place, factor, memory.outputs, at, memory.row)
 
 
 @njit(**COMPILE_PRIVATE)
-def _keep(targets, slope, terms, value, exact, penalty, state):
-    state[0] = value - penalty
-    state[3] = penalty
-    if slope.shape[0] > 0:
-        update_slope(slope, targets, terms)
-        state[2] = 1.0 if exact else 0.0
+def _renew_slope(targets, terms, memory, exact):
+    if memory.slope.shape[0] > 0:
+        update_slope(memory.slope, targets, terms)
+        memory.slope_is_exact[0] = exact
 
 
 @njit(**COMPILE_PRIVATE)
-def _rounding(slope):
+def _rounding(memory):
     """By which part of it a loss must grow to be called worse before it is known."""
-    return 1e-12 if slope.itemsize == 8 else 1e-5
+    return 1e-12 if memory.slope.itemsize == 8 else 1e-5
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -441,8 +402,9 @@ def _add_change(added, place, factor, outputs, at, row):
 
 
 @njit(**VECTORIZE_SUM_PRIVATE)
-def _change(slope, k, new, old, row, outputs, at):
+def _change(memory, k, new, old, at):
     """Sum up how the loss changes, to first order, through one unit that follows."""
+    slope, row, outputs = memory.slope, memory.row, memory.outputs
     i, g = np.uint64(k), np.uint64(at)
     result = slope.dtype.type(0)
     for j in range(np.uint64(slope.shape[1])):

@@ -8,6 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.gradient._products_kernel import (
+    multiply,
+    multiply_by_transposed,
+    multiply_transposed,
+)
 from skperceptron.optim.gradient._slopes_kernel import multiply_by_slope
 from skperceptron.optim.kernels._borrow import matrix
 from skperceptron.optim.kernels._compile import (
@@ -19,18 +24,13 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
-from skperceptron.optim.kernels._products import (
-    multiply,
-    multiply_by_transposed,
-    multiply_transposed,
-)
 
 Array = NDArray[np.floating]
 
 # Its outputs and slopes are no smaller than what goes into them, or 0.
 _RELU = ACTIVATION_CODES["relu"]
 # Products of so many probabilities that are at least 2e-16 are normal numbers.
-_MOST_FACTORS = 16
+_MAX_FACTORS = 16
 
 
 class Samples(NamedTuple):
@@ -348,7 +348,7 @@ def _log_loss(p, targets, weight, begin, is_softmax):
             # Logarithms take time; so few factors do not underflow.
             product *= share
             n_factors += 1
-            if n_factors == _MOST_FACTORS:
+            if n_factors == _MAX_FACTORS:
                 total -= math.log(product)
                 product, n_factors = np.float64(1), 0
     # For both kinds of outputs the slope is the difference, whatever the clipping.

@@ -28,6 +28,10 @@ COMPILE: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True}
 _PRIVATE: dict[str, Any] = {"no_cpython_wrapper": True, "forceinline": True}
 COMPILE_PRIVATE: dict[str, Any] = {**COMPILE, **_PRIVATE}
 
+# For functions that are called in one place: they are compiled as a part of it, and not
+# by themselves as well, each time with all that they call.
+COMPILE_INLINE: dict[str, Any] = {**COMPILE, "inline": "always"}
+
 # What loops may assume about arithmetic. Not that there are no NaN: those must come out
 # as they went in.
 VECTORIZE: dict[str, Any] = {
@@ -100,12 +104,17 @@ def intrinsic(in_python: Callable[..., Any]) -> Callable[[Callable[..., Any]], A
 class _Cache(FunctionCache):
     """numba's cache; where it cannot be read or written, functions are only compiled.
 
-    The disk may be full, or the folder have gone since there was a look at it.
+    The disk may be full, or the folder have gone since there was a look at it. And what
+    another version of this package has left may be about named tuples that have other
+    names now.
     """
 
     def load_overload(self, *args: Any) -> Any:
         with suppress(OSError):
-            return super().load_overload(*args)
+            try:
+                return super().load_overload(*args)
+            except (AttributeError, ImportError):
+                self.flush()
         return None
 
     def save_overload(self, *args: Any) -> None:

@@ -2,13 +2,7 @@
 
 Sums are added up in NumPy's order: what is a tie to scikit-learn is one here.
 
-A metric is a tuple: its kind and how classes are combined (places in `KINDS` and
-`AVERAGES` of `optim/_metric.py`), its sign, a number (beta, or 1 for "adjusted"), the
-limit above which a sum stands for the second of two classes, the classes that count,
-costs, the confusion matrix (rows are true classes), and room for numbers. Then follow,
-for metrics of ranks, the room that sorting takes (see `Ranking`; else None), and the
-sums of all samples where those come in blocks. What is None tells the compiler which
-code is never needed.
+A metric is given as its `Description`.
 """
 
 from __future__ import annotations
@@ -42,15 +36,15 @@ _KAPPA = KINDS.index("kappa")
 _COSTS = KINDS.index("costs")
 MICRO, MACRO = 0, 1
 # NumPy adds so many numbers without halving them.
-_MOST_IN_LEAF = 128
+_MAX_IN_LEAF = 128
 
 
 @njit(**DIVIDE)
 def value_of_counts(metric):
     """Compute a metric, with its sign, from the confusion matrix in it."""
-    kind, _, sign, number, _, _, costs, counts, room = metric[:9]
+    kind, costs, counts, room = metric.kind, metric.costs, metric.counts, metric.room
     if kind == _BALANCED_ACCURACY:
-        value = _balanced_accuracy(counts, number > 0, room)
+        value = _balanced_accuracy(counts, metric.number > 0, room)
     elif kind == _MATTHEWS:
         value = _matthews(counts)
     elif kind == _KAPPA:
@@ -59,7 +53,7 @@ def value_of_counts(metric):
         value = -_weighted_sum(counts, costs, room) / counts.sum()
     else:
         value = _mean_of_classes(metric)
-    return sign * value
+    return metric.sign * value
 
 
 @njit(**DIVIDE_PRIVATE)
@@ -103,14 +97,14 @@ def pairwise_sum(x, start, n):
     Not by recursion: numba's cache cannot load a function that calls itself where
     another one calls it.
     """
-    if n <= _MOST_IN_LEAF:
+    if n <= _MAX_IN_LEAF:
         return sum_in_order(x, start, n)
     # The second halves that are left, and the sums of the first ones where known.
     left = np.empty((64, 2), np.intp)
     first_sum, is_known = np.empty(64), np.zeros(64, np.bool_)
     depth = 0
     while True:
-        while n > _MOST_IN_LEAF:
+        while n > _MAX_IN_LEAF:
             half = n // 2
             half -= half % 8
             left[depth, 0], left[depth, 1] = start + half, n - half
@@ -183,7 +177,8 @@ def _kappa(counts, weights, room):
 @njit(**DIVIDE_PRIVATE)
 def _mean_of_classes(metric):
     """Compute what precision, recall and the like have in common."""
-    kind, average, _, beta, _, chosen, _, counts, room = metric[:9]
+    kind, average, beta = metric.kind, metric.average, metric.number
+    chosen, counts, room = metric.classes, metric.counts, metric.room
     n = chosen.size
     for i in range(n):
         c = chosen[i]

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import Layers
-from skperceptron.optim.kernels._compile import (
-    COMPILE,
-    njit,
-)
+from skperceptron.optim.kernels._compile import COMPILE, njit
 from skperceptron.optim.kernels._elementwise import (
     ACTIVATION_CODES,
     activate,
@@ -61,13 +58,34 @@ def describe(layers: Layers) -> Network:
     )
 
 
+class Groups(NamedTuple):
+    """Parameters that move together.
+
+    Attributes
+    ----------
+    start : ndarray of int of shape (n_groups + 1,)
+        Where the positions of each group's parameters begin.
+
+    position : ndarray of int of shape (n_positions,)
+        Positions among the parameters.
+    """
+
+    start: NDArray[np.intp]
+    position: NDArray[np.intp]
+
+
+def describe_groups(groups: list[NDArray[np.intp]]) -> Groups:
+    """Describe groups for compiled code."""
+    return Groups(np.cumsum([0, *map(len, groups)]), np.concatenate(groups))
+
+
 @njit(**COMPILE)
 def propagate(network, first, params, sums, sums_at, outputs, outputs_at):
     """Compute everything behind the sums of one layer.
 
     Parameters
     ----------
-    network : tuple, see Network
+    network : Network
     first : int
         The layer whose sums are given, 0 for the one behind the inputs.
 
@@ -105,18 +123,17 @@ def forward(network, params, data, sums, outputs):
 
     Parameters
     ----------
-    network : tuple, see Network
+    network : Network
     params : ndarray of shape (n_params,)
     data : ndarray of shape (n_features + 1, n)
     sums, outputs : ndarray of shape (n_rows, n)
         Receive the result.
     """
-    units, _, _, bias_start, _ = network
-    n_features, n_first = units[0], units[1]
+    n_features, n_first = network.units[0], network.units[1]
     weights = np.empty((n_first, n_features + 1), params.dtype)
     for k in range(n_first):
         for f in range(n_features):
             weights[k, f] = params[f * n_first + k]
-        weights[k, n_features] = params[bias_start[0] + k]
+        weights[k, n_features] = params[network.bias_start[0] + k]
     np.dot(weights, data, sums[:n_first])
     propagate(network, 0, params, sums, 0, outputs, 0)

@@ -14,6 +14,7 @@ from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from skperceptron.optim._metric import Description
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -52,13 +53,13 @@ class Targets(NamedTuple):
     weight : ndarray of float64 of shape (n_samples,) or (0,)
         Weights of the samples; empty when all count the same.
 
-    metric : tuple
-        What is maximised, see `Metric.describe`.
+    metric : Description
+        What is maximised.
     """
 
     class_start: NDArray
     weight: NDArray
-    metric: tuple
+    metric: Description
 
 
 class Terms(NamedTuple):
@@ -83,34 +84,25 @@ class Terms(NamedTuple):
 
 
 def make_targets(metric, y, weight, n_outputs, dtype, n_gathered=0):
-    """Describe samples that are sorted by class, as a plain tuple; see `Targets`.
-
-    Compiled code takes no other: numba's cache would remember a class, and fail to load
-    once it has another name.
-    """
+    """Describe samples that are sorted by class."""
     n_classes = max(n_outputs, 2)
-    return tuple(
-        Targets(
-            class_start=np.searchsorted(y, np.arange(n_classes + 1)),
-            weight=weight,
-            metric=metric.describe(n_classes, np.dtype(dtype), len(y), n_gathered),
-        )
+    return Targets(
+        class_start=np.cumsum([0, *np.bincount(y, minlength=n_classes)]),
+        weight=weight,
+        metric=metric.describe(n_classes, np.dtype(dtype), len(y), n_gathered),
     )
 
 
 def make_terms(metric, n_outputs, width, dtype):
-    """Allocate room for the terms of so many samples, as a plain tuple."""
+    """Allocate room for the terms of so many samples."""
     n_odds = n_outputs if metric.uses_odds and n_outputs > 1 else 0
-    return tuple(
-        Terms(
-            odds=np.zeros((n_odds, width), dtype),
-            total=np.zeros(width, dtype),
-            own=np.zeros(TILE, dtype),
-        )
+    return Terms(
+        odds=np.zeros((n_odds, width), dtype),
+        total=np.zeros(width, dtype),
+        own=np.zeros(TILE, dtype),
     )
 
 
-@njit(**COMPILE)
 def evaluate(z, output, targets, terms, enough):
     """Compute the objective, times the total weight if it is a mean over the samples.
 
@@ -119,8 +111,8 @@ def evaluate(z, output, targets, terms, enough):
     z, output : ndarray of shape (n_rows, n), and int
         Sums, and which row is the first output unit's: the others follow.
 
-    targets : tuple, see Targets
-    terms : tuple, see Terms
+    targets : Targets
+    terms : Terms
         Receives the terms of a log-likelihood.
 
     enough : float
@@ -132,24 +124,27 @@ def evaluate(z, output, targets, terms, enough):
     exact : bool
         Whether the terms are. (Not where odds are too large for a number.)
     """
-    return _evaluate_by_type(z, output, targets, terms, enough)
-
-
-def _evaluate_by_type(z, output, targets, terms, enough):
-    """Do so for metrics of ranks, or all others: no fit needs the code of both."""
-    of_ranks = targets[2][9] is not None
+    # No fit needs the code for metrics of ranks, and for all others.
+    of_ranks = targets.metric.ranking is not None
     evaluate_it = _evaluate_ranks if of_ranks else _evaluate_samples
     return evaluate_it(z, output, targets, terms, enough)
 
 
-@overload(_evaluate_by_type, jit_options=COMPILE)
+@overload(evaluate, jit_options=COMPILE)
 def _evaluate_for_type(z, output, targets, terms, enough):
     return _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
 
 
+@njit(**COMPILE)
+def evaluate_sums(z, output, targets, terms, enough):
+    """Do what `evaluate` does, for code that is not compiled."""
+    return evaluate(z, output, targets, terms, enough)
+
+
 def is_of_ranks(targets):
     """Tell by the type of the targets whether the metric is one of ranks."""
-    return not isinstance(targets[2][9], types.NoneType)
+    metric = targets[Targets._fields.index("metric")]
+    return not isinstance(metric[Description._fields.index("ranking")], types.NoneType)
 
 
 def _evaluate_ranks(z, output, targets, terms, enough):
@@ -159,26 +154,26 @@ def _evaluate_ranks(z, output, targets, terms, enough):
 def _evaluate_samples(z, output, targets, terms, enough):
     """Compute a sum over the samples, or what follows from counts of them."""
     class_start, weight, metric = targets
-    _, total, own = terms
-    if metric[0] == ACCURACY:
+    total, own = terms.total, terms.own
+    if metric.kind == ACCURACY:
         return _count_correct(z, output, class_start, weight, own), True
-    if metric[0] == TOP_K:
+    if metric.kind == TOP_K:
         return _count_among_best(z, output, targets, own), True
-    if metric[0] >= N_ADDITIVE:
-        metric[7][:] = 0
+    if metric.kind >= N_ADDITIVE:
+        metric.counts[:] = 0
         add_counts(z, output, targets, terms)
         return value_of_counts(metric), True
     n = class_start[-1]
     value, exact = 0.0, True
     for start in range(0, n, TILE):
         stop = min(start + TILE, n)
-        if metric[0] == CLIPPED_LOG_LOSS and z.shape[0] - output == 1:
+        if metric.kind == CLIPPED_LOG_LOSS and z.shape[0] - output == 1:
             value += _clipped_logs_of_sign(z, output, targets, total, start, stop)
         else:
             _odds_of_tile(z, output, class_start, terms, start, stop)
-            if metric[0] == CLIPPED_LOG_LOSS:
+            if metric.kind == CLIPPED_LOG_LOSS:
                 _clip(total, start, stop)
-            if metric[0] == BRIER:
+            if metric.kind == BRIER:
                 value -= _squares_of_tile(z, output, targets, terms, start, stop)
             else:
                 value, exact = _add_tile(
@@ -192,7 +187,7 @@ def _evaluate_samples(z, output, targets, terms, enough):
 @njit(**COMPILE_PRIVATE)
 def _odds_of_tile(z, output, class_start, terms, start, stop):
     n_outputs = z.shape[0] - output
-    odds, total, own = terms
+    odds, total, own = terms.odds, terms.total, terms.own
     if n_outputs == 1:
         # Two outputs, one of them always 0.
         for c in range(2):
@@ -280,7 +275,7 @@ def _clip(total, start, stop):
 @njit(**COMPILE_PRIVATE)
 def _clipped_logs_of_sign(z, output, targets, own, start, stop):
     """Add up the logarithms of such probabilities for one output."""
-    class_start, weight, _ = targets
+    class_start, weight = targets.class_start, targets.weight
     for c in range(2):
         low, high = max(class_start[c], start), min(class_start[c + 1], stop)
         _clip_sign(z, output, c == 1, low, high, own)
@@ -308,8 +303,8 @@ def _clip_sign(z, row, positive, low, high, own):
 @njit(**COMPILE_PRIVATE)
 def _squares_of_tile(z, output, targets, terms, start, stop):
     """Add up the squared errors of the probabilities."""
-    class_start, weight, _ = targets
-    odds, total, squares = terms
+    class_start, weight = targets.class_start, targets.weight
+    odds, total, squares = terms.odds, terms.total, terms.own
     size = stop - start
     is_safe = _count_below(total, start, stop, _LIMIT) == size
     if is_safe:
@@ -437,12 +432,12 @@ def update_slope(slope, targets, terms):
     slope : ndarray of shape (n_outputs, n)
         Receives the derivative: the probability of each class, less 1 for the true one.
 
-    targets : tuple, see Targets
-    terms : tuple, see Terms
+    targets : Targets
+    terms : Terms
     """
     n_outputs = slope.shape[0]
-    class_start, weight, _ = targets
-    odds, total, _ = terms
+    class_start, weight = targets.class_start, targets.weight
+    odds, total = terms.odds, terms.total
     if n_outputs == 1:
         for c in range(2):
             _slope_of_own(slope, 0, c == 1, class_start[c], class_start[c + 1], total)
@@ -556,7 +551,7 @@ def _add_weights(result, x, weight, start, size):
 def _count_among_best(z, output, targets, right):
     """Sum of the weights of the samples whose true class is one of the k best."""
     class_start, weight, metric = targets
-    most = metric[3] - 1
+    most = metric.number - 1
     result = 0.0
     for c in range(class_start.size - 1):
         for start in range(class_start[c], class_start[c + 1], TILE):
@@ -600,8 +595,8 @@ def add_counts(z, output, targets, terms):
     Parameters are those of `evaluate`.
     """
     class_start, weight, metric = targets
-    _, winner, best = terms
-    limit, counts = metric[4], metric[7]
+    winner, best = terms.total, terms.own
+    limit, counts = metric.limit, metric.counts
     n_outputs = z.shape[0] - output
     for c in range(class_start.size - 1):
         for start in range(class_start[c], class_start[c + 1], TILE):

@@ -25,7 +25,7 @@ from skperceptron.optim.kernels._metrics import (
 _ROC_AUC = KINDS.index("roc_auc")
 _ONE_VS_ONE = KINDS.index("roc_auc_ovo")
 # More scores than this are not sorted by insertion.
-_MOST_INSERTED = 32
+_MAX_INSERTED = 32
 # A bound must be below by this to be believed, whatever was rounded in it.
 _ROUNDING = 1e-9
 # Below these, the exponentials of float64 and of float32 are no normal numbers.
@@ -41,23 +41,23 @@ def value_of_ranks(z, output, targets, terms, enough):
     Parameters and the value are those of `evaluate`.
     """
     class_start, weight, metric = targets
-    kind, average, sign, of_proba = metric[0], metric[1], metric[2], metric[3] > 0
-    chosen, results = metric[5], metric[8]
+    kind, average, sign = metric.kind, metric.average, metric.sign
+    of_proba, chosen, results = metric.number > 0, metric.classes, metric.room
     if z.shape[0] - output == 1:
-        _scores_of_sign(z, output, of_proba, chosen[-1] == 0, metric[9][0])
+        _scores_of_sign(z, output, of_proba, chosen[-1] == 0, metric.ranking.scores)
         return sign * _value_of_class(chosen[-1], class_start, weight, metric, enough)
     if of_proba:
         _probabilities(z, output, terms)
     n_classes = class_start.size - 1
     if kind != _ONE_VS_ONE and sign > 0:
         for c in range(n_classes):
-            _scores_of_class(z, output, terms, c, of_proba, metric[9][0])
+            _scores_of_class(z, output, terms, c, of_proba, metric.ranking.scores)
             results[0, c] = _bound(c, class_start, weight, metric)
         most = _mean_of_classes(class_start, weight, average, results)
         if most < enough - _ROUNDING:
             return -np.inf
     for c in range(n_classes):
-        _scores_of_class(z, output, terms, c, of_proba, metric[9][0])
+        _scores_of_class(z, output, terms, c, of_proba, metric.ranking.scores)
         results[0, c] = _value_of_class(c, class_start, weight, metric, -np.inf)
     if kind == _ONE_VS_ONE:
         return sign * _mean_of_pairs(class_start, average, metric)
@@ -81,7 +81,7 @@ def _mean_of_classes(class_start, weight, average, results):
 @njit(**DIVIDE_PRIVATE)
 def _mean_of_pairs(class_start, average, metric):
     """Combine the areas of each class against each other one."""
-    areas, results = metric[7], metric[8]
+    areas, results = metric.counts, metric.room
     n_classes, n_samples = class_start.size - 1, class_start[-1]
     n = 0
     for a in range(n_classes):
@@ -126,7 +126,7 @@ def _normal_probabilities(z, row, is_negated, scores):
 @njit(**DIVIDE_PRIVATE)
 def _scores_of_class(z, output, terms, c, of_proba, scores):
     if of_proba:
-        _copy(terms[0], c, scores)
+        _copy(terms.odds, c, scores)
     else:
         _copy(z, output + c, scores)
 
@@ -140,7 +140,7 @@ def _copy(x, row, scores):
 
 @njit(**DIVIDE_PRIVATE)
 def _probabilities(z, output, terms):
-    odds, total, _ = terms
+    odds, total = terms.odds, terms.total
     n_outputs = odds.shape[0]
     _copy(z, output, total)
     for k in range(1, n_outputs):
@@ -215,17 +215,17 @@ def _divide(odds, k, total):
 def _value_of_class(c, class_start, weight, metric, enough):
     """Compute the metric of one class against the others, from the scores."""
     bound = _bound(c, class_start, weight, metric)
-    if metric[2] > 0 and bound < enough - _ROUNDING:
+    if metric.sign > 0 and bound < enough - _ROUNDING:
         return -np.inf
-    ranking = borrowed(metric[9])
-    _sort(ranking, c, metric[3] > 0)
-    if metric[0] == _ONE_VS_ONE:
-        _areas_of_pairs(c, class_start, metric[7], ranking)
+    ranking = borrowed(metric.ranking)
+    _sort(ranking, c, metric.number > 0)
+    if metric.kind == _ONE_VS_ONE:
+        _areas_of_pairs(c, class_start, metric.counts, ranking)
         return 0.0
     n = _make_curve(class_start[c], class_start[c + 1], weight, ranking)
-    if metric[0] == _ROC_AUC:
-        return _area(ranking[7], n)
-    return _average_precision(ranking[7], n)
+    if metric.kind == _ROC_AUC:
+        return _area(ranking.curve, n)
+    return _average_precision(ranking.curve, n)
 
 
 @njit(**DIVIDE)
@@ -235,9 +235,10 @@ def _bound(c, class_start, weight, metric):
     That is what it would be if in each bucket those of the class came first. For one
     class against one, there is no bound.
     """
-    scores, bucket, counts, _, limits, _, _, _, _ = borrowed(metric[9])
-    _find_buckets(scores, limits[c], metric[3] > 0, bucket, counts.shape[1])
-    if metric[0] == _ONE_VS_ONE:
+    ranking = borrowed(metric.ranking)
+    scores, bucket, counts = ranking.scores, ranking.bucket, ranking.counts
+    _find_buckets(scores, ranking.limits[c], metric.number > 0, bucket, counts.shape[1])
+    if metric.kind == _ONE_VS_ONE:
         return np.inf
     counts[:] = 0
     low, high = class_start[c], class_start[c + 1]
@@ -245,7 +246,7 @@ def _bound(c, class_start, weight, metric):
     _add_to_buckets(bucket, weight, 0, low, counts, 1)
     _add_to_buckets(bucket, weight, high, scores.size, counts, 1)
     right, wrong, result = 0.0, 0.0, 0.0
-    if metric[0] == _ROC_AUC:
+    if metric.kind == _ROC_AUC:
         for b in range(counts.shape[1] - 1, -1, -1):
             right += counts[0, b]
             wrong += counts[1, b]
@@ -311,7 +312,8 @@ def _put_into_buckets(scores, lowest, width, of_proba, bucket, last):
 @njit(**DIVIDE)
 def _sort(ranking, c, of_proba):
     """Sort the scores of a class by their buckets."""
-    scores, bucket, _, start, limits, keys, order, _, _ = ranking
+    scores, bucket, start = ranking.scores, ranking.bucket, ranking.start
+    keys, order, limits = ranking.keys, ranking.order, ranking.limits
     n = scores.size
     start[:] = 0
     for j in range(n):
@@ -326,7 +328,7 @@ def _sort(ranking, c, of_proba):
     begin = 0
     for b in range(start.size - 1):
         end = start[b]
-        if end - begin > _MOST_INSERTED:
+        if end - begin > _MAX_INSERTED:
             _sort_part(keys, order, begin, end)
         begin = end
     _insert(keys, order)
@@ -363,7 +365,7 @@ def _make_curve(low, high, weight, ranking):
 
     Returns how many different scores there are.
     """
-    _, _, _, _, _, keys, order, curve, _ = ranking
+    keys, order, curve = ranking.keys, ranking.order, ranking.curve
     right, wrong = 0.0, 0.0
     n = 0
     for at in range(order.size - 1, -1, -1):
@@ -380,8 +382,8 @@ def _make_curve(low, high, weight, ranking):
 @njit(**DIVIDE_PRIVATE)
 def _areas_of_pairs(a, class_start, areas, ranking):
     """Compute the area for a class against each other one, with their samples only."""
-    _, places, _, _, _, keys, order, curve, class_of = ranking
-    _collect_places(class_start, order, class_of, places)
+    keys, curve, places = ranking.keys, ranking.curve, ranking.bucket
+    _collect_places(class_start, ranking.order, ranking.class_of, places)
     for b in range(class_start.size - 1):
         if b == a:
             continue

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skperceptron.optim import HillClimb, Mutation, Streams
+from skperceptron.optim import Mutation, Streams
+from skperceptron.optim.climbs._hill_climb import HillClimb
 
 
 def make_problem(seed=0):

@@ -1,5 +1,7 @@
 """The compiled climbs of networks, against `HillClimb` with the same random numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,17 +14,14 @@ from skperceptron.network import (
     initialize,
     log_likelihood,
 )
-from skperceptron.optim import (
-    Descent,
-    ForwardClimb,
-    HillClimb,
-    LeanUnitClimb,
-    Mutation,
-    StreamingClimb,
-    Streams,
-    UnitClimb,
-)
+from skperceptron.optim import Metric, Mutation, Problem, Streams
+from skperceptron.optim.climbs._descent import Descent
+from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
+from skperceptron.optim.climbs._hill_climb import HillClimb
+from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._streaming_climb import StreamingClimb
+from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 N = 200
 BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}
@@ -66,7 +65,9 @@ def both_climbs(
     keeps_ties=True,
 ):
     X, y, layers, start = problem
-    total = len(y) if weight is None else weight.sum()
+    options = {"alpha": alpha, "descends": descends}
+    problem = Problem(layers, X, y, weight, Metric(objective), **options)
+    samples = csr_array(X) if sparse else X
 
     def evaluate(params):
         z = forward(X, *layers.unpack(params), layers.activations)
@@ -87,25 +88,14 @@ def both_climbs(
     steps = {"step_size": step_size, "adapt": adapt, "keeps_ties": keeps_ties}
 
     def penalty(params):
+        total = len(y) if weight is None else weight.sum()
         return alpha / 2 * np.sum(params[: layers.n_coefs] ** 2) / total
 
-    turn = Descent(layers, X, y, weight, alpha) if descends else None
+    turn = Descent(problem) if descends else None
     literal = HillClimb(start, first, evaluate, penalty=penalty, turn=turn, **steps)
-    if descends:
-        steps["descends"] = True
-    compiled = CLIMBS.get(mutation, ForwardClimb)(
-        start,
-        second,
-        layers,
-        csr_array(X) if sparse else X,
-        y,
-        weight,
-        objective,
-        n_iter=n_iter,
-        alpha=alpha,
-        **steps,
-    )
-    return literal, compiled
+    make = CLIMBS.get(mutation, ForwardClimb)
+    problem = replace(problem, X=samples)
+    return literal, make(start, second, problem, n_iter=n_iter, **steps)
 
 
 def assert_same(literal, compiled, n_iter=400):
@@ -306,9 +296,9 @@ def test_float32_settles_all_but_few_samples(units):
     X, y, layers, start = make_problem(units, activations, n_samples=2500)
     _, climb = both_climbs((X, y, layers, start), "accuracy", "all")
     climb._sort()
-    single = tuple(climb._single)
+    columns = climb._data.columns
     n_right = screened_accuracy(
-        climb._network, len(y), single, start, climb._data, -np.inf
+        climb._network, len(y), climb._single, start, columns, -np.inf
     )  # NaN where too many are left to float64
     z = forward(X, *layers.unpack(start), activations)
     assert n_right == np.sum(decide(z) == y)

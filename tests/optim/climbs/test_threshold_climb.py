@@ -6,15 +6,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import (
-    MOST_FEATURES,
-    HillClimb,
-    HyperplaneClimb,
-    Mutation,
-    ScreenedClimb,
-    Streams,
-    ThresholdClimb,
-)
+from skperceptron.optim import Mutation, Problem, Streams
+from skperceptron.optim.climbs._hill_climb import HillClimb
+from skperceptron.optim.climbs._hyperplane_climb import MAX_FEATURES, HyperplaneClimb
+from skperceptron.optim.climbs._screened_climb import ScreenedClimb
+from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
 
 
 def make_problem(n_units, *, n_samples=300, n_features=6, dtype=np.float64):
@@ -64,17 +60,8 @@ def both_climbs(
         for _ in range(2)
     )
     literal = HillClimb(start, first, accuracy_on(X, y, weight, layers), **steps)
-    compiled = climb(
-        start,
-        second,
-        layers,
-        csr_array(X) if sparse else X,
-        y,
-        weight,
-        n_iter=n_iter,
-        **steps,
-    )
-    return literal, compiled
+    problem = Problem(layers, csr_array(X) if sparse else X, y, weight)
+    return literal, climb(start, second, problem, n_iter=n_iter, **steps)
 
 
 @pytest.mark.parametrize("n_units", [1, 4])
@@ -119,7 +106,7 @@ def test_only_what_is_better_is_kept(climb):
 @pytest.mark.parametrize(
     ("climb", "n_features"),
     [
-        *((HyperplaneClimb, n) for n in (1, 5, MOST_FEATURES)),
+        *((HyperplaneClimb, n) for n in (1, 5, MAX_FEATURES)),
         *((ScreenedClimb, n) for n in (1, 24)),
     ],
 )
@@ -207,13 +194,13 @@ def test_many_kept_candidates_do_not_add_up_rounding_errors(climb):
 
 def test_sums_are_computed_anew_as_often_as_many_candidates_are_kept(monkeypatch):
     refreshed = []
-    refresh = ThresholdClimb._refresh
+    refresh = ThresholdClimb._compute
 
     def count(climb):
         refreshed.append(climb.n_accepted)
-        refresh(climb)
+        return refresh(climb)
 
-    monkeypatch.setattr(ThresholdClimb, "_refresh", count)
+    monkeypatch.setattr(ThresholdClimb, "_compute", count)
     _, compiled = both_climbs(make_problem(1), step_size=1e-3, n_iter=5000)
     compiled.run(5000)
     # Candidates are drawn 256 at a time: then so many at most were kept meanwhile.

@@ -105,6 +105,24 @@ call(np.float32)
     run(code, cwd=tmp_path, PYTHONPATH=str(ROOT), NUMBA_CACHE_DIR=str(cache))
 
 
+def test_the_cache_may_be_about_named_tuples_that_have_other_names_now(tmp_path):
+    # As when this package has been replaced by another version of itself.
+    for name in ("Old", "New"):
+        (tmp_path / "kernel.py").write_text(f"""
+from typing import NamedTuple
+from skperceptron.optim.kernels._compile import COMPILE, njit
+class {name}(NamedTuple):
+    number: float
+@njit(**COMPILE)
+def double(some):
+    return 2 * some.number
+""")
+        code = f"import kernel; assert kernel.double(kernel.{name}(1.5)) == 3"
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        cache = str(tmp_path / "cache")
+        run(code, cwd=tmp_path, PYTHONPATH=path, NUMBA_CACHE_DIR=cache)
+
+
 def weights_of_many_fits():
     """Fit what runs each kernel, and return all weights by a name of the fit."""
     rng = np.random.default_rng(0)

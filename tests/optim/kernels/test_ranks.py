@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from skperceptron.optim import Metric, MetricOfSums
 from skperceptron.optim.kernels._elementwise import rough_log2
 from skperceptron.optim.kernels._metrics import pairwise_sum
-from skperceptron.optim.kernels._outputs import evaluate
+from skperceptron.optim.kernels._outputs import evaluate_sums
 
 SCORES = {
     "normal": lambda rng, n: rng.normal(size=n),
@@ -78,7 +78,8 @@ def test_only_what_is_worse_is_rejected_early(kind, n_classes, of_proba):
         value = metric(z)
 
         def with_at_least(enough, metric=metric):
-            return evaluate(metric._sums, 0, metric._targets, metric._terms, enough)[0]
+            targets, terms = metric._targets, metric._terms
+            return evaluate_sums(metric._sums, 0, targets, terms, enough)[0]
 
         for enough in (value, value - 1e-12, value - 1e-3, 0.0):
             assert with_at_least(enough) == value

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from skperceptron.optim.kernels._compile import (
-    COMPILE,
+    COMPILE_PRIVATE,
     VECTORIZE_SUM_PRIVATE,
     njit,
 )
 
 
-@njit(**COMPILE)
+@njit(**COMPILE_PRIVATE)
 def penalty_of(params, decay):
     """Compute the penalty of a network.
 
@@ -33,19 +33,20 @@ def _sum_of_squares(x, n):
     return result
 
 
-@njit(**COMPILE)
-def change_of_penalty(manner, bias, old, new):
+@njit(**COMPILE_PRIVATE)
+def change_of_penalty(decay, bias, old, new):
     """Compute by how much the penalty changes with the parameters of a unit.
 
     Parameters
     ----------
-    manner : tuple, see Manner
+    decay : float
+        Penalty of a squared weight.
+
     bias : int
         The one of them that is no weight.
 
     old, new : ndarray of shape (n,)
     """
-    decay, _ = manner
     result = 0.0
     if decay > 0:
         for q in range(old.size):
@@ -54,13 +55,12 @@ def change_of_penalty(manner, bias, old, new):
     return decay * result
 
 
-@njit(**COMPILE)
-def slope_of_penalty(manner, bias, old, new, size):
+@njit(**COMPILE_PRIVATE)
+def slope_of_penalty(decay, bias, old, new, size):
     """Compute it to first order, for the first `size` parameters.
 
     The others are those of `change_of_penalty`.
     """
-    decay, _ = manner
     result = 0.0
     if decay > 0:
         for q in range(size):
