@@ -31,6 +31,17 @@ for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "SKPERCEPTRON_TRA
     os.environ.pop(name, None)
 
 
+def pytest_collection_finish(session):
+    """Before most of the tests, compile their kernels: here no test waits for them."""
+    if "PYTEST_XDIST_WORKER" in os.environ and len(session.items) > 1000:
+        from tests.kernels import compile_all
+
+        run = os.environ["PYTEST_XDIST_TESTRUNUID"]
+        folder = Path(tempfile.gettempdir()) / f"skperceptron-kernels-{run}"
+        folder.mkdir(exist_ok=True)
+        compile_all(folder)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_mlflow():
     logging.getLogger("mlflow").setLevel(logging.WARNING)
