@@ -12,10 +12,10 @@ from skperceptron.optim.kernels._elementwise import padded
 N = 2500  # more than two tiles
 
 
-def make_targets(y, weight, *, use_accuracy=False):
+def make_targets(y, weight, *, use_accuracy=False, dtype=np.float64):
     n_classes = max(y.max() + 1, 2)
     metric = Metric("accuracy" if use_accuracy else "log_loss")
-    description = metric.describe(n_classes, np.dtype(float))
+    description = metric.describe(n_classes, np.dtype(dtype))
     class_start = np.searchsorted(y, np.arange(n_classes + 1))
     return _outputs.Targets(class_start, weight, description)
 
@@ -49,9 +49,9 @@ def test_log_likelihood_agrees_with_the_vectorised_one(
 ):
     z, y, rows = make_problem(n_outputs, scale, dtype=dtype)
     weight = np.random.default_rng(1).uniform(size=N) if weighted else np.empty(0)
-    value, _ = _outputs.evaluate_sums(
-        rows, 0, make_targets(y, weight), make_terms(n_outputs, N, dtype), -np.inf
-    )
+    targets = make_targets(y, weight, dtype=dtype)
+    terms = make_terms(n_outputs, N, dtype)
+    value, _ = _outputs.evaluate_sums(rows, 0, targets, terms, -np.inf)
     expected = log_likelihood(z.astype(float), y, weight if weighted else None)
     total = weight.sum() if weighted else N
     rtol = 1e-12 if dtype == np.float64 else 1e-5
