@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS_PER_CASE = 120
 # Of the cases of the classifiers, every so-manieth is run each time: each table and
 # each method has some.
-STRIDE = 13
+STRIDE = 31
 QUICK = [g for g in corpus.GROUPS if g not in ("functions", "tracked fits")]
 MAX_CRASHES = 5
 
