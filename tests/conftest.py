@@ -92,3 +92,12 @@ def untracked():
 
     with skperceptron.config_context(tracking=False):
         yield
+
+
+@pytest.fixture
+def without_models():
+    """Keep no models, in tests that are about something else and fit a lot."""
+    import skperceptron
+
+    with skperceptron.config_context(log_models="none"):
+        yield

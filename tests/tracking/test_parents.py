@@ -22,6 +22,7 @@ from skperceptron.tracking import (
     track_study,
 )
 
+pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
 CLF = HillClimbPerceptron(max_iter=5)
 

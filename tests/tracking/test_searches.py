@@ -29,6 +29,7 @@ from skperceptron.tracking._record import RunRecord, now
 from skperceptron.tracking._run import TrackedRun
 from tests.tracking.faults import new_key, within
 
+pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
 GRID = {"hillclimbperceptron__step_size": [0.05, 0.1, 0.2, 0.4]}
 BACKENDS = ["loky", "threading"]

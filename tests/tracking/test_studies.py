@@ -31,8 +31,10 @@ from skperceptron.tracking import (
     _study,
     track_study,
 )
+from skperceptron.tracking._figures import as_png
 from tests.tracking.conftest import read_runs
 
+pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
 
 CALLS = ("cross_val_score", "cross_validate")
@@ -44,6 +46,12 @@ def _quiet_optuna():
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     yield
     optuna.logging.set_verbosity(before)
+
+
+@pytest.fixture(autouse=True)
+def _empty_figures(monkeypatch):
+    """Draw only where somebody looks."""
+    monkeypatch.setattr(_study, "as_png", lambda figure: b"")
 
 
 def suggest(trial):
@@ -115,7 +123,8 @@ def test_trial_holds_parameters_and_value(runs):
         assert run.tags["optuna_trial_state"] == "COMPLETE"
 
 
-def test_study_holds_the_best_trial_and_figures(runs):
+def test_study_holds_the_best_trial_and_figures(runs, monkeypatch):
+    monkeypatch.setattr(_study, "as_png", as_png)
     study = tracked_study(n_trials=6)
     above, _, _ = tree_of(runs())
     assert above.latest("best_value") == study.best_value

@@ -19,6 +19,7 @@ from skperceptron.tracking import (
 )
 from tests.tracking.test_studies import tracked_study, tree_of
 
+pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
 
 
