@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def pytest_collection_finish(session):
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_mlflow():
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory):
+    """A store without runs, made once: MLflow takes a second for its tables."""
+    import mlflow
+
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with chdir(store.parent):  # where models go
+        mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
+    return store
 
 
 @dataclass(frozen=True)

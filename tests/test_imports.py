@@ -11,30 +11,30 @@ PACKAGE = Path(__file__).parents[1] / "skperceptron"
 HEAVY = ("mlflow", "optuna", "matplotlib")
 
 
-def modules_after(code):
-    script = f"{code}\nimport sys\nprint(*sys.modules)"
+def modules_after(*steps):
+    """The modules that a process has imported after each of its steps."""
+    script = "import sys\n" + "".join(
+        f"{code}\nprint(*sys.modules)\n" for code in steps
+    )
     out = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
-    return set(out.stdout.split())
+    return [set(line.split()) for line in out.stdout.splitlines()]
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    assert not modules_after("import skperceptron") & set(HEAVY)
-
-
-def test_mlflow_waits_for_the_first_tracked_fit():
+def test_package_imports_nothing_heavy_and_a_tracked_fit_mlflow():
     untracked = (
-        "import skperceptron\n"
         "from sklearn.datasets import load_iris\n"
         "from sklearn.model_selection import cross_val_score\n"
         "clf = skperceptron.HillClimbPerceptron(max_iter=5)\n"
         "with skperceptron.config_context(tracking=False):\n"
         "    cross_val_score(clf, *load_iris(return_X_y=True))\n"
     )
-    assert "mlflow" not in modules_after(untracked)
-    tracked = untracked + "clf.fit(*load_iris(return_X_y=True))\n"
-    assert "mlflow" in modules_after(tracked)
+    tracked = "clf.fit(*load_iris(return_X_y=True))\n"
+    first, second, last = modules_after("import skperceptron", untracked, tracked)
+    assert not first & set(HEAVY)
+    assert "mlflow" not in second
+    assert "mlflow" in last
 
 
 def imported_by(folder):

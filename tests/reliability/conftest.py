@@ -11,7 +11,7 @@ import sys
 import textwrap
 import uuid
 from collections import Counter
-from contextlib import chdir, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,15 +112,6 @@ def read_runs(store: Path | str, experiment_id: str = "0") -> Runs:
             texts_of("params"),
             [tag.get("mlflow.parentRunId") for tag in tags],
         )
-
-
-@pytest.fixture(scope="session")
-def new_store(tmp_path_factory):
-    """A store without runs, made once: MLflow takes a second for its tables."""
-    store = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with chdir(store.parent):  # where models go
-        mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
-    return store
 
 
 class Program:

@@ -103,7 +103,16 @@ def tracking_uri(journal):
 
 
 @pytest.fixture
-def script(tmp_path, monkeypatch):
+def script(tmp_path, monkeypatch, new_store):
+    """A script with a store of its own."""
+    script = Script(tmp_path, monkeypatch)
+    shutil.copy(new_store, script.store)
+    return script
+
+
+@pytest.fixture
+def first_script(tmp_path, monkeypatch):
+    """A script whose store does not exist yet."""
     return Script(tmp_path, monkeypatch)
 
 

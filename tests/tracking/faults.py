@@ -242,7 +242,7 @@ def fit(**params):
 
 
 class Script:
-    """A script with a store and a journal of its own, which do not exist yet."""
+    """A script with a store and a journal of its own, which need not exist yet."""
 
     def __init__(self, folder, monkeypatch, uri=None):
         self.folder = folder

@@ -516,16 +516,16 @@ class TestPartialFit:
     def test_calls_that_take_many_files_are_one_run(
         self, in_between, clf, runs, journal, monkeypatch
     ):
-        monkeypatch.setattr(_run, "MAX_BYTES_PER_FILE", 3_000)
+        monkeypatch.setattr(_run, "MAX_BYTES_PER_FILE", 1_500)
         most = 0
-        for _ in range(60):
+        for _ in range(30):
             clf.partial_fit(X, y, classes=[0, 1, 2])
             in_between()
             if in_between is flush:  # else files may go while they are looked at
                 sizes = [path.stat().st_size for path in journal.rglob("*.jsonl")]
                 most = max(most, sum(sizes))
         assert clf._tracked_run._part > 2
-        assert most < 2 * 3_000
+        assert most < 2 * 1_500
         (run,) = runs()
         assert run.status == "RUNNING"
         assert pending() == 0
@@ -536,7 +536,7 @@ class TestPartialFit:
         assert run.latest("n_iter") == n_iter
         steps = [step for step, _ in run.metrics[curve]]
         assert steps == sorted(set(steps))
-        assert len(steps) == (60 if curve == "loss" else 61)
+        assert len(steps) == (30 if curve == "loss" else 31)
         assert not list(journal.rglob("*.jsonl"))
 
     def test_calls_do_not_wait_for_the_store(self, clf, runs, monkeypatch):

@@ -152,7 +152,9 @@ def test_file_that_could_not_be_begun_can_be_begun_later(entry, monkeypatch):
     other.append(log((0, 0.5)), create=True)
 
 
-@pytest.mark.parametrize("name", ["plain", "a.b.local"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("plain", marks=pytest.mark.slow), "a.b.local"]
+)
 def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journal):
     code = (
         "import socket, sys, pathlib\n"

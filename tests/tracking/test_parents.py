@@ -2,6 +2,7 @@
 `mlflow run` does, or the one that is active where a thread was started."""
 
 import os
+import shutil
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -109,8 +110,10 @@ class TestRunOfTheEnvironment:
         experiment_id = mlflow.get_experiment_by_name(name).experiment_id
         assert self.below(given, experiment_id) == ["GridSearchCV"]
 
-    def test_is_not_looked_for_in_the_other_store_of_a_tracker(self, given, tmp_path):
-        uri = f"sqlite:///{tmp_path / 'other.db'}"
+    def test_is_not_looked_for_in_the_other_store_of_a_tracker(
+        self, given, tmp_path, new_store
+    ):
+        uri = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
         mlflow.MlflowClient(uri).create_experiment("e", str(tmp_path))
         search(tracker=MLflowTracker(tracking_uri=uri, experiment_name="e"))
         assert self.below(given) == []

@@ -35,20 +35,20 @@ def test_process_ends_though_its_server_hangs(tmp_path, monkeypatch):
     assert script.stderr.count("TrackingWarning") == 1
 
 
-def test_first_fit_says_nothing_for_other_packages(script):
-    script.run("import warnings; warnings.simplefilter('default')", "fit()")
-    assert "Warning" not in script.stderr
-    assert statuses_of(script.store) == {"FINISHED": 1}
+def test_first_fit_says_nothing_for_other_packages(first_script):
+    first_script.run("import warnings; warnings.simplefilter('default')", "fit()")
+    assert "Warning" not in first_script.stderr
+    assert statuses_of(first_script.store) == {"FINISHED": 1}
 
 
 @pytest.mark.slow
-def test_search_without_refit_loses_nothing_when_the_process_ends(script):
-    script.run(
+def test_search_without_refit_loses_nothing_when_the_process_ends(first_script):
+    first_script.run(
         "GridSearchCV(HillClimbPerceptron(max_iter=5), {'step_size': [0.1, 0.2]},"
         " cv=5, n_jobs=2, refit=False).fit(X, y)"
     )
-    assert statuses_of(script.store) == {"FINISHED": 11}
-    assert time.time() - script.noted("last") < 10
+    assert statuses_of(first_script.store) == {"FINISHED": 11}
+    assert time.time() - first_script.noted("last") < 10
 
 
 def test_process_tells_what_it_leaves_behind(tmp_path, monkeypatch):
@@ -69,17 +69,17 @@ def test_process_tells_only_once_that_its_server_is_away(tmp_path, monkeypatch):
     assert script.stderr.count("TrackingWarning") == 1
 
 
-def test_warnings_that_are_errors_break_no_delivery(script):
-    script.run(
+def test_warnings_that_are_errors_break_no_delivery(first_script):
+    first_script.run(
         "fit()",
         "GridSearchCV(HillClimbPerceptron(max_iter=5), {'step_size': [0.1, 0.2]},"
         " cv=2).fit(X, y)",
         "assert flush() == 0",
         options=["-W", "error"],
     )
-    assert statuses_of(script.store) == {"FINISHED": 1 + 6}
-    assert "Traceback" not in script.stderr
-    assert "Warning" not in script.stderr
+    assert statuses_of(first_script.store) == {"FINISHED": 1 + 6}
+    assert "Traceback" not in first_script.stderr
+    assert "Warning" not in first_script.stderr
 
 
 @pytest.mark.slow
@@ -93,19 +93,19 @@ def test_warnings_that_are_errors_break_no_delivery(script):
     ],
     ids=["in its own process", "in a worker"],
 )
-def test_long_fit_can_be_followed(code, script):
+def test_long_fit_can_be_followed(code, first_script):
     steps_so_far = (
         "SELECT max(step) FROM metrics JOIN runs USING (run_uuid) "
         "WHERE key = 'objective' AND status = 'RUNNING' GROUP BY run_uuid"
     )
     seen, statuses = [0], Counter()
     # The first one makes the tables.
-    with script.start("fit(max_iter=1)", "note('began', 0)", code) as process:
+    with first_script.start("fit(max_iter=1)", "note('began', 0)", code) as process:
         while process.poll() is None:
             time.sleep(0.5)
-            if (script.folder / "began").exists():
-                statuses |= statuses_of(script.store)
-                seen += [step for (step,) in rows(script.store, steps_so_far)[:1]]
+            if (first_script.folder / "began").exists():
+                statuses |= statuses_of(first_script.store)
+                seen += [step for (step,) in rows(first_script.store, steps_so_far)[:1]]
         assert process.returncode == 0, process.stderr.read()
         process.stderr.close()
     assert statuses["RUNNING"] > 0
@@ -114,7 +114,7 @@ def test_long_fit_can_be_followed(code, script):
     jumps = [after - before for before, after in itertools.pairwise(seen)]
     assert max(jumps) <= 50
     assert max(seen) >= 40
-    assert set(statuses_of(script.store)) == {"FINISHED"}
+    assert set(statuses_of(first_script.store)) == {"FINISHED"}
 
 
 def test_late_child_of_a_dead_process_leaves_its_search_as_it_ended(journal, runs):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import shutil
 import threading
 from collections import Counter
 
@@ -252,8 +253,10 @@ class TestSurroundings:
         assert len(found) == 3 * 11
         assert {run.status for run in found} == {"FINISHED"}
 
-    def test_study_in_one_store_and_its_search_in_another(self, runs, tmp_path):
-        uri = f"sqlite:///{tmp_path / 'other.db'}"
+    def test_study_in_one_store_and_its_search_in_another(
+        self, runs, tmp_path, new_store
+    ):
+        uri = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
         client = mlflow.MlflowClient(uri)
         client.create_experiment("e", artifact_location=str(tmp_path))
         tracker = MLflowTracker(tracking_uri=uri, experiment_name="e")

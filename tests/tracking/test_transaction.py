@@ -1,5 +1,6 @@
 """What is told to a database is there as a whole or not at all, and only once."""
 
+import shutil
 import threading
 
 import mlflow
@@ -19,9 +20,10 @@ X, y = load_iris(return_X_y=True)
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, new_store):
     """A client of a store of the test's own."""
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    path = shutil.copy(new_store, tmp_path)
+    client = mlflow.MlflowClient(f"sqlite:///{path}")
     client.search_experiments()
     return client
 
