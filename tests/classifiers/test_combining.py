@@ -327,7 +327,8 @@ class TestReports:
         clf = averaging(cls, max_iter=1000, objective=objective)
         with pytest.warns(UserWarning, match="interrupted by user"):
             clf.fit(X, y)
-        assert 0 < clf.n_iter_ < 80
+        # How far they were depends on the time; each of three calls it once or more.
+        assert 0 < clf.n_iter_ < 250 / 3
         whole = averaging(cls, max_iter=clf.n_iter_, objective=objective).fit(X, y)
         assert_array_equal(clf.objective_curve_, whole.objective_curve_)
         assert_array_equal(clf.decision_function(X), whole.decision_function(X))

@@ -58,7 +58,8 @@ def test_curves_never_fall_and_end_with_the_last_iteration(candidates):
     assert sorted(curves) == ["fold 0", "fold 1", "fold 2"]
     assert curves.index[0] == 0
     assert curves.index[-1] == 200
-    assert (np.diff(curves, axis=0) >= 0).all()
+    for _, curve in curves.items():  # of the steps that there was time to keep
+        assert (np.diff(curve.dropna()) >= 0).all()
 
 
 def test_models_are_loaded_and_scored(split, parent_id):

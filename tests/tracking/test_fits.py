@@ -233,6 +233,7 @@ SUBSETS = {
 FORMS = [csr_matrix, csc_array, pd.DataFrame, np.ndarray.tolist, np.asfortranarray]
 
 
+@pytest.mark.usefixtures("without_models")
 class TestTestScore:
     @pytest.fixture(autouse=True)
     def _runs(self, runs):
