@@ -204,7 +204,9 @@ def main() -> None:
         for title, scores in results.items():
             mlflow.log_table(scores, f"{title}.json")
         for share, scores in by_share.items():
-            mlflow.log_table(scores, f"accuracy, {share:.0%} wrong.json")
+            mlflow.log_table(
+                scores, f"accuracy with {100 * share:.0f} percent wrong.json"
+            )
         FIGURE.parent.mkdir(exist_ok=True)
         draw(results, by_share).savefig(FIGURE)
         mlflow.log_artifact(FIGURE)
