@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from skperceptron.classifiers._objectives import (
     make_test,
 )
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import Climb, GuidedClimb, Mutation, Streams
+from skperceptron.optim import Climb, Guide, GuidedClimb, Mutation, Streams
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
@@ -55,11 +55,15 @@ class ClimbState:
 
     ahead : tuple or None
         What it has found but not kept yet, see `Climb`.
+
+    guidance : tuple (params, step sizes, iterations) or None
+        Where the climb on the log loss is that leads it, if there is one.
     """
 
     streams: Streams
     step_size: NDArray[np.float64] | None = None
     ahead: tuple[Array, int] | None = None
+    guidance: tuple[Array, NDArray[np.float64], int] | None = None
 
 
 class Attempt:
@@ -87,6 +91,15 @@ class Attempt:
     def advance(self, n_iter: int) -> None:
         """Climb on."""
         self.values = self.climb.run(n_iter)
+
+    @property
+    def state(self) -> ClimbState:
+        """What it takes to go on."""
+        climb, guidance = self.climb, None
+        if isinstance(climb, GuidedClimb) and climb.guide is not None:
+            guide = climb.guide
+            guidance = (guide.climb.params, guide.climb.step_size.copy(), guide.n_iter)
+        return ClimbState(self.streams, climb.step_size.copy(), climb.ahead, guidance)
 
 
 class Network(NamedTuple):
@@ -405,25 +418,36 @@ class ClimbTrainer:
         fresh: bool,
     ) -> Attempt:
         est = self.estimator
-        n_guide_iter = est._n_surrogate_iter
-        test = make_test(est, self.layers, data) if n_guide_iter else None
+        max_guide_iter = est._n_surrogate_iter
+        test = make_test(est, self.layers, data) if max_guide_iter else None
         # A stretch that is tested is prepared as a whole, and nothing beyond it.
         n_iter = self.remaining if test is None else 0
         climb = self._make_climb(start, state, data, siblings, n_iter=n_iter)
         check_first_value(climb.value, est.objective)
-        if n_guide_iter:
-            guide = None
-            if fresh:
-                options = {"on_surrogate": True, "n_iter": n_guide_iter}
-                guide = self._make_climb(start, state, data, siblings, **options)
-            climb = GuidedClimb(
-                climb,
-                guide=guide,
-                max_guide_iter=n_guide_iter,
-                test=test,
-                ahead=state.ahead,
-            )
+        if max_guide_iter:
+            guide = self._make_guide(start, state, data, siblings, fresh=fresh)
+            climb = GuidedClimb(climb, guide=guide, test=test, ahead=state.ahead)
         return Attempt(climb, state.streams)
+
+    def _make_guide(
+        self,
+        start: Array,
+        state: ClimbState,
+        data: TrainingData,
+        siblings: dict[str, Climb],
+        *,
+        fresh: bool,
+    ) -> Guide | None:
+        n_done = 0
+        if not fresh:
+            if state.guidance is None:
+                return None
+            start, step_size, n_done = state.guidance
+            state = replace(state, step_size=step_size)
+        climb = self._make_climb(
+            start, state, data, siblings, on_surrogate=True, n_iter=0
+        )
+        return Guide(climb, self.estimator._n_surrogate_iter, n_done)
 
     def _make_climb(
         self,
@@ -529,11 +553,7 @@ class ClimbTrainer:
         # For those who go on. The weights of a single climb are the attributes' own.
         est._climb_layers = self.layers
         est._members = network.members if self._averages else None
-        est._climbs = [
-            ClimbState(attempt.streams, climb.step_size.copy(), climb.ahead)
-            for attempt in contestant.attempts
-            for climb in [attempt.climb]
-        ]
+        est._climbs = [attempt.state for attempt in contestant.attempts]
 
     def _print(self) -> None:
         est = self.estimator

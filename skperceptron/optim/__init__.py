@@ -3,6 +3,7 @@
 from skperceptron.optim._metric import Metric, MetricOfSums
 from skperceptron.optim.climbs import (
     Climb,
+    Guide,
     GuidedClimb,
     Mutation,
     Problem,
@@ -30,6 +31,7 @@ __all__ = [
     "Climb",
     "Dropout",
     "EpochLoop",
+    "Guide",
     "GuidedClimb",
     "Metric",
     "MetricOfSums",

@@ -277,7 +277,7 @@ CLIMBERS = {
 
 def fit_both(clf, objective, X, y, weight, monkeypatch):
     """Climb in compiled code, and literally."""
-    clf.set_params(objective=objective, max_iter=60, random_state=0)
+    clf.set_params(objective=objective, surrogate_iter=0, max_iter=60, random_state=0)
     clf.fit(X, y, sample_weight=weight)
     compiled = clf.objective_curve_, clf.n_accepted_, clf._get_weights()
     module = "skperceptron.classifiers."

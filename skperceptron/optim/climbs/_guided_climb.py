@@ -12,9 +12,10 @@ from skperceptron.optim.climbs._climb import Climb
 
 Array = NDArray[np.floating]
 
-# A climb on the log loss ends where so many iterations move the weights by no more than
-# this share of their length.
-ITERATIONS_PER_CHECK = 500
+# Iterations of a climb on the log loss between two candidates of the climb on the
+# metric: the first ones, and later on. It ends where as many as later on move the
+# weights by no more than this share of their length.
+FIRST_ITERATIONS, MAX_ITERATIONS = 10, 500
 MIN_MOVE = 0.01
 # Iterations on the metric after which its gain is tested, and what it has to be.
 STRETCH = 50
@@ -53,11 +54,48 @@ class SignificanceTest:
         return MIN_STANDARD_ERRORS * self.scale * float(error)
 
 
+@dataclass
+class Guide:
+    """A climb on the log loss that leads another one.
+
+    Attributes
+    ----------
+    climb : Climb
+        The climb, planned for no iterations beyond those of a call.
+
+    max_iter : int
+        Its maximum iterations.
+
+    n_iter : int, default=0
+        Those that it has made.
+    """
+
+    climb: Climb
+    max_iter: int
+    n_iter: int = 0
+
+    def advance(self) -> bool:
+        """Climb on, and tell whether that was the end."""
+        n_iter = min(self.n_iter + FIRST_ITERATIONS, MAX_ITERATIONS)
+        n_iter = min(n_iter, self.max_iter - self.n_iter)
+        before = self.climb.params
+        self.climb.run(n_iter)
+        self.n_iter += n_iter
+        # Weights that separate the classes may grow without end.
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = np.linalg.norm(self.climb.params - before)
+            is_still = moved <= MIN_MOVE * np.linalg.norm(self.climb.params)
+        return self.n_iter == self.max_iter or bool(
+            n_iter == MAX_ITERATIONS and is_still
+        )
+
+
 class GuidedClimb(Climb):
     """A climb that another one leads to where it begins, and that tests its gains.
 
-    Its first candidate is where a climb on the log loss ends. It is kept, whatever it
-    is worth. From there, many candidates are better by a few samples, by luck. So the
+    Its first candidates are where a climb on the log loss has got to, after 10, 30, 70,
+    ... iterations. They are kept if they are not worse, and the last one whatever it is
+    worth. From there, many candidates are better by a few samples, by luck. So the
     climb goes ahead for `STRETCH` iterations at a time. What it finds in them is kept
     if the gain passes a test; else the next stretch begins where this one began.
 
@@ -67,11 +105,8 @@ class GuidedClimb(Climb):
         The climb that is led: on the metric, from the start, or from where the present
         stretch began.
 
-    guide : Climb or None, default=None
-        The climb on the log loss, from the same start; None if that has been.
-
-    max_guide_iter : int, default=0
-        Maximum iterations of the guide.
+    guide : Guide or None, default=None
+        The climb on the log loss; None if it has ended.
 
     test : SignificanceTest or None, default=None
         None keeps what each candidate gains.
@@ -83,21 +118,23 @@ class GuidedClimb(Climb):
     ----------
     params, value, n_accepted
         Those of what has been kept.
+
+    guide : Guide or None
+        The climb on the log loss, while there is any.
     """
 
     def __init__(
         self,
         climb: Climb,
         *,
-        guide: Climb | None = None,
-        max_guide_iter: int = 0,
+        guide: Guide | None = None,
         test: SignificanceTest | None = None,
         ahead: tuple[Array, int] | None = None,
     ) -> None:
         self.params, self.value = climb.params, climb.value
         self.mutation, self.step_size = climb.mutation, climb.step_size
-        self._climb, self._guide = climb, guide
-        self._max_guide_iter = max_guide_iter
+        self.guide = guide
+        self._climb = climb
         self._test = test
         self._predicted: NDArray | None = None
         self._n_accepted_then = 0
@@ -121,28 +158,24 @@ class GuidedClimb(Climb):
 
     def _advance(self, values: NDArray[np.float64]) -> None:
         done = 0
-        if self._guide is not None and len(values):
-            self._follow(self._guide)
-            self._guide = None
-            values[0] = self.value
-            done = 1
         while done < len(values):
-            n_iter = min(len(values) - done, STRETCH - self._n_ahead)
-            self._go_ahead(values[done : done + n_iter])
+            n_iter = 1
+            if self.guide is not None:
+                self._follow(self.guide)
+                values[done] = self.value
+            else:
+                n_iter = min(len(values) - done, STRETCH - self._n_ahead)
+                self._go_ahead(values[done : done + n_iter])
             done += n_iter
 
-    def _follow(self, guide: Climb) -> None:
-        # In parts, so that threads stop when the user interrupts them.
-        for done in range(0, self._max_guide_iter, ITERATIONS_PER_CHECK):
-            before = guide.params
-            guide.run(min(ITERATIONS_PER_CHECK, self._max_guide_iter - done))
-            moved = np.linalg.norm(guide.params - before)
-            if moved <= MIN_MOVE * np.linalg.norm(guide.params):
-                break
-        guide.rewind()
-        self._go_back_to(guide.params)
-        self._keep()
-        self.n_accepted = 1
+    def _follow(self, guide: Guide) -> None:
+        is_last = guide.advance()
+        self._go_to(guide.climb.params)
+        if is_last:
+            self.guide = None
+        if is_last or self._climb.value >= self.value:
+            self._keep()
+            self.n_accepted += 1
 
     def _go_ahead(self, values: NDArray[np.float64]) -> None:
         values[:] = self._climb.run(len(values))
@@ -166,14 +199,14 @@ class GuidedClimb(Climb):
                 self._predicted = predicted
                 self._keep()
                 return
-        self._go_back_to(self.params)
+        self._go_to(self.params)
 
     def _keep(self) -> None:
         self.params, self.value = self._climb.params, self._climb.value
         self.n_accepted += self._climb.n_accepted - self._n_accepted_then
         self._n_accepted_then = self._climb.n_accepted
 
-    def _go_back_to(self, params: Array) -> None:
+    def _go_to(self, params: Array) -> None:
         self._climb.rewind()
         self._climb.params = params
         self._climb.value = self._climb.evaluate()
