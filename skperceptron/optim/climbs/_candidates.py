@@ -49,7 +49,7 @@ class Candidates(NamedTuple):
     step_size : ndarray of shape (n_groups,)
         Standard deviation of each group's noise; updated.
 
-    rule : Rule
+    rule : tuple, see Rule
         How to decide.
 
     state : ndarray of shape (3,)
@@ -62,6 +62,6 @@ class Candidates(NamedTuple):
     noise: NDArray[np.floating]
     group_of: NDArray[np.intp]
     step_size: NDArray[np.float64]
-    rule: Rule
+    rule: tuple
     state: NDArray[np.float64]
     values: NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from skperceptron.optim.climbs._candidates import VALUE
+from skperceptron.optim.climbs._candidates import VALUE, Candidates
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.climbs._penalty_kernel import penalty_of
 from skperceptron.optim.climbs._rule_kernel import decide
@@ -138,7 +138,7 @@ def scan_networks(
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    candidates : Candidates
+    candidates : tuple, see Candidates
         Updated.
 
     decay : tuple of float and int
@@ -146,7 +146,7 @@ def scan_networks(
     """
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
     blocks, room, groups = borrowed(blocks), borrowed(room), borrowed(groups)
-    single, candidates = borrowed(single), borrowed(candidates)
+    single, candidates = borrowed(single), borrowed(Candidates(*candidates))
     noise, group_of, state = candidates.noise, candidates.group_of, candidates.state
     moved = params.copy()
     for i in range(candidates.values.size):

@@ -74,9 +74,9 @@ class HyperplaneClimb(OneUnitClimb):
             self._selection, self._far, self._near, self._near_data, self._reference
         )
         scan_hyperplanes(
-            data,
-            self._description,
-            selection,
+            tuple(data),
+            tuple(self._description),
+            tuple(selection),
             self.params,
             self._candidates(which, values),
             self._norms[which],

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim.climbs._candidates import VALUE
+from skperceptron.optim._metric import Description
+from skperceptron.optim.climbs._candidates import VALUE, Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
+from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -91,20 +93,23 @@ def scan_hyperplanes(samples, metric, selection, params, candidates, norms):
 
     Parameters
     ----------
-    samples : Samples
-    metric : Description
-    selection : Selection
+    samples : tuple, see Samples
+    metric : tuple, see Description
+    selection : tuple, see Selection
         Updated.
 
     params : ndarray of shape (n_features + 1,)
         Current parameters, the bias last; updated.
 
-    candidates : Candidates
+    candidates : tuple, see Candidates
         Updated.
 
     norms : ndarray of shape (n_candidates,)
         Euclidean lengths of their noise.
     """
+    samples, metric = borrowed(Samples(*samples)), borrowed(Description(*metric))
+    selection = borrowed(Selection(*selection))
+    candidates = borrowed(Candidates(*candidates))
     bias, noise, state = params.size - 1, candidates.noise, candidates.state
     numbers, reference = selection.numbers, selection.reference
     moved = np.zeros(N_INPUTS + 1, params.dtype)

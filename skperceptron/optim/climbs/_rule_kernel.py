@@ -17,8 +17,9 @@ def is_kept(value, candidates):
 
     candidates : Candidates
     """
+    keeps_ties, _, _, _ = candidates.rule
     current = candidates.state[VALUE]
-    return value > current or (value == current and candidates.rule.keeps_ties)
+    return value > current or (value == current and keeps_ties)
 
 
 @njit(**COMPILE_INLINE)
@@ -41,15 +42,15 @@ def decide(candidates, i, value, penalty):
     bool
         Whether it is kept.
     """
-    state, rule = candidates.state, candidates.rule
-    factor = rule.growth if value >= state[VALUE] else rule.shrinkage
+    state, step_size = candidates.state, candidates.step_size
+    _, growth, shrinkage, largest_step = candidates.rule
+    factor = growth if value >= state[VALUE] else shrinkage
     kept = is_kept(value, candidates)
     if kept:
         state[VALUE], state[PENALTY] = value, penalty
         state[N_ACCEPTED] += 1
     group = candidates.group_of[i]
     if group >= 0:
-        step_size = candidates.step_size
-        step_size[group] = min(factor * step_size[group], rule.largest_step)
+        step_size[group] = min(factor * step_size[group], largest_step)
     candidates.values[i] = state[VALUE] + state[PENALTY]
     return kept

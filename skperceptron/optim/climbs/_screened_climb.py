@@ -96,24 +96,26 @@ class ScreenedClimb(OneUnitClimb):
             scan_screened,
         )
 
+        samples = Samples(
+            X=self._X,
+            scale=self._scale,
+            weight=self._weight,
+            positive=self._positive,
+            n_positive=self._n_positive,
+            longest=self._longest,
+        )
+        sums = Sums(
+            sums=self._sums,
+            error=self._error,
+            added=self._added[which],
+            lengths=self._lengths[which],
+            doubt=self._doubt,
+            unit=1 / _UNITS,
+        )
         scan_screened(
-            Samples(
-                X=self._X,
-                scale=self._scale,
-                weight=self._weight,
-                positive=self._positive,
-                n_positive=self._n_positive,
-                longest=self._longest,
-            ),
-            Sums(
-                sums=self._sums,
-                error=self._error,
-                added=self._added[which],
-                lengths=self._lengths[which],
-                doubt=self._doubt,
-                unit=1 / _UNITS,
-            ),
-            self._description,
+            tuple(samples),
+            tuple(sums),
+            tuple(self._description),
             self.params,
             self._candidates(which, values),
         )

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim._metric import Description
+from skperceptron.optim.climbs._candidates import Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
+from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -163,17 +166,20 @@ def scan_screened(samples, sums, metric, params, candidates):
 
     Parameters
     ----------
-    samples : Samples
-    sums : Sums
+    samples : tuple, see Samples
+    sums : tuple, see Sums
         Updated.
 
-    metric : Description
+    metric : tuple, see Description
     params : ndarray of float64 of shape (n_features + 1,)
         Current parameters; updated.
 
-    candidates : Candidates
+    candidates : tuple, see Candidates
         Updated.
     """
+    samples, sums = borrowed(Samples(*samples)), borrowed(Sums(*sums))
+    metric = borrowed(Description(*metric))
+    candidates = borrowed(Candidates(*candidates))
     moved, noise = np.empty_like(params), candidates.noise
     for i in range(noise.shape[0]):
         sigma = candidates.step_size[0]

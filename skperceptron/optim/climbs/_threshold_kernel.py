@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from skperceptron.optim.climbs._candidates import Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
+from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -121,9 +123,10 @@ def scan(z, p, reach, limits, y, weight, groups, params, candidates):
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    candidates : Candidates
+    candidates : tuple, see Candidates
         Updated.
     """
+    candidates = borrowed(Candidates(*candidates))
     one_unit, noise = p.shape[1] < z.shape[0], candidates.noise
     for i in range(p.shape[0]):
         group = max(candidates.group_of[i], 0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.optim.climbs._candidates import PENALTY, VALUE
+from skperceptron.optim.climbs._candidates import PENALTY, VALUE, Candidates
 from skperceptron.optim.climbs._penalty_kernel import (
     change_of_penalty,
     slope_of_penalty,
@@ -132,12 +132,12 @@ def scan_units(
     params : ndarray of shape (n_params,)
         Current parameters; updated.
 
-    candidates : Candidates
+    candidates : tuple, see Candidates
         Updated.
     """
     network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
     memory, groups, added = borrowed(memory), borrowed(groups), borrowed(added)
-    candidates = borrowed(candidates)
+    candidates = borrowed(Candidates(*candidates))
     noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(candidates.values.size):

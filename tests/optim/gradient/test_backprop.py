@@ -13,9 +13,8 @@ from skperceptron.optim import (
     EpochLoop,
     RegularizedLoss,
     RMSProp,
-    _gradient,
 )
-from skperceptron.optim.gradient import _backpropagation_kernel
+from skperceptron.optim.gradient import _backpropagation_kernel, _gradient
 
 LAYERS = Layers(units=(5, 6, 4, 3), activations=("tanh", "silu"))
 RNG = np.random.default_rng(0)
