@@ -105,11 +105,11 @@ def backpropagate(
     params : ndarray of shape (n_params,)
         Where to evaluate.
 
-    samples : tuple, see Samples
+    samples : Samples
     begin, count : int
         The first sample, and how many.
 
-    work : tuple, see Workspace
+    work : Workspace
     gradient : ndarray of shape (n_params,)
         Receives the gradient.
 
@@ -119,7 +119,7 @@ def backpropagate(
         The loss.
     """
     units, codes, coef_start, bias_start, row_start = network
-    _, _, _, _, targets, weight, masks = samples
+    targets, weight, masks = samples.targets, samples.weight, samples.masks
     size, sums, outputs, deltas, dropped = work
     n_layers = units.size - 1
     _propagate(network, params, samples, begin, count, work)
@@ -174,7 +174,7 @@ def _row(x):
 def _propagate(network, params, samples, begin, count, work):
     units, codes, coef_start, bias_start, row_start = network
     size, sums, outputs, _, dropped = work
-    masks = samples[6]
+    masks = samples.masks
     for layer in range(units.size - 1):
         n_in, n_out, row = units[layer], units[layer + 1], row_start[layer]
         start, bias = coef_start[layer], bias_start[layer]
@@ -207,7 +207,7 @@ def _propagate(network, params, samples, begin, count, work):
 
 @njit(**COMPILE_PRIVATE)
 def _multiply_inputs(samples, begin, coefs, z):
-    dense, data, indices, indptr, _, _, _ = samples
+    dense, indptr = samples.dense, samples.indptr
     if indptr.size == 0:
         inputs = matrix(dense, begin * dense.shape[1], len(z), dense.shape[1])
         multiply(inputs, coefs, z)
@@ -215,12 +215,12 @@ def _multiply_inputs(samples, begin, coefs, z):
     z[:] = 0
     for b in range(len(z)):
         for k in range(indptr[begin + b], indptr[begin + b + 1]):
-            _add_multiple(data[k], coefs, indices[k], z, b)
+            _add_multiple(samples.data[k], coefs, samples.indices[k], z, b)
 
 
 @njit(**COMPILE_PRIVATE)
 def _multiply_inputs_transposed(samples, begin, delta, by_coef):
-    dense, data, indices, indptr, _, _, _ = samples
+    dense, indptr = samples.dense, samples.indptr
     if indptr.size == 0:
         inputs = matrix(dense, begin * dense.shape[1], len(delta), dense.shape[1])
         multiply_transposed(inputs, delta, by_coef)
@@ -228,7 +228,7 @@ def _multiply_inputs_transposed(samples, begin, delta, by_coef):
     by_coef[:] = 0
     for b in range(len(delta)):
         for k in range(indptr[begin + b], indptr[begin + b + 1]):
-            _add_multiple(data[k], delta, b, by_coef, indices[k])
+            _add_multiple(samples.data[k], delta, b, by_coef, samples.indices[k])
 
 
 @njit(**VECTORIZE_PRIVATE)

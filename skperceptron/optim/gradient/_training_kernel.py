@@ -6,7 +6,11 @@ import math
 
 import numpy as np
 
-from skperceptron.optim.gradient._backpropagation_kernel import backpropagate
+from skperceptron.optim.gradient._backpropagation_kernel import (
+    Samples,
+    Workspace,
+    backpropagate,
+)
 from skperceptron.optim.gradient._updates_kernel import finish_gradient, update
 from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
@@ -75,12 +79,14 @@ def train_batches(
     float
         Sum over the mini-batches of their losses times their numbers of samples.
     """
-    network, samples, work = borrowed(network), borrowed(samples), borrowed(work)
+    network, work = borrowed(network), borrowed(Workspace(*work))
+    samples, batch = borrowed(Samples(*samples)), borrowed(Samples(*batch))
     params, gradient = borrowed(params), borrowed(gradient)
-    batch, memory, rows = borrowed(batch), borrowed(memory), borrowed(rows)
+    memory, rows = borrowed(memory), borrowed(rows)
     is_softmax, is_squared, alpha = loss
     solver = borrowed(solver)
-    batch_size, n_samples = work[0], rows.size if rows.size else len(samples[4])
+    batch_size = work.batch_size
+    n_samples = rows.size if rows.size else len(samples.targets)
     squares = np.empty(norms.size + 1)
     result = 0.0
     for begin in range(0, n_samples, batch_size):
@@ -90,8 +96,8 @@ def train_batches(
             _gather(samples, rows, begin, count, memory)
             at, current = 0, batch
         total = float(count)
-        if current[5].size:
-            total = float(current[5][at : at + count].sum())
+        if current.weight.size:
+            total = float(current.weight[at : at + count].sum())
             if total == 0:  # there is nothing to learn from
                 continue
         value = backpropagate(
@@ -120,7 +126,7 @@ def _add_norms(squares, count, norms):
 
 @njit(**VECTORIZE_PRIVATE)
 def _gather(samples, rows, begin, count, memory):
-    dense, _, _, _, targets, weight, _ = samples
+    dense, targets, weight = samples.dense, samples.targets, samples.weight
     inputs, kept_targets, kept_weight = memory
     first = np.uint64(begin)
     for b in range(np.uint64(count)):
@@ -153,9 +159,10 @@ def add_losses(network, loss, params, samples, batch_size, work, gradient):
     float
         The sum of the losses.
     """
-    network, samples, work = borrowed(network), borrowed(samples), borrowed(work)
+    network, work = borrowed(network), borrowed(Workspace(*work))
+    samples = borrowed(Samples(*samples))
     is_softmax, is_squared, _ = loss
-    n_samples = len(samples[4])
+    n_samples = len(samples.targets)
     part = np.empty_like(gradient)
     value = 0.0
     for begin in range(0, n_samples, batch_size):

@@ -14,7 +14,12 @@ from skperceptron.optim import (
     RegularizedLoss,
     RMSProp,
 )
-from skperceptron.optim.gradient import _backpropagation_kernel, _gradient
+from skperceptron.optim.gradient import _gradient
+from skperceptron.optim.gradient._backpropagation_kernel import (
+    Samples,
+    Workspace,
+    backpropagate,
+)
 
 LAYERS = Layers(units=(5, 6, 4, 3), activations=("tanh", "silu"))
 RNG = np.random.default_rng(0)
@@ -188,15 +193,15 @@ class TestDropout:
         )
         gradient = np.empty_like(START)
         network, _ = LOSS.compiled
-        total = _backpropagation_kernel.backpropagate(
+        total = backpropagate(
             network,
             True,
             False,
             START,
-            _gradient.as_samples(X, Y, None, np.float64, masks),
+            Samples(*_gradient.as_samples(X, Y, None, np.float64, masks)),
             0,
             50,
-            LOSS.workspace(50, np.float64, dropout=True),
+            Workspace(*LOSS.workspace(50, np.float64, dropout=True)),
             gradient,
         )
         assert total / 50 == pytest.approx(value)
@@ -212,15 +217,15 @@ class TestDropout:
         thin, masks = drawn.thin_out(form(X)), drawn.masks(50, np.float64)
         loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
         gradient = np.empty_like(START)
-        _backpropagation_kernel.backpropagate(
+        backpropagate(
             loss.compiled[0],
             True,
             False,
             START,
-            _gradient.as_samples(thin, Y, None, np.float64, masks),
+            Samples(*_gradient.as_samples(thin, Y, None, np.float64, masks)),
             0,
             50,
-            loss.workspace(50, np.float64, dropout=True),
+            Workspace(*loss.workspace(50, np.float64, dropout=True)),
             gradient,
         )
         params, _, _ = train(
