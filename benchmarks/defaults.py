@@ -45,7 +45,7 @@ PERCEPTRONS = {
     "gains not tested": HillClimbPerceptron(objective=untested),
     "5 averaged": HillClimbPerceptron(**AVERAGE),
     "5 averaged, gains not tested": HillClimbPerceptron(objective=untested, **AVERAGE),
-    "max_iter=1": HillClimbPerceptron(max_iter=1),
+    "log loss alone": HillClimbPerceptron(max_iter=45),
     "alpha=0": HillClimbPerceptron(alpha=0.0),
     "alpha=3": HillClimbPerceptron(alpha=3.0),
 }

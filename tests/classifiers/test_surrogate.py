@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers import _hill_climb
+from skperceptron.optim.climbs import _make_climb
 from skperceptron.optim.climbs._guided_climb import STRETCH
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -264,3 +265,78 @@ class TestSurrogate:
     def test_sparse_samples_are_fine(self, dtype):
         clf = with_surrogate().fit(csr_matrix(X.astype(dtype)), y)
         assert clf.score(X, y) > 0.9
+
+
+class TestGainsOfCompiledClimbs:
+    """They are tested, and climbs go back, as in the literal climb."""
+
+    @pytest.mark.parametrize(
+        ("n_features", "n_classes", "dtype", "params"),
+        [
+            pytest.param(5, 2, np.float64, {}, id="hyperplane"),
+            pytest.param(12, 2, np.float64, {}, id="screened"),
+            pytest.param(12, 2, np.float64, {"objective": "f1"}, id="screened-f1"),
+            pytest.param(12, 2, np.float32, {}, id="threshold-float32"),
+            pytest.param(12, 3, np.float64, {}, id="threshold"),
+            pytest.param(12, 3, np.float64, {"mutation": "all"}, id="threshold-all"),
+            pytest.param(12, 3, np.float64, {"objective": "f1_macro"}, id="unit"),
+            pytest.param(
+                12,
+                3,
+                np.float64,
+                {"objective": "jaccard_macro", "mutation": 0.5},
+                id="forward",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_perceptron(
+        self, n_features, n_classes, dtype, params, weighted, monkeypatch
+    ):
+        self.compare(
+            with_surrogate(surrogate_iter=30, **{"max_iter": 500, **params}),
+            *self.data(n_features, n_classes, dtype, weighted),
+            monkeypatch,
+        )
+
+    @pytest.mark.parametrize("mutation", ["unit", "all"])
+    @pytest.mark.parametrize("on_disk", [False, True])
+    def test_network(self, mutation, on_disk, monkeypatch, tmp_path):
+        X, y, weight = self.data(6, 2, np.float64, weighted=False)
+        if on_disk:
+            monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
+            np.save(tmp_path / "X.npy", X)
+            X = np.load(tmp_path / "X.npy", mmap_mode="r")
+        params = {"objective": "accuracy", "mutation": mutation, "noise_sign": "random"}
+        clf = with_surrogate(
+            HillClimbMLP,
+            hidden_layer_sizes=(4,),
+            activation="tanh",
+            surrogate_iter=30,
+            **params,
+        ).set_params(max_iter=500)
+        self.compare(clf, X, y, weight, monkeypatch)
+
+    def data(self, n_features, n_classes, dtype, weighted):
+        X, y = make_classification(
+            200,
+            n_features,
+            n_informative=4,
+            n_redundant=0,
+            n_classes=n_classes,
+            random_state=0,
+        )
+        weight = np.random.default_rng(0).uniform(0.5, 2, 200) if weighted else None
+        return X.astype(dtype), y, weight
+
+    def compare(self, clf, X, y, weight, monkeypatch):
+        clf.fit(X, y, sample_weight=weight)
+        curve, n_accepted, found = clf.objective_curve_, clf.n_accepted_, clf.predict(X)
+        monkeypatch.setattr(_make_climb, "find_climb", lambda *_: None)
+        clf.fit(X, y, sample_weight=weight)
+        rtol = 1e-9 if X.dtype == np.float64 else 1e-5
+        assert_allclose(curve, clf.objective_curve_, rtol)
+        assert n_accepted == clf.n_accepted_
+        assert_array_equal(found, clf.predict(X))
+        gains = np.diff(curve[GUIDED:])
+        assert np.count_nonzero(gains) < len(gains) / STRETCH  # some are given up
