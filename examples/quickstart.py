@@ -47,7 +47,7 @@ N_EPOCHS = 50
 
 PERCEPTRON_GRID = {
     "hillclimbperceptron__mutation": ["all", "unit"],
-    "hillclimbperceptron__step_size": [0.05, 0.2],
+    "hillclimbperceptron__alpha": [0.1, 10.0],
 }
 MLP_GRID = {
     "hillclimbmlp__hidden_layer_sizes": [(15,), (30,)],

@@ -19,19 +19,17 @@ from skperceptron.tuning._arguments import check_trial, find_classifiers
 
 Space = dict[str, BaseDistribution]
 
-# Accuracy and the like have plateaus, on which the one-fifth rule is of little use.
 _PERCEPTRON: Space = {
-    "step_size": FloatDistribution(0.1, 30, log=True),
+    "alpha": FloatDistribution(1e-3, 100, log=True),
     "mutation": CategoricalDistribution(["unit", 0.1]),
-    "init": CategoricalDistribution(["glorot", "normal"]),
     "n_restarts": IntDistribution(0, 4),
     "combine": CategoricalDistribution(["best", "average"]),
 }
 _CLIMBING_MLP: Space = {
     "hidden_layer_sizes": IntDistribution(16, 256, log=True),
     "activation": CategoricalDistribution(["logistic", "tanh", "relu", "silu"]),
+    "alpha": FloatDistribution(0.03, 30, log=True),
     "step_size": FloatDistribution(0.03, 1, log=True),
-    "step_schedule": CategoricalDistribution(["one_fifth", "constant"]),
 }
 _BACKPROP: Space = {
     "hidden_layer_sizes": IntDistribution(16, 256, log=True),
@@ -54,17 +52,16 @@ def param_distributions(estimator: Any) -> Space:
 
     ======================  =======================================================
     `HillClimbPerceptron`
-    ``step_size``           0.1 to 30, logarithmic
+    ``alpha``               1e-3 to 100, logarithmic
     ``mutation``            "unit", 0.1
-    ``init``                "glorot", "normal"
     ``n_restarts``          0 to 4
     ``combine``             "best", "average"
     ----------------------  -------------------------------------------------------
     `HillClimbMLP`
     ``hidden_layer_sizes``  16 to 256 units, logarithmic
     ``activation``          "logistic", "tanh", "relu", "silu"
+    ``alpha``               0.03 to 30, logarithmic
     ``step_size``           0.03 to 1, logarithmic
-    ``step_schedule``       "one_fifth", "constant"
     ----------------------  -------------------------------------------------------
     `BackpropMLP`
     ``hidden_layer_sizes``  16 to 256 units, logarithmic

@@ -293,7 +293,7 @@ def test_folds_of_a_search_are_pruned():
             {"max_iter": 30, "step_size": 1e-9},
         ),
         (
-            HillClimbPerceptron(early_stopping=True),
+            HillClimbPerceptron(early_stopping=True, step_schedule="constant"),
             {"max_iter": 30, "step_size": 0.3},
             {"max_iter": 30, "step_size": 1e-9},
         ),

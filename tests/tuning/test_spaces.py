@@ -177,9 +177,8 @@ def test_suggestions_are_the_trials_own_parameters(clf):
 
 def test_fixed_trial_suggests_what_it_is_given():
     params = {
-        "step_size": 0.5,
+        "alpha": 0.5,
         "mutation": "unit",
-        "init": "normal",
         "n_restarts": 2,
         "combine": "average",
     }
