@@ -78,12 +78,14 @@ LR = LogisticRegression(max_iter=1000)
 BACKPROP = BackpropMLP(random_state=0)
 HILL_CLIMB = HillClimbMLP((20,), max_iter=6000, **AVERAGE)
 LINEAR_CLIMBS: dict[str, Callable[..., Any]] = {
-    "perceptron": lambda objective: HillClimbPerceptron(objective=objective, **AVERAGE),
-    "perceptron, best of 5": lambda objective: HillClimbPerceptron(
-        objective=objective, n_restarts=4, random_state=0
-    ),
-    "perceptron, log loss first": lambda objective: HillClimbPerceptron(
-        objective=objective, surrogate_iter=4000, alpha=1, **AVERAGE
+    "perceptron": partial(HillClimbPerceptron, random_state=0),
+    "perceptron, 5 averaged": partial(HillClimbPerceptron, **AVERAGE),
+    "perceptron from random weights": partial(
+        HillClimbPerceptron,
+        surrogate_iter=0,
+        step_schedule="constant",
+        step_size=0.3,
+        **AVERAGE,
     ),
 }
 CLIMB = partial(HillClimbMLP, (20,), surrogate_iter=5000, max_iter=1000, **AVERAGE)
@@ -98,9 +100,13 @@ LINEAR_PEERS = (
     "LR, penalty searched",
 )
 PEERS = {
-    "perceptron": LINEAR_PEERS,
-    "perceptron, best of 5": LINEAR_PEERS,
-    "perceptron, log loss first": LINEAR_PEERS,
+    "perceptron": (*LINEAR_PEERS, "perceptron from random weights"),
+    "perceptron, 5 averaged": (
+        *LINEAR_PEERS,
+        "perceptron",
+        "perceptron from random weights",
+    ),
+    "perceptron from random weights": LINEAR_PEERS,
     "HillClimbMLP": (
         "BackpropMLP",
         "BackpropMLP, balanced",
@@ -283,7 +289,9 @@ def binary_candidates(metric: _Metric) -> dict[str, dict[str, Any]]:
         linear["LR, threshold tuned"] = tuned(_Remembered(LR))
         networks["BackpropMLP, threshold tuned"] = tuned(_Remembered(BACKPROP))
         networks["HillClimbMLP, threshold tuned"] = tuned(_Remembered(HILL_CLIMB))
-    linear |= {name: make(metric.objective) for name, make in LINEAR_CLIMBS.items()}
+    linear |= {
+        name: make(objective=metric.objective) for name, make in LINEAR_CLIMBS.items()
+    }
     networks["HillClimbMLP"] = CLIMB(objective=metric.objective)
     return {"linear rules": linear, "networks": networks}
 
@@ -303,7 +311,9 @@ def multiclass_candidates(objective: Any, costs: Any) -> dict[str, Any]:
         candidates["HillClimbMLP, log loss, least cost"] = _LeastCost(
             _Remembered(HILL_CLIMB), costs
         )
-    candidates |= {name: make(objective) for name, make in LINEAR_CLIMBS.items()}
+    candidates |= {
+        name: make(objective=objective) for name, make in LINEAR_CLIMBS.items()
+    }
     candidates["HillClimbMLP"] = CLIMB(objective=objective)
     return candidates
 
@@ -314,7 +324,7 @@ def noise_candidates() -> dict[str, Any]:
         "LR, penalty searched": GridSearchCV(LR, {"C": np.logspace(-4, 2, 7)}),
         "BackpropMLP": BACKPROP,
         "HillClimbMLP, log loss": HILL_CLIMB,
-        **{name: make("accuracy") for name, make in LINEAR_CLIMBS.items()},
+        **{name: make(objective="accuracy") for name, make in LINEAR_CLIMBS.items()},
         "HillClimbMLP": CLIMB(objective="accuracy"),
     }
 
