@@ -46,10 +46,10 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     surrogate_iter : int or "auto", default=0
         Maximum iterations of a climb on the log loss that comes first when a fit begins
         anew, as a metric that changes in steps tells a random network little about
-        where to go. Where that climb ends is the first candidate, and is kept. From
-        there on, only candidates that are better are kept, and of some metrics only
-        significant gains, see Notes. 0 does without it, "auto" is 20 000 with
-        ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink.
+        where to go. The first candidates are where that climb has got to, and the one
+        where it ends is kept. From there on, only candidates that are better are kept,
+        and of some metrics only significant gains, see Notes. 0 does without it, "auto"
+        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink.
         Without effect where the objective is "log_loss" itself.
 
     alpha : float, default=3.0

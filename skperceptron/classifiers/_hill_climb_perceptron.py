@@ -36,10 +36,10 @@ class HillClimbPerceptron(BaseHillClimb):
     surrogate_iter : int or "auto", default="auto"
         Maximum iterations of a climb on the log loss that comes first when a fit begins
         anew, as a metric that changes in steps tells a random network little about
-        where to go. Where that climb ends is the first candidate, and is kept. From
-        there on, only candidates that are better are kept, and of some metrics only
-        significant gains, see Notes. 0 does without it, "auto" is 20 000 with
-        ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink. Where labels
+        where to go. The first candidates are where that climb has got to, and the one
+        where it ends is kept. From there on, only candidates that are better are kept,
+        and of some metrics only significant gains, see Notes. 0 does without it, "auto"
+        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink. Where labels
         are wrong at random, 0 with constant steps of 0.3 does better.
 
     alpha : float, default=1.0
