@@ -49,8 +49,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         where to go. The first candidates are where that climb has got to, and the one
         where it ends is kept. From there on, only candidates that are better are kept,
         and of some metrics only significant gains, see Notes. 0 does without it, "auto"
-        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink.
-        Without effect where the objective is "log_loss" itself.
+        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot
+        shrink. Without effect where the objective is "log_loss" itself.
 
     alpha : float, default=3.0
         Strength of the L2 penalty on the weights in a climb on the log loss, be it the

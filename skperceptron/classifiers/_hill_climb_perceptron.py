@@ -39,8 +39,9 @@ class HillClimbPerceptron(BaseHillClimb):
         where to go. The first candidates are where that climb has got to, and the one
         where it ends is kept. From there on, only candidates that are better are kept,
         and of some metrics only significant gains, see Notes. 0 does without it, "auto"
-        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot shrink. Where labels
-        are wrong at random, 0 with constant steps of 0.3 does better.
+        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot
+        shrink. Where labels are wrong at random, 0 with constant steps of 0.3 does
+        better.
 
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights in the climb on the log loss:
