@@ -235,6 +235,12 @@ class TestSurrogate:
         assert clf.fit(X, y).objective_curve_[0] == before
         assert clf.partial_fit(X, y).objective_ >= before
 
+    def test_continued_fits_may_end_it_early(self):
+        clf = with_surrogate(max_iter=3, warm_start=True).fit(X, y)
+        clf.set_params(surrogate_iter=20).fit(X, y)  # 70 iterations are done
+        assert clf.n_iter_ == 3
+        assert clf.objective_ == clf.score(X, y)
+
     def test_partial_fit_begins_with_it(self):
         clf = with_surrogate().partial_fit(X, y, classes=[0, 1, 2])
         whole = with_surrogate(max_iter=1).fit(X, y)

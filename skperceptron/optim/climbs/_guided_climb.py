@@ -77,7 +77,8 @@ class Guide:
     def advance(self) -> bool:
         """Climb on, and tell whether that was the end."""
         n_iter = min(self.n_iter + FIRST_ITERATIONS, MAX_ITERATIONS)
-        n_iter = min(n_iter, self.max_iter - self.n_iter)
+        # It may have made more already, before the maximum was changed.
+        n_iter = max(min(n_iter, self.max_iter - self.n_iter), 0)
         before = self.climb.params
         self.climb.run(n_iter)
         self.n_iter += n_iter
@@ -85,7 +86,7 @@ class Guide:
         with np.errstate(over="ignore", invalid="ignore"):
             moved = np.linalg.norm(self.climb.params - before)
             is_still = moved <= MIN_MOVE * np.linalg.norm(self.climb.params)
-        return self.n_iter == self.max_iter or bool(
+        return self.n_iter >= self.max_iter or bool(
             n_iter == MAX_ITERATIONS and is_still
         )
 
