@@ -42,12 +42,11 @@ DATA = {"breast cancer": load_breast_cancer, "digits": load_digits}
 SEED = 0
 TEST_SHARE = 0.2
 N_FOLDS = 3
-N_TRIALS = 16
+N_TRIALS = 8
 N_EPOCHS = 50
 
 PERCEPTRON_GRID = {
-    "hillclimbperceptron__mutation": ["all", "unit"],
-    "hillclimbperceptron__alpha": [0.1, 10.0],
+    "hillclimbperceptron__alpha": [0.01, 0.1, 1.0, 10.0],
 }
 MLP_GRID = {
     "hillclimbmlp__hidden_layer_sizes": [(15,), (30,)],

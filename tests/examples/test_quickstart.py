@@ -47,8 +47,8 @@ def test_every_run_is_in_the_store(quickstart, table):
     assert n_runs == sum(n for _, n in table.values())
     # A grid search: its run, 4 candidates with 3 folds each, and the refit.
     searched = 1 + 4 * (1 + 3) + 1
-    # A study: its run, 16 trials with 3 folds each, and the final fit.
-    studied = 1 + 16 * (1 + 3) + 1
+    # A study: its run, 8 trials with 3 folds each, and the final fit.
+    studied = 1 + 8 * (1 + 3) + 1
     assert {name: n for (_, name), (_, n) in table.items()} == {
         "HillClimbPerceptron": searched,
         "HillClimbMLP": searched,

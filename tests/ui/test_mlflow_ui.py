@@ -33,7 +33,7 @@ SEARCH = "HillClimbMLP on digits"
 SEARCHED = ["hillclimbmlp__activation", "hillclimbmlp__hidden_layer_sizes"]
 STUDY = "BackpropMLP on digits"
 STUDIED = ["activation", "alpha", "hidden_units", "learning_rate_init"]
-TRIALS = [f"trial {number}" for number in reversed(range(16))]
+TRIALS = [f"trial {number}" for number in reversed(range(8))]
 
 
 class RunsTable:
