@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
 
+from skperceptron.classifiers._attempts import Attempt, AttemptMaker, ClimbState
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
 from skperceptron.classifiers._combine import widen
 from skperceptron.classifiers._hold_out import check_classes, hold_out
@@ -20,10 +20,9 @@ from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
     make_objective,
-    make_test,
 )
 from skperceptron.network import Layers, initialize
-from skperceptron.optim import Climb, Guide, GuidedClimb, Mutation, Streams
+from skperceptron.optim import Climb, Streams
 
 if TYPE_CHECKING:
     from skperceptron.classifiers._base import TrainingData
@@ -39,67 +38,6 @@ SECONDS_PER_REPORT = 1.0
 SECONDS_PER_STEP = 0.05
 # Threads that are done early get another one; joblib begins about 10 000 per second.
 TASKS_PER_THREAD = 4
-
-
-@dataclass(frozen=True)
-class ClimbState:
-    """What it takes to go on with a climb, beside its parameters.
-
-    Attributes
-    ----------
-    streams : Streams
-        Its random numbers.
-
-    step_size : ndarray of shape (n_groups,) or None
-        Its step sizes; None before it has begun.
-
-    ahead : tuple or None
-        What it has found but not kept yet, see `Climb`.
-
-    guidance : tuple (params, step sizes, iterations) or None
-        Where the climb on the log loss is that leads it, if there is one.
-    """
-
-    streams: Streams
-    step_size: NDArray[np.float64] | None = None
-    ahead: tuple[Array, int] | None = None
-    guidance: tuple[Array, NDArray[np.float64], int] | None = None
-
-
-class Attempt:
-    """One climb, and what its last step has brought.
-
-    Parameters
-    ----------
-    climb : Climb
-        The climb.
-
-    streams : Streams
-        Its random numbers.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_iter,)
-        Objective after each iteration of the last step.
-    """
-
-    def __init__(self, climb: Climb, streams: Streams) -> None:
-        self.climb = climb
-        self.streams = streams
-        self.values = np.empty(0)
-
-    def advance(self, n_iter: int) -> None:
-        """Climb on."""
-        self.values = self.climb.run(n_iter)
-
-    @property
-    def state(self) -> ClimbState:
-        """What it takes to go on."""
-        climb, guidance = self.climb, None
-        if isinstance(climb, GuidedClimb) and climb.guide is not None:
-            guide = climb.guide
-            guidance = (guide.climb.params, guide.climb.step_size.copy(), guide.n_iter)
-        return ClimbState(self.streams, climb.step_size.copy(), climb.ahead, guidance)
 
 
 class Network(NamedTuple):
@@ -292,10 +230,9 @@ class ClimbTrainer:
         training, held_out = self._split(data, random_state)
         self.attempts: list[Attempt] = []
         with self.threads:
-            siblings: dict[str, Climb] = {}
+            maker = AttemptMaker(estimator, layers, training, n_iter=n_iter)
             for start, state in starts:
-                attempt = self._attempt(start, state, training, siblings, fresh=fresh)
-                self.attempts.append(attempt)
+                self.attempts.append(maker.make(start, state, fresh=fresh))
             self.contestants = self._enter(training, held_out)
             self._step = self._iterations_per_step()
         self._n_evaluations = 0 if fresh else estimator.n_evaluations_
@@ -407,85 +344,6 @@ class ClimbTrainer:
             data, est.validation_fraction, random_state, stratify=data.y
         )
         return data.take(training), data.take(validation)
-
-    def _attempt(
-        self,
-        start: Array,
-        state: ClimbState,
-        data: TrainingData,
-        siblings: dict[str, Climb],
-        *,
-        fresh: bool,
-    ) -> Attempt:
-        est = self.estimator
-        max_guide_iter = est._n_surrogate_iter
-        test = make_test(est, self.layers, data) if max_guide_iter else None
-        # A stretch that is tested is prepared as a whole, and nothing beyond it.
-        n_iter = self.remaining if test is None else 0
-        climb = self._make_climb(start, state, data, siblings, n_iter=n_iter)
-        check_first_value(climb.value, est.objective)
-        if max_guide_iter:
-            guide = self._make_guide(start, state, data, siblings, fresh=fresh)
-            climb = GuidedClimb(climb, guide=guide, test=test, ahead=state.ahead)
-        return Attempt(climb, state.streams)
-
-    def _make_guide(
-        self,
-        start: Array,
-        state: ClimbState,
-        data: TrainingData,
-        siblings: dict[str, Climb],
-        *,
-        fresh: bool,
-    ) -> Guide | None:
-        n_done = 0
-        if not fresh:
-            if state.guidance is None:
-                return None
-            start, step_size, n_done = state.guidance
-            state = replace(state, step_size=step_size)
-        climb = self._make_climb(
-            start, state, data, siblings, on_surrogate=True, n_iter=0
-        )
-        return Guide(climb, self.estimator._n_surrogate_iter, n_done)
-
-    def _make_climb(
-        self,
-        start: Array,
-        state: ClimbState,
-        data: TrainingData,
-        siblings: dict[str, Climb],
-        *,
-        on_surrogate: bool = False,
-        n_iter: int,
-    ) -> Climb:
-        est, layers = self.estimator, self.layers
-        mutation = Mutation(
-            state.streams,
-            layers.n_params,
-            start.dtype,
-            share=None if isinstance(est.mutation, str) else float(est.mutation),
-            groups=layers.unit_groups() if est.mutation == "unit" else None,
-        )
-        adapt = est.step_schedule == "one_fifth"
-        step_size = est.step_size
-        adapted = state.step_size
-        if adapt and adapted is not None and len(adapted) == len(mutation.groups):
-            step_size = adapted
-        kind = "guide" if on_surrogate else "climb"
-        climb = est._make_climb(
-            start,
-            mutation,
-            layers,
-            data,
-            on_surrogate=on_surrogate,
-            n_iter=n_iter,
-            sibling=siblings.get(kind),
-            step_size=step_size,
-            adapt=adapt,
-        )
-        siblings.setdefault(kind, climb)
-        return climb
 
     def _enter(
         self, training: TrainingData, held_out: TrainingData | None

@@ -43,7 +43,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     max_iter : int, default=20000
         Iterations. 0 gives the network with its random start weights.
 
-    surrogate_iter : int or "auto", default=0
+    surrogate_iter : int or "auto", default="auto"
         Maximum iterations of a climb on the log loss that comes first when a fit begins
         anew, as a metric that changes in steps tells a random network little about
         where to go. The first candidates are where that climb has got to, and the one
@@ -260,7 +260,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         activation: ActivationLike | Sequence[ActivationLike] = "relu",
         *,
         max_iter: int = 20_000,
-        surrogate_iter: int | Literal["auto"] = 0,
+        surrogate_iter: int | Literal["auto"] = "auto",
         alpha: float = 3.0,
         noise_sign: Literal["random", "descent"] = "descent",
         step_size: float = 0.1,

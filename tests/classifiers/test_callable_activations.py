@@ -62,7 +62,7 @@ def accuracy(y_true, y_pred):
 
 
 def climber(activation, hidden_layer_sizes=(6,), **params):
-    params = {"max_iter": 40, "random_state": 0, **params}
+    params = {"max_iter": 40, "surrogate_iter": 0, "random_state": 0, **params}
     return HillClimbMLP(hidden_layer_sizes, activation, **params)
 
 

@@ -479,7 +479,9 @@ def test_fits_in_little_memory_are_the_same(params, iris, request):
 def test_large_fits_take_less_than_three_times_the_data(objective):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100_000, 50)), rng.integers(10, size=100_000)
-    clf = HillClimbMLP(max_iter=50, objective=objective, random_state=0)
+    clf = HillClimbMLP(
+        max_iter=50, surrogate_iter=60, objective=objective, random_state=0
+    )
     clf.fit(X[:100], y[:100])  # compiling takes memory too
     tracemalloc.start()
     clf.fit(X, y)

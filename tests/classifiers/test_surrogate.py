@@ -75,7 +75,12 @@ class TestPenalty:
     def test_other_objectives_have_none(self):
         fits = [
             HillClimbMLP(
-                (5,), objective="accuracy", max_iter=100, alpha=alpha, random_state=0
+                (5,),
+                objective="accuracy",
+                surrogate_iter=0,
+                max_iter=100,
+                alpha=alpha,
+                random_state=0,
             ).fit(X, y)
             for alpha in (0.0, 100.0)
         ]

@@ -288,7 +288,9 @@ def test_folds_of_a_search_are_pruned():
             {"learning_rate_init": 1e-9},
         ),
         (
-            HillClimbMLP(objective="accuracy", early_stopping=True),
+            HillClimbMLP(
+                objective="accuracy", early_stopping=True, step_schedule="constant"
+            ),
             {"max_iter": 30, "step_size": 0.3},
             {"max_iter": 30, "step_size": 1e-9},
         ),

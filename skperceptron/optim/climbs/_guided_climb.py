@@ -102,9 +102,15 @@ class GuidedClimb(Climb):
 
     Parameters
     ----------
-    climb : Climb
-        The climb that is led: on the metric, from the start, or from where the present
-        stretch began.
+    params : ndarray of shape (n_params,)
+        Where to start.
+
+    make_climb : callable
+        Makes the climb that is led, on the metric, of where it begins. It is made once
+        there is nothing more to follow, as either may need much memory.
+
+    objective : callable
+        Computes the metric of parameters, until then.
 
     guide : Guide or None, default=None
         The climb on the log loss; None if it has ended.
@@ -120,29 +126,39 @@ class GuidedClimb(Climb):
     params, value, n_accepted
         Those of what has been kept.
 
+    step_size : ndarray of shape (n_groups,)
+        That of the climb on the metric; empty before it has begun.
+
     guide : Guide or None
         The climb on the log loss, while there is any.
     """
 
     def __init__(
         self,
-        climb: Climb,
+        params: Array,
+        make_climb: Callable[[Array], Climb],
+        objective: Callable[[Array], float],
         *,
         guide: Guide | None = None,
         test: SignificanceTest | None = None,
         ahead: tuple[Array, int] | None = None,
     ) -> None:
-        self.params, self.value = climb.params, climb.value
-        self.mutation, self.step_size = climb.mutation, climb.step_size
+        self.params = params
+        self.step_size = np.empty(0)
         self.guide = guide
-        self._climb = climb
+        self._make_climb = make_climb
+        self._objective = objective
         self._test = test
         self._predicted: NDArray | None = None
         self._n_accepted_then = 0
         self._n_ahead = 0
+        if guide is not None:
+            self.value = objective(params)
+            return
+        self._begin(params)
         if ahead is not None:
-            climb.params, self._n_ahead = ahead
-            climb.value = climb.evaluate()
+            self._climb.params, self._n_ahead = ahead
+            self._climb.value = self._climb.evaluate()
 
     @property
     def ahead(self) -> tuple[Array, int] | None:
@@ -151,11 +167,12 @@ class GuidedClimb(Climb):
 
     def evaluate(self) -> float:
         """Compute the objective that is climbed on anew."""
-        return self._climb.evaluate()
+        return self._objective(self.params)
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""
-        self._climb.rewind()
+        if self.guide is None:
+            self._climb.rewind()
 
     def _advance(self, values: NDArray[np.float64]) -> None:
         done = 0
@@ -163,6 +180,8 @@ class GuidedClimb(Climb):
             n_iter = 1
             if self.guide is not None:
                 self._follow(self.guide)
+                if self.guide is None:  # only now is its memory free
+                    self._begin(self.params)
                 values[done] = self.value
             else:
                 n_iter = min(len(values) - done, STRETCH - self._n_ahead)
@@ -171,12 +190,20 @@ class GuidedClimb(Climb):
 
     def _follow(self, guide: Guide) -> None:
         is_last = guide.advance()
-        self._go_to(guide.climb.params)
+        params = guide.climb.params
         if is_last:
-            self.guide = None
-        if is_last or self._climb.value >= self.value:
-            self._keep()
-            self.n_accepted += 1
+            self.params, self.guide = params, None
+        elif (value := self._objective(params)) >= self.value:
+            self.params, self.value = params, value
+        else:
+            return
+        self.n_accepted += 1
+
+    def _begin(self, params: Array) -> None:
+        """Begin to climb on the metric."""
+        self._climb = self._make_climb(params)
+        self.value = self._climb.value
+        self.step_size = self._climb.step_size
 
     def _go_ahead(self, values: NDArray[np.float64]) -> None:
         values[:] = self._climb.run(len(values))
