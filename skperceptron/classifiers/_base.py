@@ -40,15 +40,9 @@ from skperceptron.classifiers._validation import (
 )
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE
-from skperceptron.tracking._destination import (
-    remember_destination,
-    remember_when_sent,
-)
-from skperceptron.tracking._html import run_as_html
-from skperceptron.tracking._recorder import (
-    find_run_id,
-    record_test_score,
-)
+from skperceptron.tracking._clones import prepare_to_send, remember_destination
+from skperceptron.tracking._lookup import find_run_id, run_as_html
+from skperceptron.tracking._recorder import record_test_score
 
 Array = NDArray[np.floating]
 
@@ -645,7 +639,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop(RUN_ATTRIBUTE, None)
-        remember_when_sent(state, self)
+        prepare_to_send(state, self)
         return state
 
     def __sklearn_tags__(self) -> Any:

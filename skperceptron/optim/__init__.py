@@ -1,6 +1,7 @@
 """The two ways of moving a network's parameters: gradients and hill climbing."""
 
-from skperceptron.optim._metric import Metric, MetricOfSums
+from skperceptron.optim._metric import Metric
+from skperceptron.optim._metric_of_sums import MetricOfSums
 from skperceptron.optim.climbs import (
     Climb,
     Guide,

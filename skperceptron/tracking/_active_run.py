@@ -12,106 +12,40 @@ MLflow's stack of active runs, which is not public.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-import threading
-import weakref
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from skperceptron.tracking import _store
-from skperceptron.tracking._destination import is_same_store
-from skperceptron.tracking._store import bounded
-from skperceptron.tracking._tolerance import tolerate
+from skperceptron.tracking._credentials import is_same_store
+from skperceptron.tracking._record import Address
+from skperceptron.tracking._store import bounded, tracking_uri_of
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
 
-    from skperceptron.tracking._run import TrackedRun
 
-
-class Activation:
-    """Makes a run the active one of this thread.
-
-    Parameters
-    ----------
-    run : TrackedRun
-        The run.
-    """
-
-    def __init__(self, run: TrackedRun) -> None:
-        self._thread_id = threading.get_ident()
-        self._runs: list[Any] = active_runs()
-        self._before = list(self._runs)
-        self._stand_in = None
-        if "mlflow" in sys.modules:  # else nobody logs to it
-            self._stand_in = stand_in_for(run)
-        if self._stand_in is not None:
-            self._runs.append(self._stand_in)
-
-    def end(self) -> None:
-        """Let the run not be active any more, nor what was begun in it here."""
-        if self._stand_in is not None:
-            self._stand_in.is_over = True
-            self._runs[:] = [run for run in self._runs if run is not self._stand_in]
-        if threading.get_ident() == self._thread_id:
-            with tolerate("A run that was begun in another one could not be ended"):
-                end_all_but(self._before)
-
-
-# What stays active in a thread after a fit, until its estimator is gone or the next fit
-# begins.
-_kept: dict[int, Activation] = {}
-
-
-def keep_active(activation: Activation, estimator: Any) -> None:
-    """Let a run be active after its fit, for the scorers that look at the estimator.
-
-    Nobody tells when they have. But as a rule, nobody keeps the estimator then.
-
-    Parameters
-    ----------
-    activation : Activation
-        Of the run.
-
-    estimator : estimator
-        What was fitted.
-    """
-    _kept[threading.get_ident()] = activation
-    end = weakref.finalize(estimator, _end_kept, threading.get_ident(), activation)
-    end.atexit = False
-
-
-def end_kept(thread_id: int) -> None:
-    """End what is active in a thread after a fit."""
-    if (activation := _kept.get(thread_id)) is not None:
-        _end_kept(thread_id, activation)
-
-
-def _end_kept(thread_id: int, activation: Activation) -> None:
-    if _kept.get(thread_id) is activation:
-        del _kept[thread_id]
-        activation.end()
-
-
-def stand_in_for(run: TrackedRun) -> Any:
-    """Make what can be active in the place of a run.
-
-    Parameters
-    ----------
-    run : TrackedRun
-        The run.
+def users_tracking_uri() -> str | None:
+    """Tell which store the user has chosen, without importing MLflow for it.
 
     Returns
     -------
-    ActiveRun or None
-        None where MLflow logs to another store, or another process delivers the run.
+    str or None
+        With credentials. None leaves the choice to MLflow, which nobody has imported.
     """
-    mlflow = importlib.import_module("mlflow")
-    uri = _store.tracking_uri_of(run.address)
-    is_here = run.destination.is_of_this_process and run.is_delivered_here
-    if not (is_here and is_same_store(uri, mlflow.get_tracking_uri())):
-        return None
-    return _stand_in_class()(run)
+    if "mlflow" not in sys.modules:
+        # MLflow writes there what `set_tracking_uri` chose, so that is all there is.
+        return os.environ.get("MLFLOW_TRACKING_URI")
+    # Imported again to wait for another thread that is just importing it.
+    uri: str = importlib.import_module("mlflow").get_tracking_uri()
+    return uri
+
+
+def logs_to(address: Address) -> bool:
+    """Tell whether the store of an address is the one to which MLflow logs here."""
+    uri: str = importlib.import_module("mlflow").get_tracking_uri()
+    return is_same_store(tracking_uri_of(address), uri)
 
 
 def active_runs() -> list[ActiveRun]:
@@ -166,6 +100,21 @@ def is_stand_in(run: ActiveRun) -> bool:
     return isinstance(run, _stand_in_class())
 
 
+def make_stand_in(begin: Callable[[], str], name: str) -> ActiveRun:
+    """Make what can be active in the place of a run.
+
+    Parameters
+    ----------
+    begin : callable
+        Sees to it that the run is in MLflow, and tells its id.
+
+    name : str
+        Its name.
+    """
+    stand_in: ActiveRun = _stand_in_class()(begin, name)
+    return stand_in
+
+
 @lru_cache
 def _stand_in_class() -> Any:
     from mlflow import ActiveRun
@@ -175,9 +124,10 @@ def _stand_in_class() -> Any:
     class StandIn(ActiveRun):
         """Stands in for a run until somebody asks for what only MLflow knows."""
 
-        def __init__(self, run: TrackedRun) -> None:
+        def __init__(self, begin: Callable[[], str], name: str) -> None:
             self.is_over = False
-            self._run = run
+            self._begin = begin
+            self._name = name
             self._found: Run | None = None
 
         def _find(self) -> Run:
@@ -185,10 +135,10 @@ def _stand_in_class() -> Any:
                 with bounded():
                     client = importlib.import_module("mlflow").MlflowClient()
                     try:
-                        self._found = client.get_run(self._run.begin())
+                        self._found = client.get_run(self._begin())
                     except OSError as error:
                         raise MlflowException(
-                            f"{self._run.record.name} cannot be logged to now: {error}"
+                            f"{self._name} cannot be logged to now: {error}"
                         ) from error
             return self._found
 

@@ -14,23 +14,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from skperceptron.tracking._active_run import end_kept
+from skperceptron.tracking._activation import end_kept
 from skperceptron.tracking._deliverer import SECONDS_TO_WAIT
 from skperceptron.tracking._deliverers import (
     before_finish,
     before_flush,
     deliverer_for,
 )
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._known_runs import known_run
+from skperceptron.tracking._origin import origin_tags
+from skperceptron.tracking._outcome import error_tag, note_failure, status_after
 from skperceptron.tracking._place import path_of, search_run
-from skperceptron.tracking._record import RunRecord, Status, now
-from skperceptron.tracking._recorder import (
-    error_tag,
-    note_failure,
-    origin_tags,
-    status_after,
-)
+from skperceptron.tracking._record import ParentRun, RunRecord, Status, now
 from skperceptron.tracking._run import TrackedRun, close_left_behind
 from skperceptron.tracking._sklearn_calls import (
     Outcome,

@@ -31,7 +31,7 @@ from skperceptron.tracking._entry_delivery import (
 from skperceptron.tracking._failures import Failures
 from skperceptron.tracking._forks import no_fork
 from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._named_stores import check_is_named
+from skperceptron.tracking._store_check import check_is_named
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # While nobody waits, the thread rests so many times longer than it works: where all

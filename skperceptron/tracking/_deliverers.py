@@ -18,8 +18,7 @@ from multiprocessing.util import Finalize
 from skperceptron.tracking import _deliverer, _journal, _processes
 from skperceptron.tracking._artifacts import FilesAwayError
 from skperceptron.tracking._deliverer import Deliverer
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._named_stores import note_store
+from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._tolerance import TrackingWarning
 
@@ -53,15 +52,21 @@ def all_deliverers() -> dict[str | None, Deliverer]:
     return dict(_deliverers)
 
 
-def expect_entries(destination: Destination) -> None:
-    """Get ready for what other processes may write for this one to deliver."""
-    with suppress(OSError):  # they will find that out, too, and help themselves
-        note_store(destination.address())
-        destination.inbox.open()
-        deliverer = deliverer_for(destination.tracking_uri)
-        deliverer.watch(destination.inbox)
-        deliverer.is_expecting = True
-        deliverer.wake()
+def expect_entries(tracking_uri: str | None, inbox: Inbox) -> None:
+    """Look, again and again, for what other processes write for this one to deliver.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        Address of the store, without credentials.
+
+    inbox : Inbox
+        Where they write; it must be open.
+    """
+    deliverer = deliverer_for(tracking_uri)
+    deliverer.watch(inbox)
+    deliverer.is_expecting = True
+    deliverer.wake()
 
 
 def what_prevents(tracking_uri: str | None, failure: Exception) -> str:

@@ -20,7 +20,7 @@ from skperceptron.tracking._artifacts import (
     cause_of,
     will_last,
 )
-from skperceptron.tracking._destination import ParentRun, hide_credentials
+from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._election import Election
 from skperceptron.tracking._entry import (
     Contents,
@@ -37,9 +37,10 @@ from skperceptron.tracking._known_runs import (
     remember_run,
 )
 from skperceptron.tracking._models import why_not_ours
-from skperceptron.tracking._origin import SOURCE_TAG, with_context
+from skperceptron.tracking._origin import SOURCE_TAG
 from skperceptron.tracking._reasons import reason_of
-from skperceptron.tracking._record import RunRecord, Status, now
+from skperceptron.tracking._record import ParentRun, RunRecord, Status, now
+from skperceptron.tracking._run_context import with_context
 from skperceptron.tracking._transaction import (
     AfterCommit,
     has_transactions,

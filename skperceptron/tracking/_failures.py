@@ -11,7 +11,7 @@ from skperceptron.tracking import _delivery
 from skperceptron.tracking._artifacts import FilesAwayError
 from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import BusyError
-from skperceptron.tracking._named_stores import UnnamedStoreError
+from skperceptron.tracking._store_check import UnnamedStoreError
 
 # A store that could not be reached is tried again after a while, then less often.
 FIRST_RETRY = 5.0

@@ -11,6 +11,7 @@ from contextlib import suppress
 from numbers import Real
 
 from skperceptron.tracking import _journal, _processes
+from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._deliverer import SECONDS_BETWEEN_LOOKS, Deliverer
 from skperceptron.tracking._deliverers import (
     all_deliverers,
@@ -18,10 +19,9 @@ from skperceptron.tracking._deliverers import (
     deliverer_for,
     what_prevents,
 )
-from skperceptron.tracking._destination import hide_credentials
 from skperceptron.tracking._entry import Contents, Entry, UnreadableEntryError
 from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._named_stores import UnnamedStoreError, check_is_named
+from skperceptron.tracking._store_check import UnnamedStoreError, check_is_named
 from skperceptron.tracking._tolerance import TrackingWarning
 
 # So many reasons are given why a store takes nothing.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from sklearn.model_selection import _validation
 
-from skperceptron.tracking._destination import hide_credentials
-from skperceptron.tracking._recorder import MAX_TAG_LENGTH
+from skperceptron.tracking._credentials import hide_credentials
+from skperceptron.tracking._outcome import MAX_TAG_LENGTH
 
 _CALLER = "_fit_and_score"
 # Its variables, with the kind of the scores that each holds.

@@ -9,61 +9,24 @@ processes that deliver what others have left behind.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-
-from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._notes import Notes
-from skperceptron.tracking._temporary_state import import_mlflow
-
-Address = dict[str, str | None]
+from skperceptron.tracking._record import Address
 
 _named = Notes("stores")
 
 
-class UnnamedStoreError(Exception):
-    """A run is to go to a store that no process of the user has named."""
-
-    def __init__(self, address: Address) -> None:
-        uri, folder = address["tracking_uri"], address["working_directory"]
-        way = (
-            f"call flush() in the folder {folder}"
-            if uri is None
-            else f"set the environment variable MLFLOW_TRACKING_URI to {uri}"
-        )
-        super().__init__(
-            f"no fit of yours on this machine was logged to {_name(address)}, and a "
-            f"file of the journal alone is not believed. If you trust it, {way}"
-        )
-
-
 def note_store(address: Address) -> None:
     """Note that this process sends runs to a store."""
-    _named.add(_name(address))
+    _named.add(name_of_store(address))
 
 
-def check_is_named(address: Address) -> None:
-    """Refuse a store that is neither the one of this process nor noted.
-
-    Raises
-    ------
-    UnnamedStoreError
-        When only the journal knows of it.
-    """
-    if _name(address) not in _named and not _is_own(address):
-        raise UnnamedStoreError(address)
+def is_noted(address: Address) -> bool:
+    """Tell whether this process, or another one of the user's, has noted a store."""
+    return name_of_store(address) in _named
 
 
-def _name(address: Address) -> str:
+def name_of_store(address: Address) -> str:
+    """Name a store: the default one by its folder."""
     if address["tracking_uri"] is not None:
         return address["tracking_uri"]
     return f"MLflow's default store in {address['working_directory']}"
-
-
-def _is_own(address: Address) -> bool:
-    if address["tracking_uri"] is None:
-        with suppress(OSError):  # this process' folder may have been removed
-            return address["working_directory"] in (None, os.getcwd())
-        return False
-    import_mlflow()  # which then tells its default store, too
-    return address["tracking_uri"] == Destination.current().tracking_uri

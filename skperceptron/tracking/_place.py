@@ -10,7 +10,7 @@ from typing import Literal
 
 from sklearn.callback import CallbackContext
 
-from skperceptron.tracking._destination import ParentRun
+from skperceptron.tracking._record import ParentRun
 
 # Names that scikit-learn's searches give their tasks.
 SEARCH_TASK = "search"

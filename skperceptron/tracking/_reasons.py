@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from skperceptron.tracking._destination import hide_credentials
+from skperceptron.tracking._credentials import hide_credentials
 
 # More of a message than this nobody reads.
 _MAX_CHARACTERS = 2000

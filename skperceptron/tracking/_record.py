@@ -21,6 +21,8 @@ MAX_PARAM_LENGTH = 6000
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 # What is said of a run at one moment, in the types of JSON.
 Event = dict[str, Any]
+# Where a run goes, as far as a file can say it.
+Address = dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,31 @@ class Dataset:
     digest: str
     n_samples: int
     n_features: int
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """A run that has others below it.
+
+    Attributes
+    ----------
+    key : str
+        Its identity in the journal.
+
+    name : str
+        Its name, should it have to be created.
+
+    start_time : int
+        Milliseconds since 1970.
+
+    is_managed : bool, default=False
+        Whether somebody will tell when it ends.
+    """
+
+    key: str
+    name: str
+    start_time: int
+    is_managed: bool = False
 
 
 @dataclass

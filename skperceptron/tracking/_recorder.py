@@ -13,19 +13,17 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
-from skperceptron.tracking._active_run import Activation, end_kept, keep_active
+from skperceptron.tracking._activation import Activation, end_kept, keep_active
 from skperceptron.tracking._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
-from skperceptron.tracking._destination import (
-    Destination,
-    hide_credentials,
-    take_destination,
-)
+from skperceptron.tracking._call_runs import note_failure_below
+from skperceptron.tracking._clones import take_destination
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._origin import origin_tags
+from skperceptron.tracking._outcome import note_failure
 from skperceptron.tracking._place import Place, find_place
 from skperceptron.tracking._record import (
     Metric,
     RunRecord,
-    Status,
     describe_data,
     now,
     param_value,
@@ -33,16 +31,12 @@ from skperceptron.tracking._record import (
 from skperceptron.tracking._run import (
     SECONDS_BETWEEN_WRITES,
     FitRun,
-    RunTicket,
-    TrackedRun,
     close_left_behind,
     end_search,
     runs_around,
 )
 from skperceptron.tracking._sklearn_calls import is_last_fit, is_scored_next
 from skperceptron.tracking._tolerance import tolerate
-
-MAX_TAG_LENGTH = 5000
 
 
 class FitRecorder:
@@ -201,8 +195,6 @@ class FitRecorder:
         """Let the call around the fit know what went wrong, if anything."""
         call_key = self.run.destination.call_key
         if call_key is not None and self.run.status != "FINISHED":
-            from skperceptron.tracking._call_runs import note_failure_below
-
             error = self.run.record.tags.get("error")
             note_failure_below(call_key, self.run.status, error)
 
@@ -223,26 +215,6 @@ class FitRecorder:
         search = self.place.search  # of which it is the refit
         is_refit = search is not None and search.key == call_key
         return call_key is not None and not is_refit and not is_last_fit(estimator)
-
-
-def status_after(error: BaseException | None) -> Status:
-    """Tell a fit that somebody wanted to end from one that went wrong."""
-    wanted: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
-    if "optuna" in sys.modules:  # nobody else prunes
-        wanted += (sys.modules["optuna"].TrialPruned,)
-    return "KILLED" if isinstance(error, wanted) else "FAILED"
-
-
-def note_failure(run: TrackedRun, error: BaseException | None) -> None:
-    """Let a run end as what it belongs to was ended, by an error if there is one."""
-    run.status = status_after(error)
-    if error is not None and run.status == "FAILED":
-        run.record.tags["error"] = error_tag(error)
-
-
-def error_tag(error: BaseException) -> str:
-    """Write an error so that it fits into a tag, and may be seen by others."""
-    return hide_credentials(f"{type(error).__name__}: {error}")[:MAX_TAG_LENGTH]
 
 
 def recorder_for(
@@ -344,30 +316,6 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
     with tolerate("A test score could not be tracked"):
         if run.take_test_score(X, score):
             run.deliver(wait=run.waits)
-
-
-def find_run_id(estimator: Any) -> str | None:
-    """Look up the run of an estimator's last fit.
-
-    Raises
-    ------
-    AttributeError
-        When it was never fitted.
-    """
-    if TICKET_ATTRIBUTE not in vars(estimator):
-        if estimator.__sklearn_is_fitted__():  # but loaded from somewhere
-            return None
-        raise AttributeError(
-            f"This {type(estimator).__name__} has no run_id_: it was not fitted yet."
-        )
-    ticket: RunTicket | None = getattr(estimator, TICKET_ATTRIBUTE)
-    if ticket is None:
-        return None
-    if not ticket.is_known:
-        from skperceptron.tracking._call_runs import settle
-
-        settle()  # for a fit of a call that has just ended
-    return ticket.run_id()
 
 
 def _new_run(

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,24 @@ from skperceptron.tracking._deliverers import (
     before_flush,
     deliverer_for,
 )
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._entry import Entry, header
 from skperceptron.tracking._fingerprint import Fingerprint
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._known_runs import known_run
+from skperceptron.tracking._model import save_model
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._place import Place, TaskIds
 from skperceptron.tracking._reasons import reason_of
-from skperceptron.tracking._record import Metric, RunRecord, Status, now, thin
-from skperceptron.tracking._temporary_state import import_mlflow
+from skperceptron.tracking._record import (
+    Metric,
+    ParentRun,
+    RunRecord,
+    Status,
+    now,
+    thin,
+)
+from skperceptron.tracking._ticket import RunTicket
 from skperceptron.tracking._tolerance import TrackingWarning, tolerate
 
 # A long fit writes down so often, at most, what is new.
@@ -50,45 +58,6 @@ _MAX_PARTS = 100
 _unfinished: set[FitRun] = set()
 # ... and those of them whose estimators are gone.
 _left_behind: deque[FitRun] = deque()
-
-
-@dataclass(frozen=True)
-class RunTicket:
-    """By which an estimator finds its run again, in any process.
-
-    Attributes
-    ----------
-    key : str
-        Identity of the run.
-
-    address : dict
-        Where it went.
-    """
-
-    key: str
-    address: dict[str, str | None]
-
-    @property
-    def is_known(self) -> bool:
-        """Whether this process has delivered the run."""
-        return known_run(self.key) is not None
-
-    def run_id(self) -> str | None:
-        """Look the run up.
-
-        Returns
-        -------
-        str or None
-            None if it is not delivered yet, or the store cannot be asked.
-        """
-        run_id = known_run(self.key)
-        if run_id is None:
-            from skperceptron.tracking import _delivery, _store
-
-            with suppress(Exception):  # whatever keeps the store from answering
-                _store.require_store(self.address)
-                run_id = _delivery.find_run(self.address, self.key)
-        return run_id
 
 
 class TrackedRun:
@@ -228,12 +197,9 @@ class TrackedRun:
         trusted_types : sequence of str, default=()
             Types that it may contain beside the usual ones.
         """
-        from skperceptron.tracking._models import save_model
-
         folder = self.entry.files / "model"
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
-            import_mlflow()
             save_model(
                 estimator,
                 X,

@@ -12,12 +12,12 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skperceptron._functions import text_of
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._fold import are_scores_known
 from skperceptron.tracking._known_runs import last_end_below
 from skperceptron.tracking._place import TaskIds, key_of
-from skperceptron.tracking._record import RunRecord, now, param_value
+from skperceptron.tracking._record import ParentRun, RunRecord, now, param_value
 from skperceptron.tracking._run import FitRun, TrackedRun
 
 if TYPE_CHECKING:

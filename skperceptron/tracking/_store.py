@@ -18,9 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skperceptron.tracking._destination import with_credentials, without_credentials
+from skperceptron.tracking._credentials import with_credentials, without_credentials
 from skperceptron.tracking._local_stores import database_of, default_store_in
-from skperceptron.tracking._temporary_state import import_mlflow
+from skperceptron.tracking._mlflow_import import import_mlflow
+from skperceptron.tracking._record import Address
 
 try:
     import fcntl
@@ -38,7 +39,6 @@ PATIENCE = 30.0
 _SERVERS = ("http", "https")
 _DATABASE_SERVERS = ("mssql", "mysql", "postgresql")
 
-Address = dict[str, str | None]
 # Modules that warn of each other. Where the user has made errors of warnings, they
 # would not work.
 _NOT_OURS = (

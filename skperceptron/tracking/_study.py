@@ -20,13 +20,13 @@ from skperceptron.tracking._agreement import (
     is_shared,
 )
 from skperceptron.tracking._arguments import check_tags, check_texts
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._figures import as_png, new_figure
 from skperceptron.tracking._lost_trials import end_lost_trials
 from skperceptron.tracking._origin import origin_tags
+from skperceptron.tracking._outcome import note_failure
 from skperceptron.tracking._pareto_front import log_pareto_front
-from skperceptron.tracking._record import RunRecord, param_value
-from skperceptron.tracking._recorder import note_failure
+from skperceptron.tracking._record import ParentRun, RunRecord, param_value
 from skperceptron.tracking._run import TrackedRun, deliver_all
 from skperceptron.tracking._tolerance import tolerate
 from skperceptron.tracking._watched_study import Watch, own_sampler

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 import tempfile
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -44,28 +42,6 @@ def make_temporary_folder() -> Path:
     # Somebody else has put something there.
     others = temporary_folders()
     return others[0] if others else Path(tempfile.mkdtemp(prefix=f"{_name()}-"))
-
-
-@lru_cache
-def import_mlflow() -> None:
-    """Import MLflow, which looks for the user's home, also where there is none.
-
-    Raises
-    ------
-    RuntimeError, OSError
-        When there is no folder for temporary files either.
-    """
-    try:
-        Path.home()
-    except (RuntimeError, KeyError):
-        # Only as long as that takes: what the user starts has no home, either.
-        os.environ["HOME"] = str(make_temporary_folder())
-        try:
-            importlib.import_module("mlflow")
-        finally:
-            os.environ.pop("HOME", None)
-    else:
-        importlib.import_module("mlflow")
 
 
 def _name() -> str:

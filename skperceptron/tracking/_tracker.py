@@ -13,17 +13,16 @@ from sklearn.callback import CallbackContext
 
 from skperceptron._config import LogModels, check_log_models, config_context
 from skperceptron._workers import end_with_parent
-from skperceptron.tracking._active_run import Activation
+from skperceptron.tracking._activation import Activation
 from skperceptron.tracking._arguments import check_tags, check_texts
 from skperceptron.tracking._attributes import DESTINATION_ATTRIBUTE, RUN_ATTRIBUTE
-from skperceptron.tracking._destination import (
-    Destination,
-    ParentRun,
-    without_credentials,
-)
+from skperceptron.tracking._clones import expect_runs_of_others
+from skperceptron.tracking._credentials import without_credentials
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._fold import FoldResult, result_of_fold
 from skperceptron.tracking._known_runs import known_run
 from skperceptron.tracking._origin import origin_tags
+from skperceptron.tracking._outcome import error_tag, status_after
 from skperceptron.tracking._place import (
     FOLD_TASK,
     REFIT_TASK,
@@ -34,14 +33,13 @@ from skperceptron.tracking._place import (
 )
 from skperceptron.tracking._record import (
     Dataset,
+    ParentRun,
     RunRecord,
     describe_data,
     param_value,
 )
-from skperceptron.tracking._recorder import error_tag, status_after
 from skperceptron.tracking._run import (
     FitRun,
-    RunTicket,
     TrackedRun,
     close_run,
     deliver_all,
@@ -53,6 +51,7 @@ from skperceptron.tracking._search_results import (
     draw_search,
     log_search,
 )
+from skperceptron.tracking._ticket import RunTicket
 from skperceptron.tracking._tolerance import tolerate
 
 # What our classifiers call the task of a call of `partial_fit`.
@@ -259,7 +258,10 @@ class MLflowTracker:
     def __getstate__(self) -> dict[str, Any]:
         # A worker process is told where the runs go; its tasks are its own. Other
         # threads may begin a fit meanwhile, so what is told is a copy.
-        return {**vars(self), "_below": self._below.copy(), "_tasks": {}}
+        below = self._below.copy()
+        for destination in below.values():
+            expect_runs_of_others(destination)
+        return {**vars(self), "_below": below, "_tasks": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

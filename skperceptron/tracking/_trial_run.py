@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from optuna.trial import TrialState
 
 from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._outcome import note_failure
 from skperceptron.tracking._place import key_of
 from skperceptron.tracking._record import RunRecord, Status, param_value
-from skperceptron.tracking._recorder import note_failure
 from skperceptron.tracking._run import TrackedRun
 
 if TYPE_CHECKING:

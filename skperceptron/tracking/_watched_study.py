@@ -15,26 +15,25 @@ from optuna import Study
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
+from skperceptron.tracking._activation import stand_in_for
 from skperceptron.tracking._active_run import (
     activate,
     active_runs,
     deactivate,
     end_all_but,
-    stand_in_for,
 )
 from skperceptron.tracking._destination import (
     Destination,
     OpenPlace,
-    ParentRun,
     Surroundings,
     enclosing,
 )
+from skperceptron.tracking._record import ParentRun
 from skperceptron.tracking._run import TrackedRun
 from skperceptron.tracking._tolerance import tolerate
 from skperceptron.tracking._trial_run import end_trial_run, trial_run
 
 if TYPE_CHECKING:
-    from mlflow import ActiveRun
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -64,7 +63,7 @@ class _OpenTrial(OpenPlace):
 
     run: TrackedRun
     stand_in: Any = None
-    active_before: list[ActiveRun]
+    active_before: list[Any]
     earlier_error: BaseException | None
 
 

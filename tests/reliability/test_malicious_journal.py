@@ -41,7 +41,8 @@ from skperceptron.tracking._entry import (
     header,
 )
 from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._models import save_model, why_not_ours
+from skperceptron.tracking._model import save_model
+from skperceptron.tracking._models import why_not_ours
 from skperceptron.tracking._named_stores import note_store
 from skperceptron.tracking._notes import Notes
 from skperceptron.tracking._record import Dataset, Metric, RunRecord

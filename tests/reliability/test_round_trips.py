@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
 
-from skperceptron.tracking import _models
+from skperceptron.tracking import _model, _models
 from tests.reliability.classifiers import OBJECTIVES, classifiers
 from tests.reliability.comparisons import assert_same_params, assert_same_weights
 from tests.reliability.data import N_FEATURES, N_ROWS, good_labels, good_samples
@@ -42,9 +42,9 @@ def pickled(clf):
 
 
 def stored_without_pickle(clf):
-    stripper = _models._Stripper()
+    stripper = _model._Stripper()
     stored = skops.io.dumps(stripper.strip(clf))
-    trusted = [*stripper.own_types, *_models._HARMLESS]
+    trusted = [*stripper.own_types, *_models.HARMLESS_TYPES]
     return skops.io.loads(stored, trusted=trusted)
 
 

@@ -9,7 +9,14 @@ CODE = """
 import gc
 import psutil
 from skperceptron.classifiers import _base
-from skperceptron.tracking import _deliverers, _destination, _run, _store, _processes
+from skperceptron.tracking import (
+    _clones,
+    _credentials,
+    _deliverers,
+    _processes,
+    _run,
+    _store,
+)
 
 process = psutil.Process()
 flush()
@@ -42,8 +49,8 @@ def look():
             "SKPERCEPTRON_JOURNAL"])),
         "unfinished": len(_run._unfinished) + len(_run._left_behind),
         "open": len(_run._open_runs),
-        "destinations": len(_destination._seen_at_clone),
-        "credentials": len(_destination._with_credentials),
+        "destinations": len(_clones._seen_at_clone),
+        "credentials": len(_credentials._with_credentials),
         "signs": len(_processes._signs),
         "stores": len(deliverers) + len(_store._answered_at),
         "inboxes": sum(len(d._inboxes) + len(d._visits) for d in deliverers),

@@ -16,12 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    MLflowTracker,
-    flush,
-    pending,
-    track_study,
-)
+from skperceptron.tracking import MLflowTracker, flush, pending, track_study
 from tests.tracking.conftest import read_runs
 from tests.tracking.faults import X, at_most, fake_server, fit, warned_once, y
 

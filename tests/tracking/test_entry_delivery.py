@@ -19,12 +19,12 @@ from skperceptron.tracking import (
     flush,
     pending,
 )
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._entry import Entry
 from skperceptron.tracking._entry_delivery import EntryDelivery
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._place import key_of
-from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking._record import ParentRun, RunRecord, now
 from skperceptron.tracking._run import TrackedRun
 from tests.tracking.faults import leave_behind, runs_of
 

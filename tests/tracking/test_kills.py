@@ -143,7 +143,7 @@ def test_half_a_line_of_a_killed_process_is_reported(runs, journal):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_half_a_model_of_a_killed_process_is_left_out(runs, monkeypatch):
-    from skperceptron.tracking import _models
+    from skperceptron.tracking import _model
 
     def objective(y_true, y_pred):
         time.sleep(0.1)
@@ -156,7 +156,7 @@ def test_half_a_model_of_a_killed_process_is_left_out(runs, monkeypatch):
 
     fit()
     with monkeypatch.context() as patch:
-        patch.setattr(_models, "_save", save_half)
+        patch.setattr(_model, "_save", save_half)
 
         def long_fit():
             HillClimbPerceptron(max_iter=30, objective=objective).fit(X, y)

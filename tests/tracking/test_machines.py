@@ -16,11 +16,12 @@ from skperceptron.tracking import (
     flush,
     pending,
 )
-from skperceptron.tracking._destination import Destination, ParentRun
+from skperceptron.tracking._destination import Destination
 from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._place import key_of
-from skperceptron.tracking._record import RunRecord, now
-from skperceptron.tracking._run import RunTicket, TrackedRun
+from skperceptron.tracking._record import ParentRun, RunRecord, now
+from skperceptron.tracking._run import TrackedRun
+from skperceptron.tracking._ticket import RunTicket
 from tests.tracking.faults import new_key, statuses_of
 
 X, y = load_iris(return_X_y=True)

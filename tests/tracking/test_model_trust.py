@@ -21,11 +21,8 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import _models
-from skperceptron.tracking._models import (
-    UntrustedTypesError,
-    save_model,
-    why_not_ours,
-)
+from skperceptron.tracking._model import UntrustedTypesError, save_model
+from skperceptron.tracking._models import why_not_ours
 from tests.tracking.models import X, bump, perceptron, y
 
 pytestmark = [

@@ -17,15 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    _deliverer,
-    _deliverers,
-    _failures,
-    _store,
-    flush,
-)
-from skperceptron.tracking._destination import Destination, ParentRun
-from skperceptron.tracking._record import RunRecord, now
+from skperceptron.tracking import _deliverer, _deliverers, _failures, _store, flush
+from skperceptron.tracking._destination import Destination
+from skperceptron.tracking._record import ParentRun, RunRecord, now
 from skperceptron.tracking._run import TrackedRun
 from tests.tracking.faults import new_key, within
 

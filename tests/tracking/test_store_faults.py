@@ -15,13 +15,7 @@ import mlflow
 import pytest
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    TrackingWarning,
-    _deliverer,
-    _store,
-    flush,
-    pending,
-)
+from skperceptron.tracking import TrackingWarning, _deliverer, _store, flush, pending
 from skperceptron.tracking._deliverer import Deliverer
 from tests.tracking.faults import (
     BOUND,

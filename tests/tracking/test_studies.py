@@ -25,12 +25,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    MLflowTracker,
-    TrackingWarning,
-    _study,
-    track_study,
-)
+from skperceptron.tracking import MLflowTracker, TrackingWarning, _study, track_study
 from skperceptron.tracking._figures import as_png
 from tests.tracking.conftest import read_runs
 

@@ -11,12 +11,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    TrackingWarning,
-    flush,
-    study_run_id,
-    track_study,
-)
+from skperceptron.tracking import TrackingWarning, flush, study_run_id, track_study
 from tests.tracking.test_studies import tracked_study, tree_of
 
 pytestmark = pytest.mark.usefixtures("without_models")

@@ -1,4 +1,4 @@
-"""What a notebook shows of the run of an estimator."""
+"""The run of an estimator's last fit: its id, and what a notebook shows of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,32 @@ from html import escape
 from typing import Any
 
 from skperceptron.tracking._attributes import TICKET_ATTRIBUTE
-from skperceptron.tracking._destination import without_credentials
-from skperceptron.tracking._run import RunTicket
+from skperceptron.tracking._call_runs import settle
+from skperceptron.tracking._credentials import without_credentials
+from skperceptron.tracking._store import client_of, tracking_uri_of
+from skperceptron.tracking._ticket import RunTicket
+
+
+def find_run_id(estimator: Any) -> str | None:
+    """Look up the run of an estimator's last fit.
+
+    Raises
+    ------
+    AttributeError
+        When it was never fitted.
+    """
+    if TICKET_ATTRIBUTE not in vars(estimator):
+        if estimator.__sklearn_is_fitted__():  # but loaded from somewhere
+            return None
+        raise AttributeError(
+            f"This {type(estimator).__name__} has no run_id_: it was not fitted yet."
+        )
+    ticket: RunTicket | None = getattr(estimator, TICKET_ATTRIBUTE)
+    if ticket is None:
+        return None
+    if not ticket.is_known:
+        settle()  # for a fit of a call that has just ended
+    return ticket.run_id()
 
 
 def run_as_html(estimator: Any) -> str:
@@ -30,8 +54,6 @@ def run_as_html(estimator: Any) -> str:
     run_id = None if ticket is None else ticket.run_id()
     if ticket is None or run_id is None:
         return ""
-    from skperceptron.tracking._store import client_of, tracking_uri_of
-
     uri = without_credentials(tracking_uri_of(ticket.address)) or ""
     shown = f"<code>{run_id}</code>"
     if not uri.startswith(("http://", "https://")):
