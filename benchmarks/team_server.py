@@ -265,7 +265,7 @@ def _client(with_model: bool) -> Log:
     import mlflow
     from mlflow.entities import LoggedModelOutput, Param
 
-    from skperceptron.tracking._model import save_model
+    from skperceptron.tracking.recording._model import save_model
 
     # It would ask the server for each run once more, to print its address.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"

@@ -214,7 +214,7 @@ def fit_in_worker(
     pairs: list[tuple[BackpropMLP, BackpropMLP]], X: np.ndarray, y: np.ndarray
 ) -> dict:
     """Fit clones that know from their maker whether they are tracked, in turn."""
-    from skperceptron.tracking._run import TrackedRun
+    from skperceptron.tracking.recording._fit_run import TrackedRun
 
     warnings.simplefilter("ignore", ConvergenceWarning)
     writes: list[float] = []

@@ -39,10 +39,13 @@ from skperceptron.classifiers._validation import (
     validate,
 )
 from skperceptron.network import Layers, forward
-from skperceptron.tracking._attributes import RUN_ATTRIBUTE
-from skperceptron.tracking._clones import prepare_to_send, remember_destination
 from skperceptron.tracking._lookup import find_run_id, run_as_html
-from skperceptron.tracking._recorder import record_test_score
+from skperceptron.tracking.recording._attributes import RUN_ATTRIBUTE
+from skperceptron.tracking.recording._clones import (
+    prepare_to_send,
+    remember_destination,
+)
+from skperceptron.tracking.recording._recorder import record_test_score
 
 Array = NDArray[np.floating]
 

@@ -14,7 +14,7 @@ from sklearn.callback import CallbackContext
 
 from skperceptron._workers import end_with_parent
 from skperceptron.classifiers._interrupt import is_called_by_user
-from skperceptron.tracking._recorder import FitRecorder, recorder_for
+from skperceptron.tracking.recording._recorder import FitRecorder, recorder_for
 
 # Where scikit-learn keeps the root task of the fit that goes on, and whom to tell when
 # it ends.

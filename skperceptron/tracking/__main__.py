@@ -7,8 +7,9 @@ import sys
 import time
 import warnings
 
-from skperceptron.tracking import TrackingWarning, _journal, flush
+from skperceptron.tracking import TrackingWarning, flush
 from skperceptron.tracking._flush import waiting
+from skperceptron.tracking.journal import _journal
 
 
 def main() -> int:

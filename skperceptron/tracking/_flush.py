@@ -10,19 +10,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from numbers import Real
 
-from skperceptron.tracking import _journal, _processes
 from skperceptron.tracking._credentials import hide_credentials
-from skperceptron.tracking._deliverer import SECONDS_BETWEEN_LOOKS, Deliverer
-from skperceptron.tracking._deliverers import (
+from skperceptron.tracking._warnings import TrackingWarning
+from skperceptron.tracking.delivery._all_stores import (
     all_deliverers,
     before_flush,
     deliverer_for,
     what_prevents,
 )
-from skperceptron.tracking._entry import Contents, Entry, UnreadableEntryError
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._store_check import UnnamedStoreError, check_is_named
-from skperceptron.tracking._tolerance import TrackingWarning
+from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
+from skperceptron.tracking.delivery._store_check import (
+    UnnamedStoreError,
+    check_is_named,
+)
+from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal._entry import Contents, Entry, UnreadableEntryError
+from skperceptron.tracking.journal._journal import Inbox
 
 # So many reasons are given why a store takes nothing.
 _MAX_REASONS = 3
@@ -205,7 +208,7 @@ def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
 def _has_to_wait(inbox: Inbox, entry: Entry, contents: Contents) -> bool:
     has_news = contents.is_done or not contents.record.is_empty
     is_new = contents.run_id is None and entry.part == 0
-    return has_news or is_new or not _processes.is_alive(inbox.journal, contents.writer)
+    return has_news or is_new or not _owners.is_alive(inbox.journal, contents.writer)
 
 
 def _warn(message: str) -> None:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from html import escape
 from typing import Any
 
-from skperceptron.tracking._attributes import TICKET_ATTRIBUTE
-from skperceptron.tracking._call_runs import settle
 from skperceptron.tracking._credentials import without_credentials
-from skperceptron.tracking._store import client_of, tracking_uri_of
-from skperceptron.tracking._ticket import RunTicket
+from skperceptron.tracking.delivery._store import client_of, tracking_uri_of
+from skperceptron.tracking.recording._attributes import TICKET_ATTRIBUTE
+from skperceptron.tracking.recording._call_runs import settle
+from skperceptron.tracking.recording._ticket import RunTicket
 
 
 def find_run_id(estimator: Any) -> str | None:

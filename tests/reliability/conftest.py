@@ -20,7 +20,7 @@ import pytest
 
 import skperceptron
 from skperceptron.tracking import flush
-from skperceptron.tracking._deliverer import Deliverer
+from skperceptron.tracking.delivery._loop import Deliverer
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 ROOT = Path(__file__).parents[2]
@@ -33,10 +33,11 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, _deliverer, flush, pending
+from skperceptron.tracking import MLflowTracker, flush, pending
+from skperceptron.tracking.delivery import _loop
 
 if os.environ.get("PATIENT"):
-    _deliverer.Deliverer.wait_for.__defaults__ = (300.0,)
+    _loop.Deliverer.wait_for.__defaults__ = (300.0,)
 X, y = load_iris(return_X_y=True)
 
 

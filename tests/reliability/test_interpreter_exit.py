@@ -102,7 +102,7 @@ def test_daemon_thread_that_is_in_the_middle_of_its_curve_is_killed(
 ):
     program.run(
         """
-    from skperceptron.tracking import _recorder
+    from skperceptron.tracking.recording import _recorder
     _recorder.SECONDS_BETWEEN_WRITES = 0.0
     class Slow(Waiting):
         n_calls = 0

@@ -33,19 +33,19 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 import skperceptron
-from skperceptron.tracking._entry import (
+from skperceptron.tracking.delivery._models import why_not_ours
+from skperceptron.tracking.journal._entry import (
     _ADDRESS,
     Contents,
     Entry,
     UnreadableEntryError,
     header,
 )
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._model import save_model
-from skperceptron.tracking._models import why_not_ours
-from skperceptron.tracking._named_stores import note_store
-from skperceptron.tracking._notes import Notes
-from skperceptron.tracking._record import Dataset, Metric, RunRecord
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._notes import Notes
+from skperceptron.tracking.journal._record import Dataset, Metric, RunRecord
+from skperceptron.tracking.recording._model import save_model
 
 SECRET = "nobody must read this"
 X, y = load_iris(return_X_y=True)

@@ -14,7 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
 
-from skperceptron.tracking import _model, _models
+from skperceptron.tracking.delivery import _models
+from skperceptron.tracking.recording import _model
 from tests.reliability.classifiers import OBJECTIVES, classifiers
 from tests.reliability.comparisons import assert_same_params, assert_same_weights
 from tests.reliability.data import N_FEATURES, N_ROWS, good_labels, good_samples

@@ -9,14 +9,10 @@ CODE = """
 import gc
 import psutil
 from skperceptron.classifiers import _base
-from skperceptron.tracking import (
-    _clones,
-    _credentials,
-    _deliverers,
-    _processes,
-    _run,
-    _store,
-)
+from skperceptron.tracking import _credentials
+from skperceptron.tracking.delivery import _all_stores, _store
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.recording import _clones, _fit_run
 
 process = psutil.Process()
 flush()
@@ -39,7 +35,7 @@ def one_round():
 
 def look():
     gc.collect()
-    deliverers = _deliverers.all_deliverers().values()
+    deliverers = _all_stores.all_deliverers().values()
     entries = [d.entries for d in deliverers]
     return {{
         "memory": process.memory_info().rss / 2**20,
@@ -47,11 +43,11 @@ def look():
         "threads": process.num_threads(),
         "journal": sum(len(files) for _, _, files in os.walk(os.environ[
             "SKPERCEPTRON_JOURNAL"])),
-        "unfinished": len(_run._unfinished) + len(_run._left_behind),
-        "open": len(_run._open_runs),
+        "unfinished": len(_fit_run._unfinished) + len(_fit_run._left_behind),
+        "open": len(_fit_run._open_runs),
         "destinations": len(_clones._seen_at_clone),
         "credentials": len(_credentials._with_credentials),
-        "signs": len(_processes._signs),
+        "signs": len(_owners._signs),
         "stores": len(deliverers) + len(_store._answered_at),
         "inboxes": sum(len(d._inboxes) + len(d._visits) for d in deliverers),
         "failures": sum(len(d._failures) + len(d._failures._told) for d in deliverers),

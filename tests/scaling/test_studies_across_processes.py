@@ -25,7 +25,8 @@ from sklearn.datasets import load_iris
 
 from benchmarks._servers import find_postgresql, mlflow_server, postgresql
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import _agreement, _study, flush, track_study
+from skperceptron.tracking import flush, track_study
+from skperceptron.tracking.recording import _study, _study_agreement
 
 X, y = load_iris(return_X_y=True)
 SECONDS_TO_START = 240
@@ -310,7 +311,7 @@ def test_result_is_reported_again_if_another_process_was_faster(
 
 
 def agree(study, found):
-    identity = _agreement.agree_on_run(study)
+    identity = _study_agreement.agree_on_run(study)
     found.append(identity)
     if identity.is_new:
         identity.announce(study)
@@ -336,9 +337,9 @@ def test_another_process_begins_the_same_run_if_the_first_one_does_not(
     in_journal, monkeypatch
 ):
     study, _, _ = in_journal
-    killed = _agreement.agree_on_run(study)  # and nothing more
+    killed = _study_agreement.agree_on_run(study)  # and nothing more
     assert killed.is_new
-    monkeypatch.setattr(_agreement, "_SECONDS_TO_BEGIN", 0.3)
+    monkeypatch.setattr(_study_agreement, "_SECONDS_TO_BEGIN", 0.3)
     found = []
     agree(load_again(study), found)
     agree(load_again(study), found)

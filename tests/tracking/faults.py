@@ -20,11 +20,11 @@ from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import TrackingWarning, flush
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._entry import header
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._named_stores import note_store
-from skperceptron.tracking._record import Metric, RunRecord
+from skperceptron.tracking.journal._entry import header
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._record import Metric, RunRecord
+from skperceptron.tracking.recording._destination import Destination
 
 X, y = load_iris(return_X_y=True)
 # What a fit may take when its store does not answer, and a busy machine besides.

@@ -127,7 +127,7 @@ def test_new_process_gets_past_files_of_one_that_is_gone(experiment_at, journal)
     code = (
         "import os\n"
         "from tests.tracking.faults import fit\n"
-        "import skperceptron.tracking._deliverer as d\n"
+        "import skperceptron.tracking.delivery._loop as d\n"
         "d.Deliverer.wait_for = lambda *args: os._exit(0)\n"
         "d.Deliverer.wake = lambda *args: None\n"
         "fit()\n"

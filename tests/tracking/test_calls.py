@@ -485,8 +485,8 @@ def test_with_other_estimators_nothing_is_logged(runs):
 
 
 def test_each_fit_stands_alone_where_nothing_is_recognized(runs, monkeypatch):
-    from skperceptron.tracking import _sklearn_calls
+    from skperceptron.tracking.recording import _sklearn_internals
 
-    monkeypatch.setattr(_sklearn_calls, "_VALIDATION", "sklearn.elsewhere")
+    monkeypatch.setattr(_sklearn_internals, "_VALIDATION", "sklearn.elsewhere")
     cross_val_score(CLF, X, y, cv=2)
     assert [run.parent for run in runs()] == [None] * 2

@@ -8,11 +8,11 @@ import uuid
 import pytest
 
 from skperceptron.tracking import __main__, pending
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._entry import header
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._named_stores import note_store
-from skperceptron.tracking._record import RunRecord
+from skperceptron.tracking.journal._entry import header
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._record import RunRecord
+from skperceptron.tracking.recording._destination import Destination
 
 
 @pytest.fixture

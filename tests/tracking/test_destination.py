@@ -10,13 +10,13 @@ from sqlalchemy.engine import make_url
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking._clones import take_destination
 from skperceptron.tracking._credentials import (
     hide_credentials,
     with_credentials,
     without_credentials,
 )
-from skperceptron.tracking._destination import Destination
+from skperceptron.tracking.recording._clones import take_destination
+from skperceptron.tracking.recording._destination import Destination
 
 
 def seen_in_another_thread(function):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from skperceptron.tracking import _delivery, _election
-from skperceptron.tracking._election import LEAST_GRACE, Election
+from skperceptron.tracking.delivery import _election, _runs
+from skperceptron.tracking.delivery._election import LEAST_GRACE, Election
 
 KEY = "0123456789abcdef" * 2
 
@@ -93,7 +93,7 @@ class Machine:
 
 def as_run(run_id, settled=False, status="RUNNING"):
     end_time = None if status == "RUNNING" else 1
-    tags = {_delivery.SETTLED_TAG: "true"} if settled else {}
+    tags = {_runs.SETTLED_TAG: "true"} if settled else {}
     return SimpleNamespace(
         info=SimpleNamespace(run_id=run_id, status=status, end_time=end_time),
         data=SimpleNamespace(tags=tags),
@@ -105,8 +105,8 @@ def clock(monkeypatch):
     """Time goes by when the test says so."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(_election.time, "monotonic", lambda: clock.now)
-    monkeypatch.setattr(_delivery, "runs_of_key", lambda machine, key: machine.look())
-    monkeypatch.setattr(_delivery, "discard_run", lambda machine, i: machine.discard(i))
+    monkeypatch.setattr(_runs, "runs_of_key", lambda machine, key: machine.look())
+    monkeypatch.setattr(_runs, "discard_run", lambda machine, i: machine.discard(i))
     return clock
 
 

@@ -11,21 +11,15 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from skperceptron.tracking import (
-    TrackingWarning,
-    _deliverer,
-    _deliverers,
-    _entry_delivery,
-    flush,
-    pending,
-)
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._entry import Entry
-from skperceptron.tracking._entry_delivery import EntryDelivery
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._place import key_of
-from skperceptron.tracking._record import ParentRun, RunRecord, now
-from skperceptron.tracking._run import TrackedRun
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _all_stores, _entries, _loop
+from skperceptron.tracking.delivery._entries import EntryDelivery
+from skperceptron.tracking.journal._entry import Entry
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import TrackedRun
+from skperceptron.tracking.recording._task_path import key_of
 from tests.tracking.faults import leave_behind, runs_of
 
 ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
@@ -100,12 +94,12 @@ def test_many_runs_take_few_transactions(search, runs):
 
 
 def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch):
-    monkeypatch.setattr(_deliverer, "REST", 1e6)  # as if there were fits beside it
-    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
-    monkeypatch.setattr(_deliverer, "MAX_WAITING", 3)
+    monkeypatch.setattr(_loop, "REST", 1e6)  # as if there were fits beside it
+    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
+    monkeypatch.setattr(_loop, "MAX_WAITING", 3)
     inboxes = {write_fold(search, number)[0] for number in range(25)}
     (inbox,) = inboxes
-    _deliverers.deliverer_for(search.tracking_uri).wake()
+    _all_stores.deliverer_for(search.tracking_uri).wake()
     deadline = time.monotonic() + 60
     while len(inbox.entries()) > 3 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -138,7 +132,7 @@ def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first
 def test_store_without_transactions_takes_one_after_the_other(
     search, runs, monkeypatch
 ):
-    monkeypatch.setattr(_entry_delivery, "has_transactions", lambda client: False)
+    monkeypatch.setattr(_entries, "has_transactions", lambda client: False)
     items = [write_fold(search, number) for number in range(3)]
     assert EntryDelivery().deliver_together(items) == set()
     with counted_commits() as commits:
@@ -159,7 +153,7 @@ def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
     search, runs, monkeypatch
 ):
     items = [write_fold(search, number) for number in range(3)]
-    deliver = _entry_delivery._delivery.deliver
+    deliver = _entries._runs.deliver
     calls = []
 
     def fail_at_last(record, *args, **kwargs):
@@ -170,7 +164,7 @@ def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
         return run_id
 
     with monkeypatch.context() as patch:
-        patch.setattr(_entry_delivery._delivery, "deliver", fail_at_last)
+        patch.setattr(_entries._runs, "deliver", fail_at_last)
         with pytest.raises(MlflowException, match="gone"):
             EntryDelivery().deliver_together(items)
     assert calls == ["candidate 0", "fold 0", "fold 1", "fold 2"]
@@ -198,7 +192,7 @@ def test_what_was_stored_but_not_removed_is_not_doubled(search, runs, monkeypatc
 def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypatch):
     for number in range(3):
         write_fold(search, number)
-    deliver = _entry_delivery._delivery.deliver
+    deliver = _entries._runs.deliver
 
     def refuse_one(record, *args, **kwargs):
         if record.name == "fold 1":
@@ -206,7 +200,7 @@ def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypat
         return deliver(record, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_entry_delivery._delivery, "deliver", refuse_one)
+        patch.setattr(_entries._runs, "deliver", refuse_one)
         with pytest.warns(TrackingWarning, match="no such fold"):
             assert flush() == 1
     assert names(runs.at_once()) == ["GridSearchCV", "candidate 0", "fold 0", "fold 2"]

@@ -6,9 +6,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from skperceptron.tracking._entry import Entry
-from skperceptron.tracking._entry_delivery import BusyError
-from skperceptron.tracking._failures import Failures
+from skperceptron.tracking.delivery._entries import BusyError
+from skperceptron.tracking.delivery._failures import Failures
+from skperceptron.tracking.journal._entry import Entry
 
 DOWN = ConnectionError("nobody there")
 REFUSED = MlflowException("no such name", INVALID_PARAMETER_VALUE)

@@ -8,7 +8,7 @@ import pytest
 CODE = """
 import sys, threading, time
 import mlflow
-from skperceptron.tracking._figures import as_png, new_figure
+from skperceptron.tracking.recording._figures import as_png, new_figure
 
 sys.modules.pop("IPython", None)
 sys.path.insert(0, {folder!r})

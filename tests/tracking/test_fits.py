@@ -28,14 +28,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import (
-    TrackingWarning,
-    _delivery,
-    _fingerprint,
-    _run,
-    flush,
-    pending,
-)
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.recording import _fingerprint, _fit_run
 from tests.tracking.models import bump, jitted, vectorized
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -517,7 +512,7 @@ class TestPartialFit:
     def test_calls_that_take_many_files_are_one_run(
         self, in_between, clf, runs, journal, monkeypatch
     ):
-        monkeypatch.setattr(_run, "MAX_BYTES_PER_FILE", 1_500)
+        monkeypatch.setattr(_fit_run, "MAX_BYTES_PER_FILE", 1_500)
         most = 0
         for _ in range(30):
             clf.partial_fit(X, y, classes=[0, 1, 2])
@@ -545,8 +540,8 @@ class TestPartialFit:
             may_go_on.wait()
             return deliver(*args, **kwargs)
 
-        deliver, may_go_on = _delivery.deliver, threading.Event()
-        monkeypatch.setattr(_delivery, "deliver", hang)
+        deliver, may_go_on = _runs.deliver, threading.Event()
+        monkeypatch.setattr(_runs, "deliver", hang)
         for _ in range(50):
             clf.partial_fit(X, y, classes=[0, 1, 2])
         assert clf.run_id_ is None

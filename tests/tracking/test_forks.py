@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from skperceptron.tracking import _forks
-from skperceptron.tracking._forks import no_fork
+from skperceptron.tracking.delivery import _forks
+from skperceptron.tracking.delivery._forks import no_fork
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process.*is multi-threaded:DeprecationWarning"

@@ -13,16 +13,17 @@ import warnings
 import mlflow
 import pytest
 
-from skperceptron.tracking import TrackingWarning, _journal, _processes, flush, pending
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._entry import (
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal._entry import (
     Entry,
     LaterFormatError,
     UnreadableEntryError,
     header,
 )
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._record import Metric, RunRecord
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._record import Metric, RunRecord
+from skperceptron.tracking.recording._destination import Destination
 
 KEY = "0123456789abcdef" * 2
 # What version 1 of the format looks like; never to be changed.
@@ -74,7 +75,7 @@ def inbox(journal):
 @pytest.fixture
 def entry(journal):
     """A file of this process with a first line."""
-    inbox = Inbox(journal, _processes.this_process())
+    inbox = Inbox(journal, _owners.this_process())
     inbox.open()
     entry = inbox.entry(KEY)
     record = RunRecord("a name", 5)
@@ -159,9 +160,9 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
     code = (
         "import socket, sys, pathlib\n"
         f"socket.gethostname = lambda: {name!r}\n"
-        "from skperceptron.tracking import _journal, _processes\n"
+        "from skperceptron.tracking.journal import _journal, _owners\n"
         f"inbox = _journal.Inbox(pathlib.Path({str(journal)!r}), "
-        "_processes.this_process())\n"
+        "_owners.this_process())\n"
         "inbox.open()\n"
         "print(inbox.owner, flush=True)\n"
         "sys.stdin.readline()\n"
@@ -171,12 +172,12 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
     with subprocess.Popen(command, **pipes) as one:
         with subprocess.Popen(command, **pipes) as other:
             owners = [process.stdout.readline().strip() for process in (one, other)]
-            assert all(_processes.is_alive(journal, owner) for owner in owners)
+            assert all(_owners.is_alive(journal, owner) for owner in owners)
             one.kill()
             one.wait()
-            assert not _processes.is_alive(journal, owners[0])
-            assert _processes.is_alive(journal, owners[1])
-        assert not _processes.is_alive(journal, owners[1])
+            assert not _owners.is_alive(journal, owners[0])
+            assert _owners.is_alive(journal, owners[1])
+        assert not _owners.is_alive(journal, owners[1])
     _journal.sweep(journal)
     assert os.listdir(journal) == ["processes"]
     assert os.listdir(journal / "processes") == []
@@ -184,15 +185,15 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
 
 def test_process_shows_life_again_when_its_journal_was_removed(entry, journal):
     shutil.rmtree(journal)
-    inbox = Inbox(journal, _processes.this_process())
+    inbox = Inbox(journal, _owners.this_process())
     inbox.open()
-    sign = journal / "processes" / _processes.this_process()
+    sign = journal / "processes" / _owners.this_process()
     assert sign.exists()
 
 
 def test_process_without_a_name_is_dead(journal):
     for name in ("", "..", "a\0b", "x" * 5000, "\ud800"):
-        assert not _processes.is_alive(journal, name)
+        assert not _owners.is_alive(journal, name)
 
 
 def test_parts_of_a_run_are_listed_in_order(entry):
@@ -315,7 +316,7 @@ def test_first_line_of_any_types_is_readable_or_not(field, inbox):
             contents = entry.read()
         except UnreadableEntryError:
             continue
-        _processes.is_alive(inbox.journal, contents.writer)
+        _owners.is_alive(inbox.journal, contents.writer)
         assert 0 <= contents.record.start_time < 2**63
 
 

@@ -15,9 +15,10 @@ import mlflow
 import pytest
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, _delivery, flush, pending
-from skperceptron.tracking._entry import Entry
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.journal._entry import Entry
+from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import (
     X,
     fit,
@@ -32,12 +33,12 @@ from tests.tracking.faults import (
 # While a run is delivered
 
 STEPS = {
-    "after it noted to deliver": (_delivery, "deliver"),
+    "after it noted to deliver": (_runs, "deliver"),
     "after the run was created": (mlflow.MlflowClient, "log_batch"),
     "after its values were logged": (mlflow.MlflowClient, "log_inputs"),
-    "after its data was logged": (_delivery, "attach"),
+    "after its data was logged": (_runs, "attach"),
     "after its model was created": (mlflow.MlflowClient, "log_model_artifacts"),
-    "after its model was logged": (_delivery, "end_run"),
+    "after its model was logged": (_runs, "end_run"),
     "after the run was ended": (Entry, "remove"),
 }
 BEFORE_THE_COMMIT = list(STEPS)[:3]
@@ -143,7 +144,7 @@ def test_half_a_line_of_a_killed_process_is_reported(runs, journal):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_half_a_model_of_a_killed_process_is_left_out(runs, monkeypatch):
-    from skperceptron.tracking import _model
+    from skperceptron.tracking.recording import _model
 
     def objective(y_true, y_pred):
         time.sleep(0.1)
@@ -279,9 +280,9 @@ def test_search_that_is_killed_at_any_moment_loses_and_doubles_nothing(seed, scr
 
 
 PARTIAL_FITS = """
-from skperceptron.tracking import _run
+from skperceptron.tracking.recording import _fit_run
 
-_run.MAX_BYTES_PER_FILE = 2_000
+_fit_run.MAX_BYTES_PER_FILE = 2_000
 clf = HillClimbPerceptron(max_iter=100)
 while True:
     clf.partial_fit(X, y, classes=[0, 1, 2])

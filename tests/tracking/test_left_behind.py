@@ -8,15 +8,11 @@ from collections import Counter
 import pytest
 
 from benchmarks._servers import free_port
-from skperceptron.tracking import (
-    TrackingWarning,
-    _deliverers,
-    _failures,
-    _known_runs,
-    flush,
-)
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking import TrackingWarning, flush
+from skperceptron.tracking.delivery import _all_stores, _failures
+from skperceptron.tracking.journal import _known_runs
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.recording._destination import Destination
 from tests.tracking.faults import fake_server, leave_behind, new_key, within
 
 DEAD = "vm-1-dead"
@@ -46,7 +42,7 @@ class TestStoreThatIsAway:
         leave_behind(inbox, tracking_uri=uri, experiment_id=None)
         with pytest.warns(TrackingWarning, match="could not be delivered"):
             assert flush() == 1
-        return _deliverers.deliverer_for(uri)
+        return _all_stores.deliverer_for(uri)
 
     def test_is_tried_now_and_then_after_a_flush(self, deliverer):
         before = deliverer._n_passes
@@ -61,7 +57,7 @@ class TestStoreThatIsAway:
 
 def test_run_that_another_process_is_delivering_is_looked_at_now_and_then(inbox):
     entry = leave_behind(inbox)
-    deliverer = _deliverers.deliverer_for(Destination.current().tracking_uri)
+    deliverer = _all_stores.deliverer_for(Destination.current().tracking_uri)
     with entry.locked():
         with pytest.warns(TrackingWarning, match="another process"):
             assert flush(timeout=0.5) == 1
@@ -91,7 +87,7 @@ class TestUnreadableFileOfARunAbove:
         return [leave_behind(inbox, parents=[candidate]) for _ in range(3)]
 
     def test_is_put_aside_alone(self, damaged, folds, inbox, runs, monkeypatch):
-        monkeypatch.setattr("skperceptron.tracking._deliverer.SECONDS_TO_WRITE", 0)
+        monkeypatch.setattr("skperceptron.tracking.delivery._loop.SECONDS_TO_WRITE", 0)
         with pytest.warns(TrackingWarning, match="was put aside") as caught:
             assert flush() == 0
         assert len(caught) == 1
@@ -108,7 +104,8 @@ class TestUnreadableFileOfARunAbove:
         self, damaged, folds, runs, journal, monkeypatch
     ):
         monkeypatch.setattr(
-            "skperceptron.tracking._processes.is_alive", lambda journal, process: True
+            "skperceptron.tracking.journal._owners.is_alive",
+            lambda journal, process: True,
         )
         with pytest.warns(TrackingWarning, match="which is above it"):
             assert flush(timeout=1) == 3
@@ -119,7 +116,7 @@ class TestUnreadableFileOfARunAbove:
 def test_flush_does_not_wait_for_parts_of_a_run_that_is_refused(inbox):
     first = leave_behind(inbox, experiment_id=None, experiment_name="")
     leave_behind(inbox, part_of=first, experiment_id=None, experiment_name="")
-    deliverer = _deliverers.deliverer_for(Destination.current().tracking_uri)
+    deliverer = _all_stores.deliverer_for(Destination.current().tracking_uri)
     before = deliverer._n_tried
     with pytest.warns(TrackingWarning, match="could not be delivered"):
         assert flush() == 1
@@ -152,10 +149,10 @@ class TestFlushWithATimeout:
     def test_and_none_tries_it_once(self, inbox):
         uri = f"http://127.0.0.1:{free_port()}"
         leave_behind(inbox, tracking_uri=uri, experiment_id=None)
-        before = _deliverers.deliverer_for(uri)._n_passes
+        before = _all_stores.deliverer_for(uri)._n_passes
         with pytest.warns(TrackingWarning, match="could not be delivered"):
             assert flush() == 1
-        assert _deliverers.deliverer_for(uri)._n_passes - before <= 3
+        assert _all_stores.deliverer_for(uri)._n_passes - before <= 3
 
     def test_keeps_no_other_store_waiting(self, inbox, runs):
         uri = f"http://127.0.0.1:{free_port()}"

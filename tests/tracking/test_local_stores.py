@@ -17,14 +17,14 @@ from sqlalchemy import create_engine
 
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush, pending
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import Inbox
 from skperceptron.tracking._local_stores import (
     absolute_address,
     database_of,
     default_store_in,
 )
-from skperceptron.tracking._store import client_of
+from skperceptron.tracking.delivery._store import client_of
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.recording._destination import Destination
 from tests.tracking.faults import fit, leave_behind, statuses_of
 
 ODD_NAMES = ["a space", "ü", "g%41", "100%", "h#x", "q?x", "a+b&c"]
@@ -181,7 +181,7 @@ def test_leftovers_of_a_store_that_was_being_made_are_removed(
     folder.mkdir()
     (folder / ".mlflow.db.0123.new").touch()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("skperceptron.tracking._store._connect", _make_file)
+    monkeypatch.setattr("skperceptron.tracking.delivery._store._connect", _make_file)
     client_of(Destination.current().address())
     assert os.listdir(folder) == ["mlflow.db"]
 

@@ -8,20 +8,15 @@ import pytest
 from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import (
-    TrackingWarning,
-    _deliverer,
-    _deliverers,
-    _known_runs,
-    flush,
-    pending,
-)
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._journal import Inbox
-from skperceptron.tracking._place import key_of
-from skperceptron.tracking._record import ParentRun, RunRecord, now
-from skperceptron.tracking._run import TrackedRun
-from skperceptron.tracking._ticket import RunTicket
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _all_stores, _loop
+from skperceptron.tracking.journal import _known_runs
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import TrackedRun
+from skperceptron.tracking.recording._task_path import key_of
+from skperceptron.tracking.recording._ticket import RunTicket
 from tests.tracking.faults import new_key, statuses_of
 
 X, y = load_iris(return_X_y=True)
@@ -77,7 +72,7 @@ def test_search_that_nobody_tracks_ends_when_its_worker_does(from_afar, key, run
     search = ParentRun(key_of(key, ()), "GridSearchCV", now())
     fit_fold(from_afar.below(search), key, restart=False)
     flush()
-    _deliverers.deliverer_for(from_afar.tracking_uri).entries.end_groups()
+    _all_stores.deliverer_for(from_afar.tracking_uri).entries.end_groups()
     assert {run.status for run in runs()} == {"FINISHED"}
 
 
@@ -147,13 +142,13 @@ def test_store_is_made_for_a_search_here_that_was_killed_before(
 
 
 def test_few_runs_wait_on_a_machine_that_may_be_lost(from_afar, key, runs, monkeypatch):
-    monkeypatch.setattr(_deliverer, "REST", 10_000)  # as slow as if it never came
+    monkeypatch.setattr(_loop, "REST", 10_000)  # as slow as if it never came
     most = 0
-    for number in range(2 * _deliverer.MAX_BEHIND):
+    for number in range(2 * _loop.MAX_BEHIND):
         run = fit_fold(from_afar, key_of(key, (number,)), restart=False)
         most = max(most, len(run.inbox.entries()))
-    assert 1 < most <= _deliverer.MAX_BEHIND
-    assert len(runs()) == 2 * _deliverer.MAX_BEHIND
+    assert 1 < most <= _loop.MAX_BEHIND
+    assert len(runs()) == 2 * _loop.MAX_BEHIND
 
 
 def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
@@ -167,24 +162,24 @@ def test_clone_from_another_machine_goes_where_its_client_said(from_afar, runs):
 
 def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_path):
     away = f"sqlite:///{tmp_path / 'of another machine.db'}"
-    for number in range(2 * _deliverer.MAX_BEHIND):
+    for number in range(2 * _loop.MAX_BEHIND):
         elsewhere = replace(from_afar, tracking_uri=away, experiment_id=None)
         run = TrackedRun(RunRecord("a fit"), elsewhere, key_of(key, (number,)))
         run.end()
         run.write()
     started = time.monotonic()
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
-    assert time.monotonic() - started < _deliverer.SECONDS_TO_WAIT / 2
+    assert time.monotonic() - started < _loop.SECONDS_TO_WAIT / 2
     assert [run.name for run in runs.at_once()] == ["fold 0"]
 
 
 def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):
     started = time.monotonic()
-    for number in range(2 * _deliverer.MAX_BEHIND):
+    for number in range(2 * _loop.MAX_BEHIND):
         run = TrackedRun(RunRecord("partial fits"), from_afar, key_of(key, (number,)))
         run.deliver(wait=False)
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
-    assert time.monotonic() - started < _deliverer.SECONDS_TO_WAIT / 2
+    assert time.monotonic() - started < _loop.SECONDS_TO_WAIT / 2
 
 
 def test_run_is_not_looked_up_in_a_store_that_is_gone(tmp_path):

@@ -13,8 +13,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
-from skperceptron.tracking._model import save_model
-from skperceptron.tracking._models import log_model
+from skperceptron.tracking.delivery._models import log_model
+from skperceptron.tracking.recording._model import save_model
 from tests.tracking.models import Service, X, perceptron, y
 
 pytestmark = [

@@ -35,8 +35,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP
-from skperceptron.tracking._model import save_model
-from skperceptron.tracking._models import log_model
+from skperceptron.tracking.delivery._models import log_model
+from skperceptron.tracking.recording._model import save_model
 from tests.tracking.models import (
     ENVIRONMENT,
     Service,

@@ -20,9 +20,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import _models
-from skperceptron.tracking._model import UntrustedTypesError, save_model
-from skperceptron.tracking._models import why_not_ours
+from skperceptron.tracking.delivery import _models
+from skperceptron.tracking.delivery._models import why_not_ours
+from skperceptron.tracking.recording._model import UntrustedTypesError, save_model
 from tests.tracking.models import X, bump, perceptron, y
 
 pytestmark = [

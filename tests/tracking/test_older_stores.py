@@ -11,9 +11,9 @@ from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import pending
-from skperceptron.tracking._delivery import deliver
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._record import Metric, RunRecord
+from skperceptron.tracking.delivery._runs import deliver
+from skperceptron.tracking.journal._record import Metric, RunRecord
+from skperceptron.tracking.recording._destination import Destination
 from tests.tracking.tracked_searches import make_search
 
 X, y = load_iris(return_X_y=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks._servers import free_port
-from skperceptron.tracking import _known_runs, flush
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking import flush
+from skperceptron.tracking.journal import _known_runs
+from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import (
     BOUND,
     Script,

@@ -17,10 +17,11 @@ from sklearn.preprocessing import StandardScaler
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import _deliverer, _deliverers, _failures, _store, flush
-from skperceptron.tracking._destination import Destination
-from skperceptron.tracking._record import ParentRun, RunRecord, now
-from skperceptron.tracking._run import TrackedRun
+from skperceptron.tracking import flush
+from skperceptron.tracking.delivery import _all_stores, _failures, _loop, _store
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import TrackedRun
 from tests.tracking.faults import new_key, within
 
 pytestmark = pytest.mark.usefixtures("without_models")
@@ -73,8 +74,8 @@ def test_workers_log_to_the_same_experiment_below_the_active_run(backend, runs):
 def test_search_without_refit_ends_when_nothing_happens_any_more(
     backend, runs, monkeypatch
 ):
-    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
-    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
+    monkeypatch.setattr(_loop, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
+    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
     with parallel_config(backend=backend):
         make_search(n_jobs=2).set_params(refit=False).fit(X, y)
     deadline = time.monotonic() + 30
@@ -86,9 +87,9 @@ def test_search_without_refit_ends_when_nothing_happens_any_more(
 
 
 def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
-    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
+    monkeypatch.setattr(_loop, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
     here = Destination.current()
-    failures = _deliverers.deliverer_for(here.tracking_uri)._failures
+    failures = _all_stores.deliverer_for(here.tracking_uri)._failures
     monkeypatch.setattr(_failures, "FIRST_RETRY", 0.7)
     monkeypatch.setattr(failures, "_retry_after", 0.7)
     search = ParentRun(new_key(), "GridSearchCV", now())

@@ -17,7 +17,7 @@ import skperceptron
 from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import __main__, flush, pending
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import leave_behind
 
 X, y = load_iris(return_X_y=True)

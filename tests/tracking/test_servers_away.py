@@ -23,7 +23,7 @@ from skperceptron.tracking import (
     pending,
     track_study,
 )
-from skperceptron.tracking._journal import Inbox
+from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import (
     BOUND,
     X,

@@ -15,8 +15,9 @@ import mlflow
 import pytest
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, _deliverer, _store, flush, pending
-from skperceptron.tracking._deliverer import Deliverer
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _loop, _store
+from skperceptron.tracking.delivery._loop import Deliverer
 from tests.tracking.faults import (
     BOUND,
     X,
@@ -197,7 +198,7 @@ def test_fit_waits_longer_for_a_store_that_is_being_made(slow_store):
 
 
 def test_store_that_takes_all_too_long_to_make_is_told_calmly(slow_store, monkeypatch):
-    monkeypatch.setattr(_deliverer, "SECONDS_TO_GET_READY", 0.2)
+    monkeypatch.setattr(_loop, "SECONDS_TO_GET_READY", 0.2)
     with warned_once("MLflow was not ready within"):
         fit()
 

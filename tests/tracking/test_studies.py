@@ -25,8 +25,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, _study, track_study
-from skperceptron.tracking._figures import as_png
+from skperceptron.tracking import MLflowTracker, TrackingWarning, track_study
+from skperceptron.tracking.recording import _study
+from skperceptron.tracking.recording._figures import as_png
 from tests.tracking.conftest import read_runs
 
 pytestmark = pytest.mark.usefixtures("without_models")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from skperceptron.tracking import TrackingWarning, _journal, flush, pending
-from skperceptron.tracking._notes import Notes
-from skperceptron.tracking._temporary_state import make_temporary_folder
+from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.journal import _journal
+from skperceptron.tracking.journal._notes import Notes
+from skperceptron.tracking.journal._temporary_state import make_temporary_folder
 from tests.tracking.faults import fit, leave_behind
 from tests.tracking.test_command import command  # noqa: F401 - a fixture
 

@@ -23,7 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, _deliverer, _fold, _tracker, flush
+from skperceptron.tracking import MLflowTracker, flush
+from skperceptron.tracking.delivery import _loop
+from skperceptron.tracking.recording import _fold_scores, _tracker
 from tests.tracking.models import bump
 from tests.tracking.tracked_searches import (
     BACKENDS,
@@ -258,8 +260,8 @@ class TestSeveralMetrics:
 
 
 def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
-    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
-    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
+    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
+    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
     finished = []
 
     def wait_for_folds(run, search):
@@ -275,8 +277,8 @@ def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
 
 
 def test_folds_are_delivered_while_the_best_candidate_is_refitted(runs, monkeypatch):
-    monkeypatch.setattr(_deliverer, "REST", 1e6)  # while something might be fitted
-    monkeypatch.setattr(_deliverer, "SECONDS_UNTIL_NO_REST", 1e6)
+    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
+    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
     finished = []
 
     class Patient(HillClimbPerceptron):
@@ -315,7 +317,7 @@ def test_folds_have_their_scores_before_the_search_has_ended(runs, monkeypatch):
 
 
 def test_scores_come_from_the_results_where_folds_do_not_know_them(runs, monkeypatch):
-    monkeypatch.setattr(_fold, "_SCORES", {"scores_of_another_version": "test"})
+    monkeypatch.setattr(_fold_scores, "_SCORES", {"scores_of_another_version": "test"})
     search = make_search().fit(X, y)
     assert_logged(Tree(runs()), search)
 

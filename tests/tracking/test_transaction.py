@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from skperceptron import HillClimbPerceptron, config_context
-from skperceptron.tracking._transaction import in_one_transaction
+from skperceptron.tracking.delivery._transaction import in_one_transaction
 
 X, y = load_iris(return_X_y=True)
 

@@ -1,0 +1,159 @@
+"""What becomes of the files of a run where the place for them takes none.
+
+The run itself has arrived by then. Where trying again can help, the files wait; where
+it cannot, they are put aside for the user, and nothing waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.delivery._store import Address
+from skperceptron.tracking.journal._entry import Entry
+
+# A place for files that could not be reached is tried again after a while, ...
+FIRST_RETRY = 5.0
+LAST_RETRY = 600.0
+# ... after so many times as long as it took to find out, at least: what has to be
+# delivered meanwhile waits for that.
+LEAST_PAUSE = 10
+# Errors of file systems that nobody but the user can do something about.
+_LASTING = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+_MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class FilesAwayError(Exception):
+    """A run is stored, and its files cannot be at the moment.
+
+    Parameters
+    ----------
+    message : str
+        What to tell the user.
+
+    cause : object
+        The same for all runs that wait for the same reason, which is told once.
+
+    retry_after : float
+        So many seconds from now on it is of no use to try again.
+
+    was_stored : bool
+        Whether the store has just taken something of the run.
+    """
+
+    def __init__(
+        self, message: str, *, cause: object, retry_after: float, was_stored: bool
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retry_after = retry_after
+        self.was_stored = was_stored
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The files that a run lacks.
+
+    Attributes
+    ----------
+    parts : list of Entry
+        Whose files they are.
+
+    experiment_id : str
+        Of the run.
+
+    error : Exception
+        Why they are not logged.
+
+    seconds : float or None
+        How long it took to find out. None if it was known.
+    """
+
+    parts: list[Entry]
+    experiment_id: str
+    error: Exception
+    seconds: float | None
+
+    @property
+    def names(self) -> str:
+        """What they are called."""
+        names = {item.name for part in self.parts for item in part.files.iterdir()}
+        return ", ".join(sorted(names))
+
+
+class Places:
+    """Which experiments have a place for files that is out of reach, and since when."""
+
+    def __init__(self) -> None:
+        self._away: dict[str, tuple[Exception, float, float]] = {}
+
+    def reason(self, experiment_id: str) -> Exception | None:
+        """Tell why a place is not even to be tried now, if so."""
+        error, _, retry_at = self._away.get(experiment_id, (None, 0.0, 0.0))
+        return error if time.monotonic() < retry_at else None
+
+    def note(self, experiment_id: str, error: Exception, seconds: float) -> None:
+        """Note that a place could not be reached, which took some seconds."""
+        _, before, _ = self._away.get(experiment_id, (None, 0.0, 0.0))
+        pause = max(FIRST_RETRY, 2 * before, LEAST_PAUSE * seconds)
+        pause = min(pause, LAST_RETRY)
+        self._away[experiment_id] = (error, pause, time.monotonic() + pause)
+
+    def retry_after(self, experiment_id: str) -> float:
+        """Tell in how many seconds a place is to be tried again."""
+        *_, retry_at = self._away.get(experiment_id, (None, 0.0, 0.0))
+        return max(retry_at - time.monotonic(), FIRST_RETRY)
+
+    def note_success(self, experiment_id: str) -> None:
+        """Note that a place has taken files."""
+        self._away.pop(experiment_id, None)
+
+    def allow_all(self) -> None:
+        """Let every place be tried at once."""
+        self._away = {
+            key: (error, pause, 0.0) for key, (error, pause, _) in self._away.items()
+        }
+
+
+def will_last(error: Exception, address: Address) -> bool:
+    """Tell whether files cannot be logged as long as the user does nothing about it.
+
+    Parameters
+    ----------
+    error : Exception
+        What came of it.
+
+    address : dict
+        Where the run is.
+    """
+    if isinstance(error, ImportError):  # of the driver, such as boto3
+        return True
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _MAY_PASS
+    if isinstance(error, OSError):
+        return error.errno in _LASTING
+    if _runs.is_refusal(error):
+        return True
+    return not _runs.has_usable_place(address)
+
+
+def cause_of(error: Exception) -> tuple[type[Exception], object]:
+    """Tell errors apart that need one warning each, whatever files they name."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return type(error), error.errno
+    return type(error), reason_of(error) if isinstance(error, ImportError) else None

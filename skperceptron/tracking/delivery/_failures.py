@@ -1,0 +1,256 @@
+"""What prevents deliveries to a store, and when to try again."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.delivery._artifacts import FilesAwayError
+from skperceptron.tracking.delivery._entries import BusyError
+from skperceptron.tracking.delivery._store_check import UnnamedStoreError
+from skperceptron.tracking.journal._entry import Entry
+
+# A store that could not be reached is tried again after a while, then less often.
+FIRST_RETRY = 5.0
+LAST_RETRY = 60.0
+# So is a run that a store refuses, though it takes others.
+LAST_RETRY_OF_REFUSED = 600.0
+# A run that another process is delivering is looked at again so soon.
+RETRY_OF_BUSY = 0.5
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run could not be delivered.
+
+    Attributes
+    ----------
+    reason : Exception
+        What the store said.
+
+    n_times : int
+        How often that happened.
+
+    failed_at : float
+        When that happened last, by the clock of `time.monotonic`.
+
+    retry_after : float
+        For so many seconds the run is left alone. 0 if that is up to the store, which
+        seems to be out of reach.
+
+    n_stored : int
+        What had been stored by then.
+    """
+
+    reason: Exception
+    n_times: int
+    failed_at: float
+    retry_after: float
+    n_stored: int
+
+    @property
+    def retry_at(self) -> float:
+        """When the run is to be tried again."""
+        return self.failed_at + self.retry_after
+
+
+class Failures:
+    """The runs that one store has not taken, and whether it can be reached at all.
+
+    Who changes it holds the lock of the deliverer whose it is.
+
+    Attributes
+    ----------
+    outage : Exception or None
+        Why the store is thought to be out of reach.
+
+    n_stored : int
+        How many runs the store has taken.
+    """
+
+    def __init__(self) -> None:
+        self.outage: Exception | None = None
+        self.n_stored = 0
+        self._outage_is_told = False
+        self._retry_at = 0.0
+        self._retry_after = FIRST_RETRY
+        self._of_runs: dict[Path, Failure] = {}
+        self._told: set[Path] = set()
+        # Of files that wait: one place may have many.
+        self._told_causes: set[object] = set()
+
+    def __len__(self) -> int:
+        return len(self._of_runs)
+
+    # What has happened
+
+    def note_success(self, entry: Entry, *, was_stored: bool) -> None:
+        """Note that a run is delivered, or that there was nothing to do."""
+        self._of_runs.pop(entry.path, None)
+        if was_stored:
+            self._note_stored()
+
+    def _note_stored(self) -> None:
+        self.n_stored += 1
+        self.outage, self._retry_after = None, FIRST_RETRY
+
+    def note_failure(self, entry: Entry, reason: Exception) -> None:
+        """Note why a run could not be delivered, which may be an outage."""
+        before = self._of_runs.get(entry.path)
+        n_times = 1 if before is None else before.n_times + 1
+        # The store has taken other runs since this one failed before.
+        takes_others = before is not None and before.n_stored < self.n_stored
+        retry_after = 0.0
+        if isinstance(reason, BusyError):
+            retry_after = RETRY_OF_BUSY
+        elif isinstance(reason, FilesAwayError):
+            retry_after = reason.retry_after
+            if reason.was_stored:
+                self._note_stored()
+        elif (
+            takes_others
+            or _runs.is_refusal(reason)
+            or isinstance(reason, UnnamedStoreError)
+        ):
+            longer = FIRST_RETRY * 2.0 ** min(n_times - 1, 10)
+            retry_after = min(longer, LAST_RETRY_OF_REFUSED)
+        else:
+            self._note_outage(reason)
+        self._of_runs[entry.path] = Failure(
+            reason, n_times, time.monotonic(), retry_after, self.n_stored
+        )
+
+    def _note_outage(self, reason: Exception) -> None:
+        if self.outage is None:
+            self._outage_is_told = False
+        self.outage = reason
+        self._retry_at = time.monotonic() + self._retry_after
+        self._retry_after = min(2 * self._retry_after, LAST_RETRY)
+
+    def note_silence(self, reason: str) -> None:
+        """Let nobody else wait for a store that says nothing."""
+        self.outage = TimeoutError(reason)
+        self._outage_is_told = False
+        self._retry_at = time.monotonic() + self._retry_after
+
+    # When to try again
+
+    def allow(self, entry: Entry) -> None:
+        """Let a run be tried at once, whatever was before."""
+        self.outage, self._retry_at = None, 0.0
+        self._of_runs.pop(entry.path, None)
+
+    def allow_all(self) -> None:
+        """Let everything be tried at once."""
+        self.outage, self._retry_at = None, 0.0
+        self._of_runs = {
+            path: replace(failure, retry_after=0.0)
+            for path, failure in self._of_runs.items()
+        }
+
+    def forget_removed(self) -> None:
+        """Forget the failures of runs that wait no longer."""
+        for path in [path for path in self._of_runs if not path.exists()]:
+            del self._of_runs[path]
+        if not self._of_runs:
+            self.outage, self._retry_after = None, FIRST_RETRY
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the store is not even to be tried now."""
+        return self.outage is not None and time.monotonic() < self._retry_at
+
+    @property
+    def retry_at(self) -> float:
+        """When something is to be tried again, by the clock of `time.monotonic`."""
+        if self.outage is not None:
+            return self._retry_at
+        return min((f.retry_at for f in self._of_runs.values()), default=math.inf)
+
+    def is_due(self, entry: Entry) -> bool:
+        """Whether a run is to be tried now."""
+        failure = self._of_runs.get(entry.path)
+        return failure is None or failure.retry_at <= time.monotonic()
+
+    def are_in(self, folder: Path) -> bool:
+        """Whether runs that wait in a folder have failed."""
+        return any(path.parent == folder for path in self._of_runs)
+
+    def failed_at(self, entry: Entry) -> float:
+        """When a run failed last; before all times if it has not."""
+        failure = self._of_runs.get(entry.path)
+        return -math.inf if failure is None else failure.failed_at
+
+    # What there is to tell
+
+    def has(
+        self, kind: type[Exception], *, but: tuple[type[Exception], ...] = ()
+    ) -> bool:
+        """Whether a run waits for a reason of this kind, but not of some others."""
+        return any(
+            isinstance(failure.reason, kind) and not isinstance(failure.reason, but)
+            for failure in self._of_runs.values()
+        )
+
+    @property
+    def outage_is_told(self) -> bool:
+        """Whether the store is out of reach, and somebody has been told so."""
+        return self.outage is not None and self._outage_is_told
+
+    def prevents(self, entry: Entry) -> Exception | None:
+        """Find what keeps a run from its store, other than another process."""
+        return self.outage or self._refusal_of(entry)
+
+    def tell(self, entry: Entry) -> Exception | None:
+        """Find what keeps a run from its store, and note that it was told."""
+        refusal = self._refusal_of(entry)
+        if refusal is not None:
+            self._told.add(entry.path)
+            refusal = self._unless_told(refusal)
+        if self.outage is not None:
+            self._outage_is_told = True
+        return self.outage or refusal
+
+    def _refusal_of(self, entry: Entry) -> Exception | None:
+        failure = self._of_runs.get(entry.path)
+        is_busy = failure is not None and isinstance(failure.reason, BusyError)
+        return None if failure is None or is_busy else failure.reason
+
+    def _unless_told(self, reason: Exception) -> Exception | None:
+        """Leave out that files wait, if that was told of others."""
+        if not isinstance(reason, FilesAwayError):
+            return reason
+        if reason.cause in self._told_causes:
+            return None
+        self._told_causes.add(reason.cause)
+        return reason
+
+    def tell_new(self) -> list[Exception]:
+        """List what has not been told before."""
+        reasons = [
+            failure.reason
+            for path, failure in self._of_runs.items()
+            if path not in self._told
+            and not isinstance(failure.reason, BusyError)
+            and self._unless_told(failure.reason) is not None
+        ]
+        if self.outage is not None and not self._outage_is_told:
+            reasons.insert(0, self.outage)
+        self._note_all_told()
+        return reasons
+
+    def tell_all(self) -> list[Exception]:
+        """List what there is, each reason once."""
+        reasons = [f.reason for path, f in self._of_runs.items() if path.exists()]
+        if self.outage is not None:
+            reasons.insert(0, self.outage)
+        self._note_all_told()
+        self._told_causes |= {r.cause for r in reasons if isinstance(r, FilesAwayError)}
+        return list({getattr(r, "cause", str(r)): r for r in reasons}.values())
+
+    def _note_all_told(self) -> None:
+        self._told = set(self._of_runs)
+        self._outage_is_told = True

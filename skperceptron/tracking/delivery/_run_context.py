@@ -1,0 +1,43 @@
+"""What MLflow says of a run that it begins in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+
+from skperceptron.tracking.delivery._store import bounded
+from skperceptron.tracking.journal._origin import origin_tags
+
+
+def with_context(tags: dict[str, str]) -> dict[str, str]:
+    """Add what MLflow would say of a run of this process.
+
+    That is the commit of the program's git repository, the notebook or job that it is,
+    and what ``MLFLOW_RUN_CONTEXT`` holds.
+
+    Parameters
+    ----------
+    tags : dict of str
+        The tags of a run of this process. What the user has set stays.
+
+    Returns
+    -------
+    dict of str
+    """
+    plain = origin_tags()
+    context = _context(os.environ.get("MLFLOW_RUN_CONTEXT"), sys.argv[0])
+    return tags | {
+        name: value
+        for name, value in context.items()
+        if tags.get(name) in (None, plain.get(name))
+    }
+
+
+# Asked once for all runs: MLflow reads files and calls git for it.
+@lru_cache(maxsize=1)
+@bounded()
+def _context(environment: str | None, main_file: str) -> dict[str, str]:
+    from mlflow.tracking.context.registry import resolve_tags
+
+    return {str(k): str(v) for k, v in resolve_tags().items() if k != "mlflow.user"}

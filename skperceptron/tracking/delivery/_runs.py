@@ -1,0 +1,652 @@
+"""From a record to an MLflow run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import posixpath
+import re
+import stat
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skperceptron.tracking.delivery._models import Origin, log_model, why_not_ours
+from skperceptron.tracking.delivery._store import (
+    Address,
+    bounded,
+    client_of,
+    tracking_uri_of,
+)
+from skperceptron.tracking.delivery._transaction import in_one_transaction
+from skperceptron.tracking.journal._record import (
+    MAX_PARAM_LENGTH,
+    Dataset,
+    RunRecord,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
+
+# The tag that tells a run from every other fit of the world.
+KEY_TAG = "skperceptron.key"
+# On a run of which no other machine will create a second one.
+SETTLED_TAG = "skperceptron.settled"
+# On a run that lacks files: which, why, and where they are.
+NOT_LOGGED_TAG = "skperceptron.not_logged"
+# The folder of a run's model.
+MODEL = "model"
+DEFAULT_EXPERIMENT_ID = "0"
+# So long the name of an experiment is trusted to mean the same one.
+SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
+# Most values, and most parameters and tags of them, that MLflow takes in one call.
+VALUES_PER_CALL = 1000
+TEXTS_PER_CALL = 100
+# Of the candidates of a search that was given up.
+MAX_ENDED_BELOW = 1000
+MAX_NAME_LENGTH = 250
+MAX_TAG_LENGTH = 5000
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
+# What MLflow answers where trying again is of no use.
+_REFUSALS = {
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "PERMISSION_DENIED",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+}
+
+
+@bounded()
+def deliver(
+    record: RunRecord,
+    address: Address,
+    *,
+    key: str,
+    parent_run_id: str | None,
+    run_id: str | None,
+    created: Callable[[str], None],
+    ends: bool = False,
+) -> str:
+    """Store a record in MLflow.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What to store.
+
+    address : dict
+        Where.
+
+    key : str
+        Identity of the run.
+
+    parent_run_id : str or None
+        The run above it.
+
+    run_id : str or None
+        The run to add to. None creates one.
+
+    created : callable
+        Called with the new run's id as soon as there is one.
+
+    ends : bool, default=False
+        Whether to end the run as the record says.
+
+    Returns
+    -------
+    run_id : str
+        The run.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be reached or refuses the record.
+    """
+    client = client_of(address)
+    if run_id is None:
+        # Not a part of what may be undone: it is remembered that it is there.
+        experiment_of(client, address)
+    store = partial(
+        _store_record, client, record, address, key, parent_run_id, run_id, ends
+    )
+    return in_one_transaction(
+        client, lambda after: store(lambda new_id: after(partial(created, new_id)))
+    )
+
+
+def _store_record(
+    client: MlflowClient,
+    record: RunRecord,
+    address: Address,
+    key: str,
+    parent_run_id: str | None,
+    run_id: str | None,
+    ends: bool,
+    created: Callable[[str], None],
+) -> str:
+    tags = record.tags
+    if run_id is None:
+        parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
+        run_id = client.create_run(
+            experiment_of(client, address),
+            start_time=record.start_time,
+            tags=accepted({**tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
+            run_name=accepted_text(record.name, MAX_NAME_LENGTH),
+        ).info.run_id
+        created(run_id)
+        tags = {}
+    _log(client, run_id, record, tags)
+    if record.dataset is not None:
+        _log_dataset(client, run_id, record.dataset)
+    if ends:
+        client.set_terminated(run_id, record.status, end_time=record.end_time)
+    return run_id
+
+
+@bounded()
+def end_run(
+    address: Address,
+    run_id: str,
+    record: RunRecord,
+    *,
+    unless: Collection[Status] = (),
+    prolongs: bool = False,
+) -> None:
+    """Tell MLflow how a run has ended.
+
+    Parameters
+    ----------
+    address : dict
+        Where the run is.
+
+    run_id : str
+        The run.
+
+    record : RunRecord
+        What tells how, and when.
+
+    unless : collection of str, default=()
+        Leave it alone if it has ended like that before.
+
+    prolongs : bool, default=False
+        Whether a run that was killed ends later, all the same, if this is the later
+        end: one of its processes has outlived another.
+    """
+    client = client_of(address)
+    if unless:
+        run = client.get_run(run_id).info
+        is_later = (record.end_time or 0) > (run.end_time or 0)
+        is_longer = prolongs and run.status == record.status == "KILLED" and is_later
+        if run.status in unless and not is_longer:
+            return
+    client.set_terminated(run_id, record.status, end_time=record.end_time)
+
+
+@bounded()
+def attach(
+    address: Address,
+    run_id: str,
+    folder: Path,
+    record: RunRecord,
+    *,
+    is_new: bool = False,
+) -> list[str]:
+    """Log the artifacts and the model of a run.
+
+    Parameters
+    ----------
+    address : dict
+        Where the run is.
+
+    run_id : str
+        The run.
+
+    folder : Path
+        What to log; nothing if there is no such folder. What is called `model` there
+        is the run's model.
+
+    record : RunRecord
+        What was stored of the run; with the name under which its model is registered.
+
+    is_new : bool, default=False
+        Whether `deliver` has just created the run from this record, so that there is
+        nothing to ask for.
+
+    Returns
+    -------
+    left_out : list of str
+        What was not logged because no fit has written it, and why.
+    """
+    if not folder.is_dir():
+        return []
+    if not _is_plain(folder):
+        return ["its files, among which are links, pipes or devices"]
+    client = client_of(address)
+    left_out = []
+    origin = None
+    if is_new:
+        origin = Origin(
+            experiment_of(client, address),
+            accepted(record.tags, MAX_TAG_LENGTH),
+            accepted(record.params, MAX_PARAM_LENGTH),
+        )
+    for item in sorted(folder.iterdir()):
+        if item.name != MODEL:
+            client.log_artifact(run_id, str(item))
+        elif reason := why_not_ours(item):
+            left_out.append(f"its model, which {reason}")
+        else:
+            name = record.registered_model_name
+            log_model(client, run_id, item, registered_name=name, origin=origin)
+    return left_out
+
+
+@bounded()
+def note_not_logged(
+    address: Address, run_id: str, text: str, *, for_good: bool = False
+) -> None:
+    """Let a run tell that it lacks files.
+
+    Parameters
+    ----------
+    address : dict
+        Where the run is.
+
+    run_id : str
+        The run.
+
+    text : str
+        Which, and why. Empty if it has got them.
+
+    for_good : bool, default=False
+        Whether nobody will try again. Its model has then failed.
+    """
+    from mlflow.entities import LoggedModelStatus
+
+    client = client_of(address)
+    if not text:
+        client.delete_tag(run_id, NOT_LOGGED_TAG)
+        return
+    client.set_tag(run_id, NOT_LOGGED_TAG, accepted_text(text, MAX_TAG_LENGTH))
+    if for_good:
+        for model in client.search_logged_models(
+            [experiment_of(client, address)], f"source_run_id = '{run_id}'"
+        ):
+            if model.status == LoggedModelStatus.PENDING:
+                client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+
+
+@bounded()
+def place_of_files(address: Address) -> tuple[str, str]:
+    """Tell the name of an experiment, and where its runs keep their files."""
+    client = client_of(address)
+    experiment = client.get_experiment(experiment_of(client, address))
+    return experiment.name, experiment.artifact_location
+
+
+def has_usable_place(address: Address) -> bool:
+    """Tell whether MLflow knows how to write where an experiment keeps files."""
+    from mlflow.store.artifact.artifact_repository_registry import (
+        get_artifact_repository,
+    )
+
+    _, location = place_of_files(address)
+    try:
+        get_artifact_repository(location, tracking_uri_of(address))
+    except Exception:  # whatever a plugin may say
+        return False
+    return True
+
+
+def _is_plain(folder: Path) -> bool:
+    """Tell whether all in a folder is in the journal, and can be read to its end."""
+    if folder.is_symlink():
+        return False
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            status = os.lstat(os.path.join(where, name))
+            is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+            if not (is_file or stat.S_ISDIR(status.st_mode)):
+                return False
+    return True
+
+
+@bounded()
+def find_run(address: Address, key: str) -> str | None:
+    """Look for a run by its identity.
+
+    Parameters
+    ----------
+    address : dict
+        Where it went.
+
+    key : str
+        Its identity.
+
+    Returns
+    -------
+    run_id : str or None
+        None if there is no such run.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    found = runs_of_key(address, key)
+    return found[0].info.run_id if found else None
+
+
+@bounded()
+def runs_of_key(address: Address, key: str) -> list[Run]:
+    """Look for all runs of a key; for deleted ones only if there are no others."""
+    from mlflow.entities import ViewType
+
+    client = client_of(address)
+    found: list[Run] = client.search_runs(
+        [experiment_of(client, address)],
+        filter_string=f"tags.`{KEY_TAG}` = '{key}'",
+        run_view_type=ViewType.ALL,
+    )
+    return [run for run in found if run.info.lifecycle_stage == "active"] or found
+
+
+@bounded()
+def discard_run(address: Address, run_id: str) -> None:
+    """Delete a run that was created in vain."""
+    client_of(address).delete_run(run_id)
+
+
+@bounded()
+def end_below(address: Address, run_id: str, record: RunRecord) -> None:
+    """End what still runs right below a run, like the run itself."""
+    client = client_of(address)
+    running = client.search_runs(
+        [experiment_of(client, address)],
+        f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'",
+        max_results=MAX_ENDED_BELOW,
+    )
+    for run in running:
+        end_run(address, run.info.run_id, record)
+
+
+@bounded()
+def tags_below(address: Address, run_id: str, status: str) -> list[dict[str, str]]:
+    """Get the tags of the runs right below another one.
+
+    Parameters
+    ----------
+    address : dict
+        Where they are.
+
+    run_id : str
+        The run above.
+
+    status : str
+        Of runs with which status.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    from mlflow.entities import ViewType
+
+    client = client_of(address)
+    experiments = [experiment_of(client, address)]
+    condition = f"tags.mlflow.parentRunId = '{run_id}' AND status = '{status}'"
+    found: list[dict[str, str]] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, condition, ViewType.ACTIVE_ONLY, page_token=token
+        )
+        found += [run.data.tags for run in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell a store that refuses something from one that cannot be reached."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.error_code in _REFUSALS
+
+
+def may_be_hiccup(error: Exception) -> bool:
+    """Tell a call that is worth another try at once, as its connection was closed.
+
+    Where nobody answered, that would take as long again.
+    """
+    from mlflow.exceptions import MlflowException
+
+    is_of_call = isinstance(error, MlflowException) and "API request" in str(error)
+    return is_of_call and not _was_unanswered(error)
+
+
+def _was_unanswered(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it comes from, is that nobody answered in time."""
+    from requests.exceptions import Timeout
+    from urllib3.exceptions import TimeoutError as PoolTimeout
+
+    while error is not None:
+        if isinstance(error, Timeout | PoolTimeout):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _log(
+    client: MlflowClient, run_id: str, record: RunRecord, tags: dict[str, str]
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = [
+        Metric(accepted_name(m.key), m.value, m.timestamp, m.step)
+        for m in record.metrics
+    ]
+    accepted_params = accepted(record.params, MAX_PARAM_LENGTH)
+    params = [Param(name, value) for name, value in accepted_params.items()]
+    accepted_tags = accepted(tags, MAX_TAG_LENGTH)
+    run_tags = [RunTag(name, value) for name, value in accepted_tags.items()]
+    n_metrics = VALUES_PER_CALL - TEXTS_PER_CALL
+    while metrics or params or run_tags:
+        some_params = params[:TEXTS_PER_CALL]
+        n_tags = TEXTS_PER_CALL - len(some_params)
+        _log_batch(client, run_id, metrics[:n_metrics], some_params, run_tags[:n_tags])
+        del metrics[:n_metrics], params[:TEXTS_PER_CALL], run_tags[:n_tags]
+
+
+def _log_batch(
+    client: MlflowClient,
+    run_id: str,
+    metrics: list[Metric],
+    params: list[Param],
+    tags: list[RunTag],
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_batch(run_id, metrics, params, tags, synchronous=True)
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+        # Before version 3.16, MLflow takes any value once more, except NaN.
+        new = _without_known_nans(client, run_id, metrics)
+        unknown = _without_known_names(client, run_id, params)
+        if (len(new), len(unknown)) == (len(metrics), len(params)):
+            raise
+        client.log_batch(run_id, new, unknown, tags, synchronous=True)
+
+
+def _without_known_names(
+    client: MlflowClient, run_id: str, params: list[Param]
+) -> list[Param]:
+    """Leave out what the run has: the user's code may have logged it differently."""
+    known = client.get_run(run_id).data.params if params else {}
+    return [param for param in params if param.key not in known]
+
+
+def _without_known_nans(
+    client: MlflowClient, run_id: str, metrics: list[Metric]
+) -> list[Metric]:
+    """Leave out each NaN that the run has, or that is there twice."""
+    names = {m.key for m in metrics if math.isnan(m.value)}
+    logged = [m for name in names for m in client.get_metric_history(run_id, name)]
+    known = {(m.key, m.timestamp, m.step) for m in logged if math.isnan(m.value)}
+    new = []
+    for metric in metrics:
+        place = (metric.key, metric.timestamp, metric.step)
+        if not math.isnan(metric.value):
+            new.append(metric)
+        elif place not in known:
+            known.add(place)
+            new.append(metric)
+    return new
+
+
+def accepted(texts: dict[str, str], most: int) -> dict[str, str]:
+    """Change parameters or tags to such as MLflow accepts."""
+    return {accepted_name(k): accepted_text(v, most) for k, v in texts.items()}
+
+
+def accepted_text(text: str, most: int) -> str:
+    """Shorten a text, and take out what some databases cannot store."""
+    text = text.encode("utf-8", "replace").decode().replace("\0", "?")
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def accepted_name(name: str) -> str:
+    """Change the name of a metric, parameter or tag to one that MLflow accepts."""
+    name = _NOT_IN_NAMES.sub("_", name)[:MAX_NAME_LENGTH] or "_"
+    normal = posixpath.normpath(name)
+    if normal != name or normal == "." or normal.startswith(("..", "/")):
+        name = re.sub("^[.]+|/", "_", name)
+    return name
+
+
+def _log_dataset(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_inputs(run_id, [_as_input(dataset)])
+    except MlflowException:
+        # MLflow looks whether it knows the dataset, and creates it if not: another fit
+        # to the same data may have been faster. Now it is known.
+        client.log_inputs(run_id, [_as_input(dataset)])
+
+
+def _as_input(dataset: Dataset) -> DatasetInput:
+    """Bring a dataset into the form of those that MLflow makes of arrays."""
+    from mlflow import entities
+
+    shape = [dataset.n_samples, dataset.n_features]
+    profile = {"num_rows": shape[0], "num_elements": shape[0] * shape[1]}
+    return entities.DatasetInput(
+        entities.Dataset(
+            name="training_data",
+            digest=dataset.digest,
+            source_type="code",
+            source="{}",
+            profile=json.dumps({"features_shape": shape, **profile}),
+        ),
+        tags=[entities.InputTag("mlflow.data.context", "training")],
+    )
+
+
+def experiment_of(client: MlflowClient, address: Address) -> str:
+    """Find the experiment of a run, or create it."""
+    experiment_id = experiment_of_environment_run(client, address)
+    if experiment_id is not None:
+        return experiment_id
+    if address["experiment_id"] is not None:
+        return address["experiment_id"]
+    if address["experiment_name"] is None:
+        return DEFAULT_EXPERIMENT_ID
+    return _experiment_by_name(client, address["experiment_name"])
+
+
+# The experiments of runs that the environment has named, by the address of the store
+# and the run; None for runs that the store does not have.
+_experiments_of_runs: dict[tuple[str, str], str | None] = {}
+
+
+def experiment_of_environment_run(client: MlflowClient, address: Address) -> str | None:
+    """Find the experiment of the run that the environment has named.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the store.
+
+    address : dict
+        Where a run goes.
+
+    Returns
+    -------
+    experiment_id : str or None
+        None when none was named, or the store has no such run, or a deleted one.
+
+    Raises
+    ------
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    run_id = address.get("environment_run_id")
+    if run_id is None:
+        return None
+    key = client.tracking_uri, run_id
+    if key not in _experiments_of_runs:
+        _experiments_of_runs[key] = _look_up_run(client, run_id)
+    return _experiments_of_runs[key]
+
+
+def _look_up_run(client: MlflowClient, run_id: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        info = client.get_run(run_id).info
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+        return None
+    return info.experiment_id if info.lifecycle_stage == "active" else None
+
+
+# The id of an experiment, and when it was looked up, by the address of the store and
+# the name.
+_experiments: dict[tuple[str, str], tuple[str, float]] = {}
+
+
+def _experiment_by_name(client: MlflowClient, name: str) -> str:
+    key = client.tracking_uri, name
+    if key in _experiments:
+        experiment_id, looked_up_at = _experiments[key]
+        if time.monotonic() - looked_up_at < SECONDS_BETWEEN_LOOKS_AT_NAMES:
+            return experiment_id
+    experiment_id = _look_up_experiment(client, name)
+    _experiments[key] = experiment_id, time.monotonic()
+    return experiment_id
+
+
+def _look_up_experiment(client: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name)
+        except MlflowException:
+            # Another process may have created it in between; if not, that is an error.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return experiment.experiment_id

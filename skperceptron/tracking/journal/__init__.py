@@ -1,0 +1,1 @@
+"""Where runs wait on disk until MLflow has them."""

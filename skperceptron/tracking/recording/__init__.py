@@ -1,0 +1,1 @@
+"""What fits, searches and studies say of themselves."""

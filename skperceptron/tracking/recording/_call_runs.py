@@ -1,0 +1,267 @@
+"""The runs of calls that make several fits, such as `cross_validate`.
+
+Such a call is known while a fit, or the clone for one, is made in it. Nobody tells when
+it ends, so a thread looks now and then while any goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from skperceptron.tracking._warnings import TrackingWarning, tolerate
+from skperceptron.tracking.delivery._all_stores import (
+    before_finish,
+    before_flush,
+    deliverer_for,
+)
+from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT
+from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.journal._origin import origin_tags
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, Status, now
+from skperceptron.tracking.recording._activation import end_kept
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import TrackedRun, close_left_behind
+from skperceptron.tracking.recording._outcome import (
+    error_tag,
+    note_failure,
+    status_after,
+)
+from skperceptron.tracking.recording._sklearn_internals import (
+    Outcome,
+    SklearnCall,
+    error_inside,
+    metrics_of,
+    outcome_of,
+)
+from skperceptron.tracking.recording._task_path import path_of, search_run
+
+_SECONDS_BETWEEN_LOOKS = 0.02
+
+
+@dataclass(eq=False)
+class _OpenCall:
+    """A call that goes on, as far as is known.
+
+    Attributes
+    ----------
+    call : SklearnCall
+        The call.
+
+    destination : Destination
+        Where its run goes.
+
+    parent : ParentRun
+        Its run.
+
+    failure : tuple of (str, str or None)
+        Status and error of what has gone wrong in it last.
+    """
+
+    call: SklearnCall
+    destination: Destination
+    parent: ParentRun
+    failure: tuple[Status, str | None] = ("FAILED", None)
+
+
+# By what is executed; it keeps its variables, the scores among them, until somebody
+# looks.
+_open: dict[FrameType, _OpenCall] = {}
+# Held while calls are added or end.
+_changing = threading.RLock()
+_watcher: threading.Thread | None = None
+# How many calls have ended that are just being delivered.
+_n_delivering = 0
+_delivered = threading.Condition()
+
+
+def run_of(call: SklearnCall, destination: Destination) -> ParentRun:
+    """Name the run of a call.
+
+    Parameters
+    ----------
+    call : SklearnCall
+        The call.
+
+    destination : Destination
+        Where its run goes.
+    """
+    with _changing:
+        known = _open.get(call.frame)
+        if known is None:
+            known = _OpenCall(call, destination, _new_parent(call))
+            _open[call.frame] = known
+            _watch()
+    return known.parent
+
+
+def is_open(key: str) -> bool:
+    """Tell whether the call whose run has a key goes on in this process."""
+    return any(known.parent.key == key for known in list(_open.values()))
+
+
+def note_failure_below(key: str, status: Status, error: str | None) -> None:
+    """Note how a fit has ended that went wrong: the call may end by the same error."""
+    for known in list(_open.values()):
+        if known.parent.key == key:
+            known.failure = (status, error)
+
+
+def settle() -> None:
+    """End the calls that are over, and wait until what they contain is delivered."""
+    _deliver(_end_calls())
+    with _delivered:
+        _delivered.wait_for(lambda: _n_delivering == 0)
+
+
+def _new_parent(call: SklearnCall) -> ParentRun:
+    task = call.search_task
+    if task is not None:
+        return search_run(str(task.root_uuid), path_of(task), task)
+    return ParentRun(uuid.uuid4().hex, call.name, now(), is_managed=True)
+
+
+def _watch() -> None:
+    global _watcher
+    if _watcher is None:
+        _watcher = threading.Thread(target=_look, name="skperceptron calls")
+        _watcher.daemon = True  # when the process ends, `_end_before` looks
+        _watcher.start()
+
+
+def _look() -> None:
+    global _watcher
+    while True:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        with suppress(TrackingWarning):  # which was made an error
+            _deliver(_end_calls())
+        with _changing:
+            if not _open:
+                _watcher = None
+                return
+
+
+def _end_calls() -> list[TrackedRun]:
+    """Write down the ends of calls that are over, and list their runs."""
+    global _n_delivering
+    ended: list[TrackedRun] = []
+    with _changing:
+        for frame, known in list(_open.items()):
+            outcome = outcome_of(known.call)
+            if outcome is None:
+                _look_for_error(known)
+            else:
+                del _open[frame]
+                with tolerate(f"A call of {known.call.name} could not be tracked"):
+                    ended += _end(known, outcome)
+        with _delivered:
+            _n_delivering += len(ended)
+    return ended
+
+
+def _look_for_error(known: _OpenCall) -> None:
+    error = error_inside(known.call)
+    if error is not None:
+        known.failure = (status_after(error), error_tag(error))
+
+
+def _end(known: _OpenCall, outcome: Outcome) -> list[TrackedRun]:
+    end_kept(known.call.thread_id)
+    close_left_behind()
+    parent = known.parent
+    record = RunRecord(parent.name, parent.start_time)
+    run = TrackedRun(record, known.destination, parent.key, shares_file=True)
+    if not _has_runs_below(run):
+        return []
+    if not outcome.has_returned:
+        _note_failure(run, known.failure, outcome.error)
+    if parent.is_managed:
+        record.tags |= origin_tags()
+        if outcome.has_returned:
+            _add_metrics(record, known.call)
+        run.end()
+        run.deliver(wait=False)
+    else:
+        deliverer = deliverer_for(run.destination.tracking_uri)
+        deliverer.entries.end_groups(only=run.key, status=run.status)
+    return [run]
+
+
+def _has_runs_below(run: TrackedRun) -> bool:
+    """Tell whether anything was tracked below a run.
+
+    On other machines, that cannot be seen from here.
+    """
+    waiting = (parent["key"] for parent in run.inbox.parents())
+    is_above = run.key in waiting or known_run(run.key) is not None
+    return is_above or run.destination.is_spread
+
+
+def _add_metrics(record: RunRecord, call: SklearnCall) -> None:
+    with tolerate(f"The scores of {call.name} could not be tracked"):
+        for name, points in metrics_of(call).items():
+            for step, value in points:
+                record.add_metric(name, value, step)
+
+
+def _note_failure(
+    run: TrackedRun, below: tuple[Status, str | None], error: BaseException | None
+) -> None:
+    if error is not None:
+        note_failure(run, error)
+        return
+    run.status, text = below
+    if text is not None:
+        run.record.tags["error"] = text
+
+
+def _deliver(runs: list[TrackedRun]) -> None:
+    """See to the delivery of calls that have ended."""
+    global _n_delivering
+    for run in runs:
+        try:
+            deliverer = deliverer_for(run.destination.tracking_uri)
+            # Nobody waits in the middle of a study. And what goes wrong, the next fit
+            # says, or the end of the process.
+            if deliverer.can_deliver and not run.destination.parents:
+                n_passes = deliverer.begin_to_drain(set())
+                deliverer.drain_decided(n_passes, patience=SECONDS_TO_WAIT)
+            deliverer.entries.end_groups_below(run.key)
+            deliverer.wake()
+        finally:
+            with _delivered:
+                _n_delivering -= 1
+                _delivered.notify_all()
+
+
+def _end_before() -> None:
+    """End the calls that are over; somebody else is about to deliver everything."""
+    global _n_delivering
+    ended = _end_calls()
+    for run in ended:
+        deliverer = deliverer_for(run.destination.tracking_uri)
+        deliverer.entries.end_groups_below(run.key)
+    with _delivered:
+        _n_delivering -= len(ended)
+        _delivered.notify_all()
+
+
+before_finish.append(_end_before)
+before_flush.append(_end_before)
+
+
+def _start_anew() -> None:
+    """In a forked child: calls and the thread are the parent's."""
+    global _changing, _watcher, _n_delivering, _delivered
+    _changing, _delivered = threading.RLock(), threading.Condition()
+    _watcher, _n_delivering = None, 0
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

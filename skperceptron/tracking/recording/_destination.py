@@ -1,0 +1,276 @@
+"""Where a run goes, as seen from one thread at one moment.
+
+What is fitted in a study goes below its trial.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
+
+from skperceptron._config import get_config
+from skperceptron.tracking._credentials import portable_address
+from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal._record import Address, ParentRun
+from skperceptron.tracking.recording._active_run import users_run, users_tracking_uri
+from skperceptron.tracking.recording._sklearn_internals import (
+    waits_for_joblib,
+    works_for_joblib,
+)
+
+# Engines such as Ray's are derived from these.
+_OF_ONE_MACHINE = (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+)
+# The study, and its trials, in which whatever is fitted here is.
+enclosing: ContextVar[Surroundings | None] = ContextVar(
+    "skperceptron_enclosing", default=None
+)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where runs go, as seen from one thread at one moment.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether fits are tracked at all.
+
+    log_models : {"best", "all", "none"}
+        Which fits keep their models.
+
+    log_input_examples : bool
+        Whether a model holds rows of the training data.
+
+    tracking_uri : str or None
+        The store, without credentials. None leaves the choice to MLflow.
+
+    working_directory : str or None
+        The folder of the process that looked, on which that choice depends.
+
+    experiment_id, experiment_name : str or None
+        The experiment; both None for the default one. The id counts when both are
+        known.
+
+    parent_run_id : str or None
+        The run that was active.
+
+    environment_run_id : str or None
+        The run that the environment names, where none was active. Its experiment then
+        counts, if the store has it.
+
+    parents : tuple of ParentRun
+        The runs of a study and of its trial, if there are any; these then count.
+
+    inbox : Inbox
+        From where the process that looked delivers.
+
+    thread_id : int
+        Who looked.
+
+    is_spread : bool
+        Whether other machines may take part in what is fitted.
+
+    call_key : str or None
+        The run of the call of scikit-learn's that makes this fit among others.
+    """
+
+    enabled: bool
+    log_models: str
+    log_input_examples: bool
+    tracking_uri: str | None
+    working_directory: str | None
+    experiment_id: str | None
+    experiment_name: str | None
+    parent_run_id: str | None
+    environment_run_id: str | None
+    parents: tuple[ParentRun, ...]
+    inbox: _journal.Inbox
+    thread_id: int
+    is_spread: bool
+    call_key: str | None = None
+
+    @classmethod
+    def current(cls) -> Destination:
+        """Ask the configuration and MLflow, without importing MLflow for it."""
+        # MLflow writes what `set_experiment` chose to the environment too.
+        experiment_id = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        parent_run_id = None
+        if active := users_run():
+            parent_run_id = active.info.run_id
+            experiment_id = active.info.experiment_id
+        surroundings = enclosing.get()
+        around = None if surroundings is None else surroundings.here()
+        if around is not None and parent_run_id in (None, around.parent_run_id):
+            return replace(
+                around,
+                **_switches(),
+                thread_id=threading.get_ident(),
+                is_spread=_is_work_spread(),
+            )
+        return cls(
+            **_switches(),
+            tracking_uri=portable_address(users_tracking_uri()),
+            working_directory=_working_directory(),
+            experiment_id=experiment_id,
+            experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
+            parent_run_id=parent_run_id,
+            # MLflow removes it from there when a run begins, which then is that one.
+            environment_run_id=(
+                os.environ.get("MLFLOW_RUN_ID") or None
+                if parent_run_id is None
+                else None
+            ),
+            parents=(),
+            inbox=_journal.Inbox(_journal.default_folder(), _owners.this_process()),
+            thread_id=threading.get_ident(),
+            is_spread=_is_work_spread(),
+        )
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process, not another one, has looked."""
+        return self.inbox.owner == _owners.this_process()
+
+    @property
+    def speaks_for_this_thread(self) -> bool:
+        """Whether this thread works for the one that looked.
+
+        That is so in a worker process, and in a thread of joblib's for which the other
+        thread waits. Any other thread sees for itself where its runs go.
+        """
+        if not self.is_of_this_process:
+            return True
+        is_another = self.thread_id != threading.get_ident()
+        return is_another and works_for_joblib() and waits_for_joblib(self.thread_id)
+
+    def address(self) -> Address:
+        """Say where a run goes, for the journal."""
+        return {
+            "tracking_uri": self.tracking_uri,
+            "working_directory": self.working_directory,
+            "experiment_id": self.experiment_id,
+            "experiment_name": self.experiment_name,
+            "parent_run_id": self.parent_run_id,
+            "environment_run_id": self.environment_run_id,
+        }
+
+    def directed_to(
+        self, tracking_uri: str | None, experiment_name: str | None
+    ) -> Destination:
+        """Point to another store or experiment, and track whatever the switch says.
+
+        Parameters
+        ----------
+        tracking_uri, experiment_name : str or None
+            None leaves them as they are.
+        """
+        changes: dict[str, Any] = {"enabled": True}
+        uri = portable_address(tracking_uri)
+        if uri not in (None, self.tracking_uri):
+            # Neither runs nor experiments of one store mean anything in another.
+            changes |= {"tracking_uri": uri, "experiment_id": None}
+            changes |= {"parent_run_id": None, "parents": (), "call_key": None}
+            changes |= {"environment_run_id": None}
+        if experiment_name is not None:
+            changes |= {"experiment_id": None, "experiment_name": experiment_name}
+            if "environment_run_id" not in changes and self.parent_run_id is None:
+                # Still the run above, whose experiment does not count any more.
+                changes |= {"parent_run_id": self.environment_run_id}
+                changes |= {"environment_run_id": None}
+        return replace(self, **changes)
+
+    def below(self, *parents: ParentRun) -> Destination:
+        """Point to the place below some runs."""
+        return replace(self, parents=(*self.parents, *parents))
+
+    def outside_call(self) -> Destination:
+        """Point to where the call of scikit-learn's itself is."""
+        parents = tuple(p for p in self.parents if p.key != self.call_key)
+        return replace(self, parents=parents, call_key=None)
+
+
+@dataclass
+class OpenPlace:
+    """Where runs go as long as a study, or a trial, is not over.
+
+    Attributes
+    ----------
+    destination : Destination
+        The place below its run.
+
+    is_over : bool
+        Whether it is. Any thread may find that out.
+    """
+
+    destination: Destination
+    is_over: bool = False
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The study in which a thread is, and the trials that it has asked for.
+
+    Attributes
+    ----------
+    study : OpenPlace
+        The study.
+
+    trials : tuple of OpenPlace
+        Its trials, the oldest first.
+    """
+
+    study: OpenPlace
+    trials: tuple[OpenPlace, ...] = ()
+
+    @property
+    def open_trials(self) -> tuple[OpenPlace, ...]:
+        """The trials that are not over."""
+        return tuple(trial for trial in self.trials if not trial.is_over)
+
+    def here(self) -> Destination | None:
+        """Tell where runs go: below a trial only if it can be no other one.
+
+        Returns
+        -------
+        Destination or None
+            None when the study is over.
+        """
+        if self.study.is_over:
+            return None
+        trials = self.open_trials
+        return (trials[0] if len(trials) == 1 else self.study).destination
+
+
+def _switches() -> dict[str, Any]:
+    """Read what the user has switched, as attributes of a destination."""
+    config = get_config()
+    return {"enabled": config.pop("tracking"), **config}
+
+
+def _is_work_spread() -> bool:
+    """Tell whether joblib is told to use an engine that is none of its own."""
+    backend, _ = get_active_backend()
+    return type(backend) not in _OF_ONE_MACHINE
+
+
+def _working_directory() -> str | None:
+    with suppress(OSError):  # somebody has removed it
+        return os.getcwd()
+    return None

@@ -1,0 +1,625 @@
+"""The MLflow run of an estimator, as long as the estimator can add to it."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking._warnings import TrackingWarning, tolerate
+from skperceptron.tracking.delivery._all_stores import (
+    before_finish,
+    before_flush,
+    deliverer_for,
+)
+from skperceptron.tracking.delivery._artifacts import FilesAwayError
+from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT, StoreDownError
+from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal._entry import Entry, header
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._record import (
+    Metric,
+    ParentRun,
+    RunRecord,
+    Status,
+    now,
+    thin,
+)
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fingerprint import Fingerprint
+from skperceptron.tracking.recording._model import save_model
+from skperceptron.tracking.recording._task_path import Place, TaskIds
+from skperceptron.tracking.recording._ticket import RunTicket
+
+# A long fit writes down so often, at most, what is new.
+SECONDS_BETWEEN_WRITES = 2.0
+# Of the curve of a fold, one of many, so many points are kept: each takes the store as
+# long as a hundredth of the run.
+POINTS_PER_FOLD = 10
+# A run that goes on and on begins another file then: each delivery reads all of one.
+MAX_BYTES_PER_FILE = 2**20
+# What nobody waits for is delivered in one go with what follows within this time.
+SECONDS_UNTIL_DELIVERY = 0.2
+# So many files of a run are tried before it is given up to write to one.
+_MAX_PARTS = 100
+
+# Runs of `partial_fit` calls that are not ended yet, ...
+_unfinished: set[FitRun] = set()
+# ... and those of them whose estimators are gone.
+_left_behind: deque[FitRun] = deque()
+
+
+class TrackedRun:
+    """A run that is written down in the journal.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What is known at the start.
+
+    destination : Destination
+        Where the run goes; the runs above it included.
+
+    key : str
+        Its identity.
+
+    part : int, default=0
+        More than 0 to add to a run that was ended by somebody else.
+
+    shares_file : bool, default=False
+        Whether the thread that delivers may have begun the run, because of others
+        below it.
+
+    is_shared : bool, default=False
+        Whether other processes may have begun it, or may be about to.
+
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}, default="KILLED"
+        How it ends if this process ends before it.
+
+    Attributes
+    ----------
+    record : RunRecord
+        What is not written yet.
+
+    summary : dict of float
+        Metrics of which only the latest value counts, not written yet.
+
+    status : {"FINISHED", "FAILED", "KILLED"}
+        How it will have ended.
+
+    written_at : float
+        When something was written last, by the clock of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        destination: Destination,
+        key: str,
+        *,
+        part: int = 0,
+        shares_file: bool = False,
+        is_shared: bool = False,
+        status_if_killed: Status = "KILLED",
+    ) -> None:
+        self.record = record
+        self.destination = destination
+        self.key = key
+        self.address = destination.address()
+        note_store(self.address)
+        self.summary: dict[str, float] = {}
+        self.status: Status = "FINISHED"
+        self._inbox: Inbox | None = None
+        self._part = part
+        self._has_file = False
+        self._has_ended = part > 0
+        self._shares_file = shares_file
+        self._is_shared = is_shared
+        self._status_if_killed = status_if_killed
+        self.written_at = time.monotonic()
+
+    @property
+    def ticket(self) -> RunTicket:
+        """What finds the run again."""
+        return RunTicket(self.key, self.address)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether anything of it is written down."""
+        return self._has_file or self._has_ended
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where it is written."""
+        if self._inbox is None:
+            self._inbox = find_inbox(self.destination)
+        return self._inbox
+
+    @property
+    def entry(self) -> Entry:
+        """The file that is being written, or the next one."""
+        return self.inbox.entry(self.key, self._part)
+
+    def write(self) -> Entry:
+        """Append what is new to the journal.
+
+        Returns
+        -------
+        Entry
+            The file. What comes after the end of the run goes to another one.
+        """
+        record = self.record
+        latest = [Metric(k, v, 0, now()) for k, v in self.summary.items()]
+        if record.end_time is not None:
+            self._has_ended = True
+        entry = self._append(replace(record, metrics=[*record.metrics, *latest]))
+        self.record = RunRecord(record.name, record.start_time)
+        self.summary = {}
+        self.written_at = time.monotonic()
+        if self._has_ended:
+            self._part += 1
+            self._has_file = False
+        return entry
+
+    def end(self) -> None:
+        """Note that the run ends now; to be written."""
+        self.record.status, self.record.end_time = self.status, now()
+
+    def reopen(self) -> None:
+        """Go on with a run that has ended."""
+        self._has_ended = False
+        self.status = "FINISHED"
+
+    def keep_model(
+        self, estimator: Any, X: Any, trusted_types: Sequence[str] = ()
+    ) -> None:
+        """Save a fitted estimator as the model of the run.
+
+        Parameters
+        ----------
+        estimator : estimator
+            What was fitted.
+
+        X : array-like
+            What it was fitted to.
+
+        trusted_types : sequence of str, default=()
+            Types that it may contain beside the usual ones.
+        """
+        folder = self.entry.files / "model"
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        with tolerate(f"The model of a run of {self.record.name} is not logged"):
+            save_model(
+                estimator,
+                X,
+                folder,
+                trusted_types=trusted_types,
+                with_example=self.destination.log_input_examples,
+            )
+
+    def keep_file(self, name: str, content: bytes) -> None:
+        """Save an artifact of the run."""
+        self.entry.files.mkdir(mode=0o700, exist_ok=True)
+        (self.entry.files / name).write_bytes(content)
+
+    def add(self, record: RunRecord) -> None:
+        """Add what is known of something that is part of the run."""
+        self.record.params = {**record.params, **self.record.params}
+        self.record.tags = {**record.tags, **self.record.tags}
+
+    def deliver(self, *, wait: bool) -> None:
+        """Append what is new, and see to its delivery.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait for it, if this process delivers; the run must have ended.
+        """
+        with tolerate(f"A run of {self.record.name} could not be written down"):
+            entry = self.write()
+            if not self.is_delivered_here:
+                return
+            deliverer = deliverer_for(self.destination.tracking_uri)
+            deliverer.watch(self.inbox)
+            if not wait:
+                deliverer.wake(SECONDS_UNTIL_DELIVERY)
+                if not self._is_where_it_belongs:
+                    deliverer.catch_up(self.inbox)
+                return
+            try:
+                deliverer.wait_for(entry)
+            except StoreDownError:
+                pass  # which the user has been told of
+            except Exception as error:
+                self.warn(error)
+            deliverer.tell_notices()
+
+    def begin(self) -> str:
+        """See to it that the run is in MLflow, with what is known so far.
+
+        Returns
+        -------
+        run_id : str
+
+        Raises
+        ------
+        OSError
+            When that takes too long, or the store cannot be reached.
+        """
+        if not self.is_written:
+            self.deliver(wait=False)
+        run_id = known_run(self.key)
+        if run_id is None:
+            deliverer = deliverer_for(self.destination.tracking_uri)
+            try:
+                deliverer.wait_for(
+                    self.entry, until=lambda: known_run(self.key) is not None
+                )
+            except StoreDownError:
+                pass  # which the user has been told of
+            except Exception as error:
+                self.warn(error)
+            run_id = known_run(self.key)
+        if run_id is None:
+            raise OSError("the store cannot be reached, or is busy")
+        return run_id
+
+    @contextmanager
+    def hurried_delivery(self) -> Iterator[None]:
+        """Let all that waits be delivered beside the block, in which nothing is fitted.
+
+        What is written in the block may be delivered in parts, which takes longer.
+        """
+        with ExitStack() as stack:
+            if self.is_delivered_here:
+                deliverer = deliverer_for(self.destination.tracking_uri)
+                deliverer.wake()
+                stack.enter_context(deliverer.hurried())
+            yield
+
+    @property
+    def is_delivered_here(self) -> bool:
+        """Whether it is this process that delivers it."""
+        return self._inbox is None or self._inbox.owner == _owners.this_process()
+
+    @property
+    def _is_where_it_belongs(self) -> bool:
+        """Whether it is written for the process that looked where it goes."""
+        return self.inbox.owner == self.destination.inbox.owner
+
+    def warn(self, error: Exception) -> None:
+        """Tell the user that the store does not take the run."""
+        store = self.destination.tracking_uri or "MLflow's default store"
+        if isinstance(error, FilesAwayError):
+            warnings.warn(f"{error}.", TrackingWarning, stacklevel=2)
+            return
+        reason = reason_of(error)
+        warnings.warn(
+            f"A run of {self.record.name} could not be logged to {store}: {reason}. "
+            "The fit itself is not affected, and the run is not lost: it waits in the "
+            f"journal {self.entry.path.parent.parent}. Once the store can be reached, "
+            "the next fits or skperceptron.tracking.flush() deliver it. To do without "
+            "tracking, call skperceptron.set_config(tracking=False).",
+            TrackingWarning,
+            stacklevel=2,
+        )
+
+    def _append(self, record: RunRecord) -> Entry:
+        for _ in range(_MAX_PARTS):
+            entry, events = self.entry, record.events()
+            if self._has_ended and record.end_time is None:
+                events.append({"kind": "done"})
+            if not self._has_file:
+                events.insert(0, self._header(record))
+            try:
+                entry.append(*events, create=not self._has_file)
+            except FileExistsError:
+                if self._shares_file:
+                    self._has_file = True
+                else:  # this task was run before
+                    self._turn_over(entry)
+            except FileNotFoundError:  # somebody has removed it, or the whole folder
+                self._has_file = False
+                self._inbox = None
+                self._turn_over(entry)
+            else:
+                self._has_file = True
+                return entry
+        raise OSError(f"too many files of the run {self.key} in {entry.path.parent}")
+
+    def _turn_over(self, entry: Entry) -> None:
+        """Go on in another file."""
+        self._part += 1
+        if entry.files.exists():
+            entry.files.rename(self.entry.files)
+
+    def _header(self, record: RunRecord) -> dict[str, Any]:
+        return header(
+            record,
+            key=self.key,
+            destination=self.address,
+            parents=[asdict(parent) for parent in self.destination.parents],
+            continues=self._is_shared or self._part > 0,
+            status_if_killed=self._status_if_killed,
+            origin=self.destination.inbox.owner,
+            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
+        )
+
+
+def find_inbox(destination: Destination) -> Inbox:
+    """Choose where to write: from there a process that lives must deliver.
+
+    Parameters
+    ----------
+    destination : Destination
+        Who looked; with an inbox of another process if this one works for it.
+
+    Returns
+    -------
+    Inbox
+        That of the process that looked, if it can be reached from here, else this
+        process' own.
+    """
+    inbox = destination.inbox
+    if not destination.is_of_this_process and _owners.is_alive(
+        inbox.journal, inbox.owner
+    ):
+        return inbox
+    own = Inbox(_journal.default_folder(), _owners.this_process())
+    try:
+        own.open()
+    except OSError as error:
+        instead = Inbox(_journal.make_temporary_journal(), own.owner)
+        instead.open()
+        _tell_where_runs_wait(own.journal, str(error), instead.journal)
+        return instead
+    return own
+
+
+@lru_cache
+def _tell_where_runs_wait(instead_of: Path, error: str, folder: Path) -> None:
+    warnings.warn(
+        f"The journal {instead_of} cannot be written: {error}. Runs that cannot be "
+        f"delivered at once wait in {folder} instead. Set the environment variable "
+        f"{_journal.ENVIRONMENT_VARIABLE} to a folder that can be written.",
+        TrackingWarning,
+        stacklevel=4,
+    )
+
+
+class FitRun(TrackedRun):
+    """The run of one `fit`, or of all `partial_fit` calls in a row.
+
+    Parameters
+    ----------
+    record, destination, key
+        As in `TrackedRun`.
+
+    incremental : bool, default=False
+        Whether it is the run of `partial_fit` calls.
+
+    waits : bool, default=False
+        Whether `fit` waits for the delivery.
+
+    is_fold : bool, default=False
+        Whether it is one of the many of a search, of which less is kept.
+
+    Attributes
+    ----------
+    begun_at : float
+        When it began, by the clock of `time.perf_counter`.
+
+    fit_time : float
+        Seconds spent training so far.
+
+    has_progress : bool
+        Whether curves were recorded, ...
+
+    last_step : int
+        ... up to which step, ...
+
+    looked_at : int
+        ... and when. Milliseconds since 1970.
+
+    wants_test_score : bool
+        Whether a score on other data is still to be recorded.
+
+    training_data : Fingerprint
+        By which other data is told.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        destination: Destination,
+        key: str,
+        *,
+        incremental: bool = False,
+        waits: bool = False,
+        is_fold: bool = False,
+    ) -> None:
+        super().__init__(record, destination, key)
+        self.begun_at = time.perf_counter()
+        self.incremental = incremental
+        self.waits = waits
+        self.is_fold = is_fold
+        self.fit_time = 0.0
+        self.has_progress = False
+        self.last_step = -1
+        self.looked_at = now()
+        self.wants_test_score = True
+        self.training_data = Fingerprint()
+
+    def remember_training_data(self, X: Any) -> None:
+        """Keep what is needed of the training data to know it again."""
+        if self.wants_test_score:
+            self.training_data.add(X)
+
+    def take_test_score(self, X: Any, score: float) -> bool:
+        """Note the first score on other data than the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            What was scored.
+
+        score : float
+            The score.
+
+        Returns
+        -------
+        bool
+            Whether it is that score.
+        """
+        if not self.wants_test_score or self.training_data.covers(X):
+            return False
+        self.wants_test_score = False
+        self.summary["test_score"] = score
+        return True
+
+    def write(self) -> Entry:
+        """Append what is new to the journal; of a fold's curve only some points."""
+        if self.is_fold:
+            self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
+        entry = super().write()
+        if not self._has_ended and entry.size() > MAX_BYTES_PER_FILE:
+            self._begin_next_file(entry)
+        return entry
+
+    def _begin_next_file(self, entry: Entry) -> None:
+        """Let the journal not grow with a run that goes on and on."""
+        self._part += 1
+        self._has_file = False
+        # There before the other one is done: if this process is killed, whoever
+        # delivers it finds a file that was not ended.
+        self._append(RunRecord(self.record.name, self.record.start_time))
+        with suppress(FileNotFoundError):  # somebody has removed it
+            entry.append({"kind": "done"})
+
+    def close_with(self, estimator: Any) -> None:
+        """See to it that the run ends when the estimator is gone."""
+        _unfinished.add(self)
+        # The garbage collector may come in the middle of a delivery, so this only
+        # takes a note.
+        weakref.finalize(estimator, _left_behind.append, self).atexit = False
+
+    def close(self) -> None:
+        """End the run of `partial_fit` calls."""
+        if self in _unfinished:
+            _unfinished.discard(self)
+            self.end()
+            self.deliver(wait=False)
+
+
+# Runs of something around a fit, by the task that they stand for: of a fold of a search
+# that somebody tracks, or of a whole pipeline. None where nothing is to be tracked.
+_open_runs: dict[tuple[str, TaskIds], FitRun | None] = {}
+
+
+def open_run(root: str, ids: TaskIds, run: FitRun) -> None:
+    """Let the fits below a task know that it has a run."""
+    _open_runs[root, ids] = run
+
+
+def silence(root: str, ids: TaskIds) -> None:
+    """Let the fits below a task know that they are not tracked."""
+    _open_runs[root, ids] = None
+
+
+def get_run(root: str, ids: TaskIds) -> FitRun | None:
+    """Get the run of a task."""
+    return _open_runs.get((root, ids))
+
+
+def close_run(root: str, ids: TaskIds) -> FitRun | None:
+    """Get the run of a task that has ended."""
+    return _open_runs.pop((root, ids), None)
+
+
+def runs_around(place: Place) -> Iterator[FitRun | None]:
+    """Find what is said of the tasks around a fit, the nearest first."""
+    for depth in range(len(place.ids), 0, -1):
+        if (place.root, place.ids[:depth]) in _open_runs:
+            yield _open_runs[place.root, place.ids[:depth]]
+
+
+def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
+    """Wait until a run and all that were written before are delivered.
+
+    Parameters
+    ----------
+    run : TrackedRun
+        The run.
+
+    patience : float, default=10
+        Seconds to wait for each answer of the store.
+    """
+    run.deliver(wait=False)
+    for call in before_flush:
+        call()
+    if run.is_delivered_here:
+        deliverer = deliverer_for(run.destination.tracking_uri)
+        failure = deliverer.deliver_all(patience)
+        if failure is not None:
+            run.warn(failure)
+        deliverer.tell_notices()
+
+
+def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
+    """End the run of a search whose last fit, the refit, has ended.
+
+    Parameters
+    ----------
+    refit : TrackedRun
+        The run of the refit.
+
+    search : ParentRun
+        The search.
+
+    status : {"FINISHED", "FAILED", "KILLED"}
+        How it ends.
+    """
+    deliver_all(refit)
+    if refit.is_delivered_here:  # else the process that does will notice the end
+        deliverer = deliverer_for(refit.destination.tracking_uri)
+        deliverer.entries.end_groups(only=search.key, status=status)
+        deliverer.deliver_all()
+
+
+def close_left_behind() -> None:
+    """End the runs whose estimators are gone."""
+    while _left_behind:
+        try:
+            _left_behind.popleft().close()
+        except IndexError:  # another thread was faster
+            return
+
+
+def _close_all() -> None:
+    for run in list(_unfinished):
+        run.close()
+
+
+before_finish.append(_close_all)
+before_flush.append(close_left_behind)
+
+
+def _forget_all() -> None:
+    """In a forked child: what is not ended there is the parent's to end."""
+    _unfinished.clear()
+    _left_behind.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

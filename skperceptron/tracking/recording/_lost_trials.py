@@ -1,0 +1,118 @@
+"""Trials of an Optuna study whose workers were killed."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import fail_stale_trials
+from optuna.trial import TrialState
+
+from skperceptron.tracking._warnings import tolerate
+from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.delivery._all_stores import deliverer_for
+from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT
+from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._trial import (
+    STATE_TAG,
+    end_trial_run,
+    key_of_trial,
+    trial_run,
+)
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+_UNCLEAR = (TrialState.RUNNING, TrialState.FAIL)
+
+
+def end_lost_trials(study: Study, below: Destination, *, deliver: bool) -> None:
+    """Let trials whose workers were killed end as failed, in Optuna and in MLflow.
+
+    Where a storage has heartbeats, Optuna finds out which they are. Where it has none,
+    they are those of dead processes of this machine, and those whose runs somebody has
+    ended by delivering what a dead process had left.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    below : Destination
+        The place below its run.
+
+    deliver : bool
+        Whether to deliver what such workers have left on this machine, too. It says of
+        the study's run that it was killed, unless that has ended.
+    """
+    with tolerate("What became of trials of other processes is not known"):
+        run_id = known_run(below.parents[-1].key)
+        if run_id is not None:  # else the store cannot be reached
+            _end_lost_trials(study, below, run_id, deliver=deliver)
+
+
+def _end_lost_trials(
+    study: Study, below: Destination, run_id: str, *, deliver: bool
+) -> None:
+    left = _left_by_the_dead(below.parents[-1].key)
+    keys = {entry.key for inbox in left for entry in inbox.entries()}
+    if left and deliver:
+        deliverer = deliverer_for(below.tracking_uri)
+        deliverer.drain(deliverer.begin_to_drain(left), patience=SECONDS_TO_WAIT)
+    if not study.get_trials(deepcopy=False, states=_UNCLEAR):
+        return
+    address = below.address()
+    has_ended = keys | _untold(address, run_id, "FAILED")
+    _fail(study, has_ended, below)
+    unclear = has_ended | _untold(address, run_id, "RUNNING")
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+        if key_of_trial(trial, below) in unclear:
+            run = trial_run(trial, below, has_begun=True)
+            end_trial_run(run, trial, TrialState.FAIL, None)
+
+
+def _left_by_the_dead(study_key: str) -> set[Inbox]:
+    """Find where workers of a study wrote, on this machine, that are gone."""
+    # Each has a file of the study's run, until the worker is done. A folder that hosts
+    # share may not show who lives on another one, whose trial must not be ended.
+    return {
+        inbox
+        for journal in _journal.journals()
+        for inbox in _journal.inboxes(journal)
+        if any(inbox.folder.glob(f"{study_key}.*.jsonl"))
+        and _owners.is_of_this_host(inbox.owner)
+        and not _owners.is_alive(inbox.journal, inbox.owner)
+    }
+
+
+def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str]:
+    """Find runs of trials of which MLflow does not know how Optuna calls the end."""
+    return {
+        tags[_runs.KEY_TAG]
+        for tags in _runs.tags_below(address, run_id, status)
+        if STATE_TAG not in tags and _runs.KEY_TAG in tags
+    }
+
+
+def _fail(study: Study, has_ended: set[str], below: Destination) -> None:
+    """Tell Optuna which trials have failed."""
+    if _has_heartbeats(study):
+        # Not sooner than Optuna does it: it may then begin the trial again.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            fail_stale_trials(study)
+        return
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if key_of_trial(trial, below) in has_ended:
+            with suppress(UpdateFinishedTrialError):  # somebody else was faster
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _has_heartbeats(study: Study) -> bool:
+    interval = getattr(study._storage, "get_heartbeat_interval", lambda: None)
+    return interval() is not None

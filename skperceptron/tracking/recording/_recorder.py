@@ -1,0 +1,361 @@
+"""The callback that turns a fit into an MLflow run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.callback import CallbackContext
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import _check_sample_weight
+
+from skperceptron._config import get_config
+from skperceptron.tracking._warnings import tolerate
+from skperceptron.tracking.journal._origin import origin_tags
+from skperceptron.tracking.journal._record import (
+    Metric,
+    RunRecord,
+    describe_data,
+    now,
+    param_value,
+)
+from skperceptron.tracking.recording._activation import (
+    Activation,
+    end_kept,
+    keep_active,
+)
+from skperceptron.tracking.recording._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
+from skperceptron.tracking.recording._call_runs import note_failure_below
+from skperceptron.tracking.recording._clones import take_destination
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import (
+    SECONDS_BETWEEN_WRITES,
+    FitRun,
+    close_left_behind,
+    end_search,
+    runs_around,
+)
+from skperceptron.tracking.recording._outcome import note_failure
+from skperceptron.tracking.recording._sklearn_internals import (
+    is_last_fit,
+    is_scored_next,
+)
+from skperceptron.tracking.recording._task_path import Place, find_place
+
+
+class FitRecorder:
+    """scikit-learn callback for one fit of one of our classifiers.
+
+    Parameters
+    ----------
+    run : FitRun
+        The run to write to.
+
+    place : Place
+        Where the fit stands.
+
+    owns_run : bool
+        Whether the run is that of the fit alone, not of something around it.
+    """
+
+    def __init__(self, run: FitRun, place: Place, *, owns_run: bool) -> None:
+        self.run = run
+        self.place = place
+        self.owns_run = owns_run
+
+    def setup(self, estimator: Any, context: CallbackContext) -> None:
+        """Start the clock."""
+        self._root = context
+        self._started_at = time.perf_counter()
+        self._has_begun = self._has_ended = False
+        end_kept(threading.get_ident())
+        self._activation = None
+        if self.owns_run:  # for the user's own callbacks and objective
+            with tolerate("The run of a fit cannot be logged to"):
+                self._activation = Activation(self.run)
+
+    def on_fit_task_begin(
+        self,
+        estimator: Any,
+        context: CallbackContext,
+        *,
+        X: Any = None,
+        y: Any = None,
+    ) -> None:
+        """Remember the data; record where the training starts."""
+        if context is not self._root:
+            return
+        self._has_begun = True
+        with tolerate("The training data cannot be told from other data"):
+            self.run.remember_training_data(X)
+        # Chunks of `partial_fit` and folds of a search come by the thousand.
+        is_single = self.owns_run and not self.run.incremental
+        if is_single and self.place.role != "fold":
+            with tolerate("The training data cannot be described"):
+                self.run.record.dataset = describe_data(X, y)
+
+    def begin_curves(self, estimator: Any) -> None:
+        """Note where the curves begin that belong to this run."""
+        if not self.run.has_progress:
+            self.run.last_step = estimator._last_step - 1
+
+    def look(self, estimator: Any) -> None:
+        """Record what is new, if the last time is long ago."""
+        if time.monotonic() - self.run.written_at > SECONDS_BETWEEN_WRITES:
+            self._record_curves(estimator)
+            self.run.deliver(wait=False)
+
+    def on_fit_task_end(
+        self,
+        estimator: Any,
+        context: CallbackContext,
+        *,
+        X: Any = None,
+        y: Any = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Record the result, or look at a step that others have followed, too."""
+        if context is self._root:
+            self._record_result(estimator, X, y, (metadata or {}).get("sample_weight"))
+        else:
+            self.look(estimator)
+
+    def interrupt(self) -> None:
+        """Note that the user has stopped the training."""
+        self.run.status = "KILLED"
+
+    def teardown(self, estimator: Any, context: CallbackContext) -> None:
+        """End the run and see to its delivery, whatever became of the fit."""
+        self._deactivate(estimator)
+        if not self._has_begun and (self.run.incremental or not self.run.is_written):
+            return  # what was refused is no run, unless its objective has logged to it
+        if self._has_begun:
+            with tolerate("The curves of a fit could not be tracked"):
+                self._record_curves(estimator)
+        if not self._has_ended:
+            error = sys.exception()
+            with tolerate("The error of a fit could not be tracked"):
+                note_failure(self.run, error)
+        if not self.owns_run:
+            return
+        self._tell_call()
+        if not self.run.incremental or self.run.status != "FINISHED":
+            self.run.end()
+        self.run.deliver(wait=self.run.waits)
+        with tolerate("The run of a search could not be ended"):
+            if self.place.role == "refit" and self.place.search is not None:
+                end_search(self.run, self.place.search, self.run.status)
+            close_left_behind()
+
+    def _deactivate(self, estimator: Any) -> None:
+        """Let the user's code not log to the run any more, but for scorers."""
+        if self._activation is None:
+            return
+        is_part = self._has_ended and self.run.destination.call_key is not None
+        if is_part and is_scored_next():
+            keep_active(self._activation, estimator)
+        else:
+            self._activation.end()
+
+    def _record_curves(self, estimator: Any) -> None:
+        run = self.run
+        if not hasattr(estimator, "_layers"):  # it has failed before the start
+            return
+        time_then, run.looked_at = run.looked_at, now()
+        for name, points in estimator._curves(run.last_step).items():
+            times = np.linspace(time_then, run.looked_at, len(points) + 1)[1:]
+            run.record.metrics += [
+                Metric(name, float(value), step, int(timestamp))
+                for (step, value), timestamp in zip(points, times, strict=True)
+            ]
+        run.last_step = estimator._last_step
+        run.has_progress = True
+
+    def _record_result(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any
+    ) -> None:
+        self._has_ended = True
+        with tolerate("The result of a fit could not be tracked"):
+            self._summarize(estimator, X, y, sample_weight)
+
+    def _summarize(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        fit_time = time.perf_counter() - self._started_at
+        self.run.fit_time += fit_time
+        self.run.summary["fit_time"] = self.run.fit_time
+        self.run.summary["n_iter"] = estimator._last_step
+        if self.run.incremental:
+            return
+        # The scores of a fold in a search that is tracked are those that it computes.
+        if self.owns_run or not self.run.is_fold:
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            self.run.summary["training_score"] = accuracy_score(
+                y, estimator.predict(X), sample_weight=sample_weight
+            )
+        if self._keeps_model(estimator):
+            self.run.keep_model(estimator, X)
+
+    def _tell_call(self) -> None:
+        """Let the call around the fit know what went wrong, if anything."""
+        call_key = self.run.destination.call_key
+        if call_key is not None and self.run.status != "FINISHED":
+            error = self.run.record.tags.get("error")
+            note_failure_below(call_key, self.run.status, error)
+
+    def _keeps_model(self, estimator: Any) -> bool:
+        destination = self.run.destination
+        log_models = destination.log_models
+        # What is fitted in a worker process is part of something larger, too.
+        if self.place.role == "fold" or not destination.is_of_this_process:
+            return log_models == "all"
+        # What is around the fit keeps the model of the whole.
+        if not self.owns_run or log_models == "none":
+            return False
+        return log_models == "all" or not self._is_one_of_many(estimator)
+
+    def _is_one_of_many(self, estimator: Any) -> bool:
+        """Tell whether some call makes the fit among others, and keeps another one."""
+        call_key = self.run.destination.call_key
+        search = self.place.search  # of which it is the refit
+        is_refit = search is not None and search.key == call_key
+        return call_key is not None and not is_refit and not is_last_fit(estimator)
+
+
+def recorder_for(
+    estimator: Any, context: CallbackContext, *, incremental: bool
+) -> FitRecorder | None:
+    """Make the recorder for a fit that is about to begin.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of our classifiers.
+
+    context : CallbackContext
+        The root task of the fit.
+
+    incremental : bool
+        Whether the fit is a call of `partial_fit`, which continues the run of the call
+        before.
+
+    Returns
+    -------
+    FitRecorder or None
+        None when tracking is off.
+    """
+    destination = None
+    with tolerate("A fit cannot be tracked"):
+        destination = take_destination(estimator)
+    previous: FitRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
+    place = find_place(context)
+    for around in runs_around(place):
+        _end_previous(estimator, previous)
+        return _recorder_of_part(estimator, place, around)
+    enabled = destination is not None and destination.enabled
+    before = previous
+    if previous is None or not (enabled and incremental and previous.incremental):
+        _end_previous(estimator, previous)
+        previous = None
+    if destination is None or not enabled:
+        return None
+    with tolerate("A fit cannot be tracked"):
+        if previous is not None:
+            run = previous
+            run.reopen()
+        else:
+            run = _new_run(estimator, place, destination, incremental=incremental)
+            if before is not None and (incremental or estimator.warm_start):
+                run.training_data = before.training_data  # it is trained further
+        _connect(estimator, run)
+        return FitRecorder(run, place, owns_run=True)
+    return None
+
+
+def _end_previous(estimator: Any, previous: FitRun | None) -> None:
+    setattr(estimator, TICKET_ATTRIBUTE, None)
+    if previous is not None:
+        previous.close()
+
+
+def _recorder_of_part(
+    estimator: Any, place: Place, run: FitRun | None
+) -> FitRecorder | None:
+    """Let a fit write to the run of something around it, the first that comes."""
+    if run is None or run.has_progress:
+        return None
+    with tolerate("A fit cannot be tracked"):
+        if run.is_fold:
+            # What all folds have in common is told of the candidate and the search: it
+            # would take half of the time of a run to store.
+            run.record.tags |= _estimator_tags(estimator)
+        else:
+            run.add(_describe(estimator))
+        _connect(estimator, run)
+        return FitRecorder(run, place, owns_run=False)
+    return None
+
+
+def _connect(estimator: Any, run: FitRun) -> None:
+    setattr(estimator, RUN_ATTRIBUTE, run)
+    setattr(estimator, TICKET_ATTRIBUTE, run.ticket)
+
+
+def record_test_score(estimator: Any, X: Any, score: float) -> None:
+    """Add the first score on data other than the training data to the run.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of our classifiers.
+
+    X : array-like of shape (n_samples, n_features)
+        What it was scored on.
+
+    score : float
+        The score.
+    """
+    run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
+    if run is None or not run.wants_test_score or not get_config()["tracking"]:
+        return
+    with tolerate("A test score could not be tracked"):
+        if run.take_test_score(X, score):
+            run.deliver(wait=run.waits)
+
+
+def _new_run(
+    estimator: Any, place: Place, destination: Destination, *, incremental: bool
+) -> FitRun:
+    if place.search is not None and place.search.key != destination.call_key:
+        destination = destination.below(place.search)
+    run = FitRun(
+        _describe(estimator),
+        destination,
+        place.new_key(),
+        incremental=incremental,
+        # Nobody waits in the middle of a search or of a study.
+        waits=place.role == "single" and not incremental and not destination.parents,
+        is_fold=place.role == "fold",
+    )
+    if incremental:
+        run.close_with(estimator)
+    return run
+
+
+def _describe(estimator: Any) -> RunRecord:
+    cls = type(estimator)
+    return RunRecord(
+        name=cls.__name__,
+        params={k: param_value(v) for k, v in estimator.get_params(deep=False).items()},
+        tags={**_estimator_tags(estimator), **origin_tags()},
+    )
+
+
+def _estimator_tags(estimator: Any) -> dict[str, str]:
+    cls = type(estimator)
+    return {
+        "estimator_name": cls.__name__,
+        "estimator_class": f"{cls.__module__}.{cls.__name__}",
+    }

@@ -1,0 +1,251 @@
+"""What is logged of a search that has come to its end."""
+
+from __future__ import annotations
+
+import csv
+import io
+from inspect import signature
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from skperceptron._functions import text_of
+from skperceptron.tracking.journal._known_runs import last_end_below
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, now, param_value
+from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._figures import as_png, new_figure
+from skperceptron.tracking.recording._fit_run import FitRun, TrackedRun
+from skperceptron.tracking.recording._fold_scores import are_scores_known
+from skperceptron.tracking.recording._task_path import TaskIds, key_of
+
+if TYPE_CHECKING:
+    from skperceptron.plotting import SearchHeatmapDisplay
+
+Results = dict[str, Any]
+# The way to the task below which a search evaluates its candidates.
+_SEARCH_IDS: TaskIds = (0, 0)
+
+
+def log_search(
+    run: FitRun,
+    search: Any,
+    below: Destination,
+    root: str,
+    begun: dict[str, ParentRun],
+    log_folds: bool,
+) -> None:
+    """Log the results of a search, its candidates and their folds.
+
+    Parameters
+    ----------
+    run : FitRun
+        The run of the search.
+
+    search : estimator
+        The fitted search.
+
+    below : Destination
+        Where the runs below that of the search go.
+
+    root : str
+        What all tasks of the search have in common.
+
+    begun : dict of ParentRun
+        The candidates whose begin is known, by key.
+
+    log_folds : bool
+        Whether the folds have runs.
+    """
+    results = search.cv_results_
+    _log_best(run, search)
+    run.keep_file("cv_results.csv", _as_csv(results))
+    # Classes of searches that know no callbacks have not told of their folds.
+    are_new = "callback_ctx" not in signature(search._run_search).parameters
+    lack_scores = log_folds and (are_new or not are_scores_known())
+    ends = run.inbox.ends_below()  # before what is delivered, as what waits will be
+    for row, (ids, index) in enumerate(_tasks_of_rows(search)):
+        candidate = candidate_run(root, ids, index, row)
+        candidate = begun.get(candidate.key, candidate)
+        known_ends = [ends.get(candidate.key), last_end_below(candidate.key)]
+        last_end = max((end for end in known_ends if end is not None), default=None)
+        _log_candidate(search, row, candidate, below, last_end)
+        for split in range(search.n_splits_ if lack_scores else 0):
+            key = key_of(root, (*ids, index * search.n_splits_ + split), "task")
+            record = _record_of_fold(search, row, split)
+            part = 0 if are_new else 1
+            fold = TrackedRun(record, below.below(candidate), key, part=part)
+            if are_new:
+                fold.end()
+            fold.deliver(wait=False)
+
+
+def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
+    """Name the run of the candidate that a fold belongs to.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    root : str
+        What all tasks of the search have in common.
+
+    ids : tuple of int
+        The way to the task of the fold.
+    """
+    index = ids[-1] // search.n_splits_
+    is_halving = len(ids) > len(_SEARCH_IDS) + 1
+    n_before = sum(search.n_candidates_[: ids[-2]]) if is_halving else 0
+    return candidate_run(root, ids[:-1], index, n_before + index)
+
+
+def candidate_run(root: str, ids: TaskIds, index: int, row: int) -> ParentRun:
+    """Name the run of a candidate.
+
+    Parameters
+    ----------
+    root : str
+        What all tasks of the search have in common.
+
+    ids : tuple of int
+        The way to the task of which the candidate's folds are parts.
+
+    index : int
+        Which candidate of that task it is.
+
+    row : int
+        Which row of the results it is.
+    """
+    key = key_of(root, ids, f"candidate {index}")
+    return ParentRun(key, f"candidate {row}", now(), is_managed=True)
+
+
+def draw_search(run: FitRun, search: Any) -> None:
+    """Draw the two most influential hyperparameters of a search.
+
+    Parameters
+    ----------
+    run : FitRun
+        The run of the search, which keeps the figure.
+
+    search : estimator
+        The fitted search.
+    """
+    results = search.cv_results_
+    if len({str(params) for params in results["params"]}) < 2:
+        return
+    scoring = None
+    prefix = "mean_test_"
+    names = [name for name in results if name.startswith(prefix)]
+    if not any(np.isfinite(results[name]).any() for name in names):
+        return  # every fit failed
+    from skperceptron.plotting import SearchHeatmapDisplay
+
+    if search.multimetric_ and not isinstance(search.refit, str):
+        scoring = names[0].removeprefix(prefix)
+    display = SearchHeatmapDisplay._of_search(search, scoring=scoring)
+    # Where the candidates were fitted: worker processes have nothing to do now, and
+    # matplotlib takes 30 MB.
+    (image,) = Parallel(n_jobs=search.n_jobs)([delayed(_draw)(display)])
+    run.keep_file("cv_results.png", image)
+
+
+def _draw(display: SearchHeatmapDisplay) -> bytes:
+    figure = new_figure(6, 4.5)
+    display.plot(figure.subplots())
+    return as_png(figure)
+
+
+def _log_best(run: FitRun, search: Any) -> None:
+    names = ("best_score_", "best_index_", "refit_time_")
+    # In this order, the score first, MLflow's UI shows them.
+    run.summary = {
+        **{n.rstrip("_"): getattr(search, n) for n in names if hasattr(search, n)},
+        "n_candidates": len(search.cv_results_["params"]),
+        "n_splits": search.n_splits_,
+        **run.summary,
+    }
+    for name, value in getattr(search, "best_params_", {}).items():
+        run.record.params[f"best_{name}"] = param_value(value)
+
+
+def _tasks_of_rows(search: Any) -> list[tuple[TaskIds, int]]:
+    """Tell for each row of the results below which task its folds were, and where."""
+    n_candidates = getattr(search, "n_candidates_", None)
+    if n_candidates is None:
+        return [(_SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
+    # Halving searches have a task for each iteration.
+    return [
+        ((*_SEARCH_IDS, iteration), index)
+        for iteration, n in enumerate(n_candidates)
+        for index in range(n)
+    ]
+
+
+def _log_candidate(
+    search: Any,
+    row: int,
+    candidate: ParentRun,
+    below: Destination,
+    end_time: int | None,
+) -> None:
+    results = search.cv_results_
+    record = RunRecord(candidate.name, candidate.start_time)
+    run = TrackedRun(record, below, candidate.key, shares_file=True)
+    params = results["params"][row]
+    record.params = {name: param_value(value) for name, value in params.items()}
+    for name in _scores_first(results):
+        if isinstance(results[name][row], Real):
+            record.add_metric(name, float(results[name][row]))
+    if _has_failed(search, row):
+        run.status = "FAILED"
+    run.end()
+    if end_time is not None:
+        record.end_time = end_time  # with its last fold, not with the search
+    run.deliver(wait=False)
+
+
+def _scores_first(results: Results) -> list[str]:
+    """List what is logged of a candidate, in this order.
+
+    Where MLflow's UI compares runs, it begins with the first metric that they share.
+    """
+    names = [name for name in results if not name.startswith(("split", "param"))]
+    return sorted(names, key=lambda name: name.endswith("_time"))
+
+
+def _record_of_fold(search: Any, row: int, split: int) -> RunRecord:
+    prefix = f"split{split}_"
+    record = RunRecord(f"fold {split}")
+    for name, column in search.cv_results_.items():
+        if name.startswith(prefix):
+            record.add_metric(name.removeprefix(prefix), float(column[row]))
+    return record
+
+
+def _has_failed(search: Any, row: int) -> bool:
+    """Tell whether no fold of a candidate could be fitted: none was scored."""
+    results, error_score = search.cv_results_, search.error_score
+    if error_score == "raise" or results["mean_score_time"][row] > 0:
+        return False
+    scores = [v[row] for name, v in results.items() if name.startswith("split")]
+    return np.array_equal(scores, [error_score] * len(scores), equal_nan=True)
+
+
+def _cell(value: Any) -> Any:
+    if value is np.ma.masked:
+        return ""
+    # The writer itself writes all digits of numbers, and nothing for None.
+    return value if value is None or isinstance(value, Real) else text_of(value)
+
+
+def _as_csv(results: Results) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(results)
+    for row in zip(*results.values(), strict=True):
+        # What a candidate does not set is masked.
+        writer.writerow([_cell(value) for value in row])
+    return text.getvalue().encode()

@@ -1,0 +1,71 @@
+"""Hand the run above on to threads of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from skperceptron.tracking.recording._destination import (
+    Destination,
+    OpenPlace,
+    Surroundings,
+    enclosing,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def inherit_parent_run(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function fit below the run that is active here, in whatever thread.
+
+    MLflow's active run is that of a thread; a thread that is started below it has none.
+
+    Parameters
+    ----------
+    function : callable
+        What the other threads are to call.
+
+    Returns
+    -------
+    callable
+        Calls `function`. What is fitted then goes to the store and the experiment of
+        here, below the active run, or the study and trial in which this is; and what
+        `skperceptron.config_context` has set here holds. The function itself sees no
+        active run: to log to it, give it the run's id.
+
+    See Also
+    --------
+    track_study : Its trials may be in threads as well, without this.
+
+    Notes
+    -----
+    Worker processes know the run above if the environment variable ``MLFLOW_RUN_ID``
+    names it when they begin.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> import mlflow
+    >>> from sklearn.datasets import load_iris
+    >>> from skperceptron import HillClimbPerceptron
+    >>> from skperceptron.tracking import inherit_parent_run
+    >>> X, y = load_iris(return_X_y=True)
+    >>> def fit(step_size):
+    ...     return HillClimbPerceptron(step_size=step_size, max_iter=20).fit(X, y)
+    >>> with mlflow.start_run(run_name="step sizes"), ThreadPoolExecutor(2) as pool:
+    ...     fitted = list(pool.map(inherit_parent_run(fit), [0.1, 0.3]))
+    """
+    context = copy_context()
+    here = Destination.current()
+    if not here.parents:  # a study is in the context, and may end before the thread
+        context.run(enclosing.set, Surroundings(OpenPlace(here)))
+
+    @wraps(function)
+    def inherit(*args: P.args, **kwargs: P.kwargs) -> R:
+        # One context cannot be entered by several threads at once.
+        return context.copy().run(function, *args, **kwargs)
+
+    return inherit
