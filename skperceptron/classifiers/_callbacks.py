@@ -167,7 +167,7 @@ def run_step(
     if not has_listeners(context):
         is_done = step()
         for recorder in recorders(context):
-            recorder.look(estimator)
+            recorder.write_if_due(estimator)
         return is_done
     task = context.subcontext(task_name)
     task.call_on_fit_task_begin(estimator=estimator, **hook_args)

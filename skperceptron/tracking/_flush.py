@@ -27,9 +27,9 @@ from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._entry import Contents, Entry, UnreadableEntryError
 from skperceptron.tracking.journal._journal import Inbox
 
-# So many reasons are given why a store takes nothing.
+# At most this many reasons are given why a store takes nothing.
 _MAX_REASONS = 3
-# So often a flush comes back to what another process was just delivering.
+# How many times, at most, a flush tries again what another process was delivering.
 _MAX_ROUNDS = 100
 # A flush that has time asks a store that is away again after this pause.
 SECONDS_BETWEEN_RETRIES = 0.5
@@ -84,7 +84,7 @@ def flush(timeout: float | None = None) -> int:
     }
     for uri, n_passes in begun.items():
         deliverer = deliverer_for(uri)
-        _drain_together(deliverer, n_passes, found[uri], deadline)
+        _drain_with_others(deliverer, n_passes, found[uri], deadline)
         deliverer.tell_notices()
         failures = deliverer.failures()[:_MAX_REASONS]
         reasons += [what_prevents(uri, failure) for failure in failures]
@@ -140,7 +140,7 @@ def _check_timeout(timeout: float | None) -> None:
         raise ValueError(f"timeout must be a number of seconds, got {timeout}")
 
 
-def _drain_together(
+def _drain_with_others(
     deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
 ) -> None:
     """Drain, wait for other processes that have begun to, and for a store that is away.
@@ -155,7 +155,7 @@ def _drain_together(
             return
         if deliverer.is_away and left < math.inf:
             pause = SECONDS_BETWEEN_RETRIES
-        elif deliverer.is_kept_up and n_rounds < _MAX_ROUNDS:
+        elif deliverer.is_held_up and n_rounds < _MAX_ROUNDS:
             n_rounds += 1
             pause = SECONDS_BETWEEN_LOOKS
         else:

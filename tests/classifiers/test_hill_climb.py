@@ -20,7 +20,7 @@ from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.network import Layers
 from skperceptron.optim import Metric, Mutation, Problem, Streams
 from skperceptron.optim.climbs import _make_climb
-from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -452,7 +452,7 @@ def scarce_memory(monkeypatch):
 
 # Of 226 numbers for each sample, 296941 samples would take 512 MB.
 @pytest.mark.parametrize(
-    ("n_samples", "expected"), [(290_000, UnitClimb), (300_000, LeanUnitClimb)]
+    ("n_samples", "expected"), [(290_000, UnitClimb), (300_000, LowMemoryUnitClimb)]
 )
 def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
     layers = Layers((10, 100, 3), ("relu",))

@@ -8,7 +8,7 @@ from skperceptron.network import Layers
 from skperceptron.optim import Metric, Mutation, Problem, Streams
 from skperceptron.optim.climbs._block_climb import candidates_within
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
-from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
 from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
@@ -95,7 +95,7 @@ def test_lean_climbs_keep_no_more_rows_than_the_data_has(n_features, expected):
     layers = Layers((n_features, 40, 3), ("relu",))
     X, y = np.zeros((320, n_features)), np.arange(320) % 3
     groups = layers.unit_groups()
-    made = make_climb(LeanUnitClimb, layers, X, y, "log_loss", groups=groups)
+    made = make_climb(LowMemoryUnitClimb, layers, X, y, "log_loss", groups=groups)
     n_behind = 3
     assert len(made._memory.sums) - n_behind == expected
 

@@ -202,11 +202,11 @@ def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_store(tmp_path)
     has_entered = threading.Event()
 
     def enter():
-        with _store.alone(uri):
+        with _store.store_lock(uri):
             has_entered.set()
 
     with ExitStack() as stack:
-        with _store.alone(uri):
+        with _store.store_lock(uri):
             stack.enter_context(forked_child())
         threading.Thread(target=enter).start()
         assert has_entered.wait(30)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from skperceptron.tracking.delivery import _election, _runs
-from skperceptron.tracking.delivery._election import LEAST_GRACE, Election
+from skperceptron.tracking.delivery._election import MIN_GRACE, Election
 
 KEY = "0123456789abcdef" * 2
 
@@ -129,7 +129,7 @@ def test_two_machines_agree_in_whatever_order_their_calls_come(second_order, clo
         store = Store(order)
         machines = [Machine(number, store) for number in (0, 1)]
         run_together(machines)
-        clock.now += LEAST_GRACE + 1
+        clock.now += MIN_GRACE + 1
         store.begin_round(second_order)
         for m in machines:
             if m.elected is not None:
@@ -145,7 +145,7 @@ def test_run_whose_creator_has_died_is_taken_over_after_a_while(clock):
     machine = Machine(0, store)
     machine.try_once()
     assert machine.elected is None
-    clock.now += LEAST_GRACE + 1
+    clock.now += MIN_GRACE + 1
     machine.try_once()
     assert machine.elected == "run of a dead machine"
     assert machine.own is None

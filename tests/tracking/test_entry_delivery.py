@@ -67,7 +67,7 @@ def counted_commits():
 def test_folds_and_their_candidate_are_one_transaction(search, runs):
     items = [write_fold(search, number) for number in range(4)]
     with counted_commits() as commits:
-        delivered = EntryDelivery().deliver_together(items)
+        delivered = EntryDelivery().deliver_batch(items)
     assert len(commits) == 1
     assert delivered == {entry.path for _, entry in items}
     found = {run.name: run for run in runs.at_once()}
@@ -108,7 +108,7 @@ def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch
 
 def test_what_is_delivered_leaves_the_journal(search, runs):
     items = [write_fold(search, number) for number in range(3)]
-    EntryDelivery().deliver_together(items)
+    EntryDelivery().deliver_batch(items)
     assert not any(entry.path.exists() for _, entry in items)
 
 
@@ -121,7 +121,7 @@ def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first
     )
     candidate.end()
     items.insert(0 if candidate_is_first else 2, (candidate.inbox, candidate.write()))
-    delivered = EntryDelivery().deliver_together(items)
+    delivered = EntryDelivery().deliver_batch(items)
     assert delivered == {entry.path for _, entry in items}
     found = runs.at_once()
     assert names(found) == ["GridSearchCV", "candidate 0", "fold 0", "fold 1"]
@@ -134,7 +134,7 @@ def test_store_without_transactions_takes_one_after_the_other(
 ):
     monkeypatch.setattr(_entries, "has_transactions", lambda client: False)
     items = [write_fold(search, number) for number in range(3)]
-    assert EntryDelivery().deliver_together(items) == set()
+    assert EntryDelivery().deliver_batch(items) == set()
     with counted_commits() as commits:
         flush()
     assert names(runs.at_once()) == ALL
@@ -144,7 +144,7 @@ def test_store_without_transactions_takes_one_after_the_other(
 def test_fold_with_files_is_delivered_alone(search, runs):
     plain = [write_fold(search, number) for number in range(2)]
     other = write_fold(search, 2, has_file=True)
-    delivered = EntryDelivery().deliver_together([*plain, other])
+    delivered = EntryDelivery().deliver_batch([*plain, other])
     assert delivered == {entry.path for _, entry in plain}
     assert len(runs()) == 5
 
@@ -166,7 +166,7 @@ def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
     with monkeypatch.context() as patch:
         patch.setattr(_entries._runs, "deliver", fail_at_last)
         with pytest.raises(MlflowException, match="gone"):
-            EntryDelivery().deliver_together(items)
+            EntryDelivery().deliver_batch(items)
     assert calls == ["candidate 0", "fold 0", "fold 1", "fold 2"]
     assert names(runs.at_once()) == ["GridSearchCV"]
     assert pending() == 4
@@ -183,7 +183,7 @@ def test_what_was_stored_but_not_removed_is_not_doubled(search, runs, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Entry, "remove", die)
         with suppress(KeyboardInterrupt):
-            EntryDelivery().deliver_together(items)
+            EntryDelivery().deliver_batch(items)
     assert len(runs.at_once()) == 5
     assert all(entry.path.exists() for _, entry in items)
     assert names(runs()) == ALL
@@ -231,7 +231,7 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
 def test_one_that_another_process_delivers_is_left_to_it(search, runs):
     items = [write_fold(search, number) for number in range(3)]
     with items[1][1].locked():
-        delivered = EntryDelivery().deliver_together(items)
+        delivered = EntryDelivery().deliver_batch(items)
     assert delivered == {items[0][1].path, items[2][1].path}
     assert len(runs()) == 5
 
@@ -246,6 +246,6 @@ def test_candidate_that_another_process_creates_stops_all(search, runs):
         items[0][0].entry(parent["key"]).locked(),
         pytest.raises(MlflowException, match="another process is delivering"),
     ):
-        EntryDelivery().deliver_together(items)
+        EntryDelivery().deliver_batch(items)
     assert names(runs.at_once()) == ["GridSearchCV"]
     assert len(runs()) == 4

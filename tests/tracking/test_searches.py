@@ -106,7 +106,7 @@ def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
     fit_fold()
     assert flush() == 0
     with monkeypatch.context() as patch:
-        patch.setattr(_store, "_knock", refuse)
+        patch.setattr(_store, "_check_answers", refuse)
         fit_fold()
         time.sleep(1.5)
         fit_fold()

@@ -12,7 +12,6 @@ from skperceptron.optim.climbs._candidates import VALUE, Candidates
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.climbs._penalty_kernel import penalty_of
 from skperceptron.optim.climbs._rule_kernel import decide
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -41,6 +40,7 @@ from skperceptron.optim.kernels._outputs import (
     is_of_ranks,
 )
 from skperceptron.optim.kernels._ranks import value_of_ranks
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 class Blocks(NamedTuple):
@@ -144,9 +144,20 @@ def scan_networks(
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
     """
-    network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
-    blocks, room, groups = borrowed(blocks), borrowed(room), borrowed(groups)
-    single, candidates = borrowed(single), borrowed(Candidates(*candidates))
+    network, targets, terms = (
+        without_refcount(network),
+        without_refcount(targets),
+        without_refcount(terms),
+    )
+    blocks, room, groups = (
+        without_refcount(blocks),
+        without_refcount(room),
+        without_refcount(groups),
+    )
+    single, candidates = (
+        without_refcount(single),
+        without_refcount(Candidates(*candidates)),
+    )
     noise, group_of, state = candidates.noise, candidates.group_of, candidates.state
     moved = params.copy()
     for i in range(candidates.values.size):

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from skperceptron.optim._metric import Description
 from skperceptron.optim.climbs._candidates import VALUE, Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -19,6 +18,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._metrics import ACCURACY, value_of_counts
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 # Inputs that a sum has, the unused ones being 0: the compiler then knows how many.
 N_INPUTS = 8
@@ -107,9 +107,12 @@ def scan_hyperplanes(samples, metric, selection, params, candidates, norms):
     norms : ndarray of shape (n_candidates,)
         Euclidean lengths of their noise.
     """
-    samples, metric = borrowed(Samples(*samples)), borrowed(Description(*metric))
-    selection = borrowed(Selection(*selection))
-    candidates = borrowed(Candidates(*candidates))
+    samples, metric = (
+        without_refcount(Samples(*samples)),
+        without_refcount(Description(*metric)),
+    )
+    selection = without_refcount(Selection(*selection))
+    candidates = without_refcount(Candidates(*candidates))
     bias, noise, state = params.size - 1, candidates.noise, candidates.state
     numbers, reference = selection.numbers, selection.reference
     moved = np.zeros(N_INPUTS + 1, params.dtype)

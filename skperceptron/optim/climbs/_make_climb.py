@@ -15,10 +15,10 @@ from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._hyperplane_climb import MAX_FEATURES, HyperplaneClimb
-from skperceptron.optim.climbs._lean_unit_climb import (
+from skperceptron.optim.climbs._low_memory_unit_climb import (
     MAX_BYTES_KEPT,
     MAX_TIMES_KEPT,
-    LeanUnitClimb,
+    LowMemoryUnitClimb,
 )
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
@@ -113,7 +113,7 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
     kept = n_rows * n_samples * X.dtype.itemsize
     is_much = kept > MAX_BYTES_KEPT and n_rows > MAX_TIMES_KEPT * n_features
-    return LeanUnitClimb if layers.activations and is_much else UnitClimb
+    return LowMemoryUnitClimb if layers.activations and is_much else UnitClimb
 
 
 def _stays_on_disk(X: Any) -> bool:

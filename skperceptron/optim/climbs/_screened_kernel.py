@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from skperceptron.optim._metric import Description
 from skperceptron.optim.climbs._candidates import Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -22,6 +21,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._metrics import value_of_counts
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 # Doubtful sums are looked for in pieces of the larger size, and there in smaller ones.
 _LARGE_TILE, _TILE = 1024, 64
@@ -177,9 +177,9 @@ def scan_screened(samples, sums, metric, params, candidates):
     candidates : tuple, see Candidates
         Updated.
     """
-    samples, sums = borrowed(Samples(*samples)), borrowed(Sums(*sums))
-    metric = borrowed(Description(*metric))
-    candidates = borrowed(Candidates(*candidates))
+    samples, sums = without_refcount(Samples(*samples)), without_refcount(Sums(*sums))
+    metric = without_refcount(Description(*metric))
+    candidates = without_refcount(Candidates(*candidates))
     moved, noise = np.empty_like(params), candidates.noise
     for i in range(noise.shape[0]):
         sigma = candidates.step_size[0]

@@ -6,12 +6,12 @@ import numpy as np
 
 from skperceptron.optim.climbs._candidates import Candidates
 from skperceptron.optim.climbs._rule_kernel import decide
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 # Rows that the multiclass kernel handles at a time: their best sums stay in registers
 # and in the first-level cache.
@@ -126,7 +126,7 @@ def scan(z, p, reach, limits, y, weight, groups, params, candidates):
     candidates : tuple, see Candidates
         Updated.
     """
-    candidates = borrowed(Candidates(*candidates))
+    candidates = without_refcount(Candidates(*candidates))
     one_unit, noise = p.shape[1] < z.shape[0], candidates.noise
     for i in range(p.shape[0]):
         group = max(candidates.group_of[i], 0)

@@ -13,7 +13,6 @@ from skperceptron.optim.climbs._penalty_kernel import (
     slope_of_penalty,
 )
 from skperceptron.optim.climbs._rule_kernel import decide, is_kept
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_INLINE,
@@ -29,6 +28,7 @@ from skperceptron.optim.kernels._elementwise import (
 )
 from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._outputs import evaluate, update_slope
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 class Memory(NamedTuple):
@@ -135,9 +135,17 @@ def scan_units(
     candidates : tuple, see Candidates
         Updated.
     """
-    network, targets, terms = borrowed(network), borrowed(targets), borrowed(terms)
-    memory, groups, added = borrowed(memory), borrowed(groups), borrowed(added)
-    candidates = borrowed(Candidates(*candidates))
+    network, targets, terms = (
+        without_refcount(network),
+        without_refcount(targets),
+        without_refcount(terms),
+    )
+    memory, groups, added = (
+        without_refcount(memory),
+        without_refcount(groups),
+        without_refcount(added),
+    )
+    candidates = without_refcount(Candidates(*candidates))
     noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(candidates.values.size):

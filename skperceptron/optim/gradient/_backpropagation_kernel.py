@@ -14,7 +14,6 @@ from skperceptron.optim.gradient._products_kernel import (
     multiply_transposed,
 )
 from skperceptron.optim.gradient._slopes_kernel import multiply_by_slope
-from skperceptron.optim.kernels._borrow import matrix
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -24,6 +23,7 @@ from skperceptron.optim.kernels._compile import (
     njit,
 )
 from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
+from skperceptron.optim.kernels._without_refcount import matrix
 
 Array = NDArray[np.floating]
 

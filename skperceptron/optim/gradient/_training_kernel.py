@@ -12,13 +12,13 @@ from skperceptron.optim.gradient._backpropagation_kernel import (
     backpropagate,
 )
 from skperceptron.optim.gradient._updates_kernel import finish_gradient, update
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 @njit(**COMPILE)
@@ -79,12 +79,15 @@ def train_batches(
     float
         Sum over the mini-batches of their losses times their numbers of samples.
     """
-    network, work = borrowed(network), borrowed(Workspace(*work))
-    samples, batch = borrowed(Samples(*samples)), borrowed(Samples(*batch))
-    params, gradient = borrowed(params), borrowed(gradient)
-    memory, rows = borrowed(memory), borrowed(rows)
+    network, work = without_refcount(network), without_refcount(Workspace(*work))
+    samples, batch = (
+        without_refcount(Samples(*samples)),
+        without_refcount(Samples(*batch)),
+    )
+    params, gradient = without_refcount(params), without_refcount(gradient)
+    memory, rows = without_refcount(memory), without_refcount(rows)
     is_softmax, is_squared, alpha = loss
-    solver = borrowed(solver)
+    solver = without_refcount(solver)
     batch_size = work.batch_size
     n_samples = rows.size if rows.size else len(samples.targets)
     squares = np.empty(norms.size + 1)
@@ -159,8 +162,8 @@ def add_losses(network, loss, params, samples, batch_size, work, gradient):
     float
         The sum of the losses.
     """
-    network, work = borrowed(network), borrowed(Workspace(*work))
-    samples = borrowed(Samples(*samples))
+    network, work = without_refcount(network), without_refcount(Workspace(*work))
+    samples = without_refcount(Samples(*samples))
     is_softmax, is_squared, _ = loss
     n_samples = len(samples.targets)
     part = np.empty_like(gradient)

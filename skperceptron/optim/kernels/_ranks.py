@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from skperceptron.optim._metric import KINDS
-from skperceptron.optim.kernels._borrow import borrowed
 from skperceptron.optim.kernels._compile import VECTORIZE_PRIVATE, njit
 from skperceptron.optim.kernels._elementwise import exp, rough_log2
 from skperceptron.optim.kernels._metrics import (
@@ -21,6 +20,7 @@ from skperceptron.optim.kernels._metrics import (
     MACRO,
     pairwise_sum,
 )
+from skperceptron.optim.kernels._without_refcount import without_refcount
 
 _ROC_AUC = KINDS.index("roc_auc")
 _ONE_VS_ONE = KINDS.index("roc_auc_ovo")
@@ -29,9 +29,9 @@ _MAX_INSERTED = 32
 # A bound must be below by this to be believed, whatever was rounded in it.
 _ROUNDING = 1e-9
 # Below these, the exponentials of float64 and of float32 are no normal numbers.
-_LEAST_64, _LEAST_32 = -708.0, -87.0
+_MIN_64, _MIN_32 = -708.0, -87.0
 # Probabilities below 2**-64 share a bucket.
-_LEAST_LOG = -64.0
+_MIN_LOG = -64.0
 
 
 @njit(**DIVIDE)
@@ -99,7 +99,7 @@ def _mean_of_pairs(class_start, average, metric):
 def _scores_of_sign(z, row, of_proba, is_negated, scores):
     if not of_proba:
         _copy_sign(z, row, is_negated, scores)
-    elif _all_above(z, row, _LEAST_64 if z.itemsize == 8 else _LEAST_32):
+    elif _all_above(z, row, _MIN_64 if z.itemsize == 8 else _MIN_32):
         _normal_probabilities(z, row, is_negated, scores)
     else:
         one = z.dtype.type(1)
@@ -172,7 +172,7 @@ def _subtract(z, row, largest, odds, k):
 @njit(**DIVIDE_PRIVATE)
 def _exponentials(x, row):
     """Compute exponentials, also those that are no normal numbers: 0 has ties."""
-    limit = _LEAST_64 if x.itemsize == 8 else _LEAST_32
+    limit = _MIN_64 if x.itemsize == 8 else _MIN_32
     if _all_above(x, row, limit):
         _normal_exponentials(x, row)
         return
@@ -217,7 +217,7 @@ def _value_of_class(c, class_start, weight, metric, enough):
     bound = _bound(c, class_start, weight, metric)
     if metric.sign > 0 and bound < enough - _ROUNDING:
         return -np.inf
-    ranking = borrowed(metric.ranking)
+    ranking = without_refcount(metric.ranking)
     _sort(ranking, c, metric.number > 0)
     if metric.kind == _ONE_VS_ONE:
         _areas_of_pairs(c, class_start, metric.counts, ranking)
@@ -235,7 +235,7 @@ def _bound(c, class_start, weight, metric):
     That is what it would be if in each bucket those of the class came first. For one
     class against one, there is no bound.
     """
-    ranking = borrowed(metric.ranking)
+    ranking = without_refcount(metric.ranking)
     scores, bucket, counts = ranking.scores, ranking.bucket, ranking.counts
     _find_buckets(scores, ranking.limits[c], metric.number > 0, bucket, counts.shape[1])
     if metric.kind == _ONE_VS_ONE:
@@ -290,7 +290,7 @@ def _level(score, of_proba):
     """Stretch probabilities near 0 and 1: the buckets are of equal width in this."""
     if not of_proba:
         return score
-    return max(rough_log2(score), _LEAST_LOG) - max(rough_log2(1.0 - score), _LEAST_LOG)
+    return max(rough_log2(score), _MIN_LOG) - max(rough_log2(1.0 - score), _MIN_LOG)
 
 
 @njit(**VECTORIZE_PRIVATE)

@@ -23,8 +23,8 @@ from skperceptron.tracking.delivery._loop import Deliverer
 from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._journal import Inbox
 
-# Then each store has so many seconds at least, however long another one took.
-_LEAST_PATIENCE = 1.0
+# Then each store has at least this many seconds, however long another one took.
+_MIN_PATIENCE = 1.0
 
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
@@ -109,7 +109,7 @@ def finish() -> None:
         if deliverer.can_deliver:
             begun.append((deliverer, deliverer.begin_to_drain(set())))
     for deliverer, n_passes in begun:
-        left = max(deadline - time.monotonic(), _LEAST_PATIENCE)
+        left = max(deadline - time.monotonic(), _MIN_PATIENCE)
         deliverer.drain_decided(n_passes, patience=left)
     for uri, deliverer in list(_deliverers.items()):
         with suppress(TrackingWarning):

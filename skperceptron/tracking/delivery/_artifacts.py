@@ -21,7 +21,7 @@ FIRST_RETRY = 5.0
 LAST_RETRY = 600.0
 # ... after so many times as long as it took to find out, at least: what has to be
 # delivered meanwhile waits for that.
-LEAST_PAUSE = 10
+MIN_PAUSE = 10
 # Errors of file systems that nobody but the user can do something about.
 _LASTING = {
     errno.EACCES,
@@ -49,7 +49,7 @@ class FilesAwayError(Exception):
         The same for all runs that wait for the same reason, which is told once.
 
     retry_after : float
-        So many seconds from now on it is of no use to try again.
+        Seconds from now in which it is of no use to try again.
 
     was_stored : bool
         Whether the store has just taken something of the run.
@@ -109,7 +109,7 @@ class Places:
     def note(self, experiment_id: str, error: Exception, seconds: float) -> None:
         """Note that a place could not be reached, which took some seconds."""
         _, before, _ = self._away.get(experiment_id, (None, 0.0, 0.0))
-        pause = max(FIRST_RETRY, 2 * before, LEAST_PAUSE * seconds)
+        pause = max(FIRST_RETRY, 2 * before, MIN_PAUSE * seconds)
         pause = min(pause, LAST_RETRY)
         self._away[experiment_id] = (error, pause, time.monotonic() + pause)
 

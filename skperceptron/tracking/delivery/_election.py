@@ -7,7 +7,8 @@ looks for the run, creates it where there is none, and looks again before anythi
 written to it:
 
 - A run that is settled, or has ended, is the one.
-- Alone, one's own is the one: whoever creates another later will see it.
+- If the only one is the run that this process has created, it is the one: whoever
+  creates another one later will see it first.
 - Otherwise several were created at the same moment. All of them are visible after a
   while, and the one with the smallest id is the one.
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 # How long a process may take from its first look until its run is visible, or from its
 # second look until the run is settled: at least this, in seconds, ...
-LEAST_GRACE = 1.0
-# ... and more with a store that is slow: so many times as long as a look takes.
+MIN_GRACE = 1.0
+# ... and more with a store that is slow: this many times as long as a look takes.
 LOOKS_OF_GRACE = 20
 
 
@@ -93,7 +94,7 @@ class Election:
         began_at = time.monotonic()
         runs = _runs.runs_of_key(address, key)
         now = time.monotonic()
-        grace = max(LEAST_GRACE, LOOKS_OF_GRACE * (now - began_at))
+        grace = max(MIN_GRACE, LOOKS_OF_GRACE * (now - began_at))
         if not runs:
             own = create()
             runs = _runs.runs_of_key(address, key)

@@ -48,7 +48,7 @@ from skperceptron.tracking.journal._known_runs import (
 from skperceptron.tracking.journal._origin import SOURCE_TAG
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, Status, now
 
-# So much is said at once of what happened to files.
+# At most this many messages about files wait to be shown.
 MAX_NOTICES = 10
 
 
@@ -82,12 +82,12 @@ class UnreadableParentError(WaitsForAnotherError):
         self.reason = reason
 
 
-class NotTogetherError(Exception):
+class NotInBatchError(Exception):
     """A run cannot be delivered in one transaction with others."""
 
 
 @dataclass(frozen=True)
-class Together:
+class Batch:
     """What is delivered in one transaction.
 
     Attributes
@@ -153,7 +153,7 @@ class EntryDelivery:
         self._at_work: set[Path] = set()
         self._missing: set[str] = set()
         self._election = Election()
-        self._together: Together | None = None
+        self._batch: Batch | None = None
 
     def deliver(self, inbox: Inbox, entry: Entry, *, may_end: bool = True) -> bool:
         """Deliver what is new in a file.
@@ -202,7 +202,7 @@ class EntryDelivery:
             raise BusyError(f"another process is delivering {entry.path.name}")
         return False
 
-    def deliver_together(self, items: list[tuple[Inbox, Entry]]) -> set[Path]:
+    def deliver_batch(self, items: list[tuple[Inbox, Entry]]) -> set[Path]:
         """Deliver those of several files in one transaction that are fit for it.
 
         These are finished runs without files that nobody else can have created.
@@ -240,13 +240,13 @@ class EntryDelivery:
                 _runs.experiment_of(client, contents.destination)
             try:
                 with _store.bounded(), one_transaction(client) as after_commit:
-                    self._together = Together(locks, after_commit, held)
+                    self._batch = Batch(locks, after_commit, held)
                     for inbox, entry, contents in fit:
-                        if entry.path not in self._together.delivered:
+                        if entry.path not in self._batch.delivered:
                             self._deliver(inbox, entry, contents)
-                    delivered = self._together.delivered
+                    delivered = self._batch.delivered
             finally:
-                self._together = None
+                self._batch = None
             return delivered
 
     def _lock_if_fit(
@@ -272,32 +272,32 @@ class EntryDelivery:
 
     @contextmanager
     def _locked(self, entry: Entry) -> Iterator[bool]:
-        """Keep other deliverers away in the block; together, as long as all of it."""
-        together = self._together
-        if together is None:
+        """Keep other deliverers away in the block, or in a batch until it is over."""
+        batch = self._batch
+        if batch is None:
             with entry.locked() as is_mine:
                 yield is_mine
             return
-        is_mine = entry.path in together.held
-        if not is_mine and together.locks.enter_context(entry.locked()):
-            together.held.add(entry.path)
+        is_mine = entry.path in batch.held
+        if not is_mine and batch.locks.enter_context(entry.locked()):
+            batch.held.add(entry.path)
             is_mine = True
         yield is_mine
 
     def _once_stored(self, call: Callable[[], None]) -> None:
         """Do something when what was stored is kept."""
-        if self._together is None:
+        if self._batch is None:
             call()
         else:
-            self._together.after_commit(call)
+            self._batch.after_commit(call)
 
     def _remember(self, key: str, run_id: str) -> None:
-        if self._together is not None:
-            self._together.run_ids[key] = run_id
+        if self._batch is not None:
+            self._batch.run_ids[key] = run_id
         self._once_stored(partial(remember_run, key, run_id))
 
     def _known(self, key: str) -> str | None:
-        created = {} if self._together is None else self._together.run_ids
+        created = {} if self._batch is None else self._batch.run_ids
         return created.get(key) or known_run(key)
 
     def _deliver(
@@ -317,8 +317,8 @@ class EntryDelivery:
             parts = [entry, *self._later_parts(locks, inbox, entry, contents)]
             has_files = any(part.files.exists() for part in parts)
             is_fit = _is_simple(contents, run_id) and not has_files
-            if self._together is not None and not is_fit:
-                raise NotTogetherError(entry.path.name)
+            if self._batch is not None and not is_fit:
+                raise NotInBatchError(entry.path.name)
             is_new = _is_new(contents, run_id)
             if run_id is None and contents.has_rivals:
                 run_id, is_over = self._elect(inbox, entry, contents)
@@ -482,8 +482,8 @@ class EntryDelivery:
         self._remember(entry.key, run_id)
         for part in parts:
             self._once_stored(part.remove)
-        if self._together is not None:
-            self._together.delivered.update(part.path for part in parts)
+        if self._batch is not None:
+            self._batch.delivered.update(part.path for part in parts)
 
     def _end(
         self, inbox: Inbox, contents: Contents, run_id: str, was_killed: bool
@@ -559,7 +559,7 @@ class EntryDelivery:
                 f"{first.path.name}, which comes first, is not delivered yet"
             )
         _store.client_of(address)  # which keeps others out by the same lock
-        with _store.alone(_store.tracking_uri_of(address)):
+        with _store.store_lock(_store.tracking_uri_of(address)):
             found = _runs.find_run(address, entry.key)
             return store(parent_run_id=parent_run_id, run_id=found, created=created)
 
@@ -592,7 +592,7 @@ class EntryDelivery:
             )
 
         _store.client_of(address)  # which keeps others out by the same lock
-        with _store.alone(_store.tracking_uri_of(address)):
+        with _store.store_lock(_store.tracking_uri_of(address)):
             elected = self._election.elect(address, entry.key, contents.run_id, create)
         if elected is None:
             raise UndecidedError(f"another machine has just created {record.name}")
@@ -686,7 +686,7 @@ class EntryDelivery:
         Parameters
         ----------
         after : float, default=0
-            For so many seconds.
+            Seconds for which nothing has happened.
 
         only : str or None, default=None
             The key of the one to end.

@@ -18,7 +18,7 @@ FIRST_RETRY = 5.0
 LAST_RETRY = 60.0
 # So is a run that a store refuses, though it takes others.
 LAST_RETRY_OF_REFUSED = 600.0
-# A run that another process is delivering is looked at again so soon.
+# A run that another process is delivering is looked at again after this time.
 RETRY_OF_BUSY = 0.5
 
 
@@ -38,7 +38,7 @@ class Failure:
         When that happened last, by the clock of `time.monotonic`.
 
     retry_after : float
-        For so many seconds the run is left alone. 0 if that is up to the store, which
+        Seconds for which the run is left alone. 0 if that is up to the store, which
         seems to be out of reach.
 
     n_stored : int
@@ -60,7 +60,7 @@ class Failure:
 class Failures:
     """The runs that one store has not taken, and whether it can be reached at all.
 
-    Who changes it holds the lock of the deliverer whose it is.
+    A deliverer changes its failures only while it holds its own lock.
 
     Attributes
     ----------

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# So long a fork waits; what takes longer waits for another process, and has not begun.
+# A fork waits at most this long; what takes longer waits for another process itself,
+# and has not begun to write.
 SECONDS_TO_WAIT = 10.0
 
 _changed = threading.Condition()

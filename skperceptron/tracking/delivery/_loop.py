@@ -39,34 +39,34 @@ from skperceptron.tracking.journal._entry import (
 )
 from skperceptron.tracking.journal._journal import Inbox
 
-# While nobody waits, the thread rests so many times longer than it works: where all
+# While nobody waits, the thread rests this many times longer than it works: where all
 # processors are at fits, they lose some three times as much as it takes ...
 REST = 99
-# ... but not when nothing was written for so long: then there are no fits beside it, or
-# such long ones that what they write is soon delivered.
+# ... but not when nothing was written for this time: then there are no fits beside it,
+# or such long ones that what they write is soon delivered.
 SECONDS_UNTIL_NO_REST = 1.0
-# ... or when so many runs wait: to store them takes some ten seconds, in which nothing
-# else goes on in the end.
+# ... or when this many runs wait: to store them takes some ten seconds, in which
+# nothing else goes on in the end.
 MAX_WAITING = 1000
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
-# So much longer while MLflow is being imported or a store made, on a busy machine.
+# How much longer while MLflow is being imported or a store made, on a busy machine.
 SECONDS_TO_GET_READY = 120.0
 # Whoever waits no longer than this cannot tell whether a store answers.
-LEAST_SILENCE = 0.25
+MIN_SILENCE = 0.25
 # Worker processes say nothing when they have written: one has to look.
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_BETWEEN_IDLE_LOOKS = 0.5
 SECONDS_UNTIL_IDLE = 5.0
 # The run of a search that says nothing of its end, and below which nothing happens.
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
-# Of a search on another machine, so many runs may wait here, where they would be lost
-# with this one.
+# Of a search on another machine, at most this many runs may wait here, where they would
+# be lost with this one.
 MAX_BEHIND = 10
 # A file that is this old and still empty will stay so.
 SECONDS_TO_WRITE = 60.0
-# So many runs are stored in one transaction.
-MAX_TOGETHER = 10
+# At most this many runs are stored in one transaction.
+MAX_BATCH_SIZE = 10
 
 
 class StoreDownError(Exception):
@@ -251,7 +251,7 @@ class Deliverer:
                 if not wait(has_moved, pause):
                     # When the time in all is up, the store may still be answering.
                     is_silent = is_patient or (
-                        self._n_tried == n_tried and pause > LEAST_SILENCE
+                        self._n_tried == n_tried and pause > MIN_SILENCE
                     )
                     if self._failures.outage is None and is_silent:
                         self._note_silence(pause)
@@ -357,7 +357,7 @@ class Deliverer:
             return self._thread is not None and self._failures.outage is None
 
     @property
-    def is_kept_up(self) -> bool:
+    def is_held_up(self) -> bool:
         """Whether another process is just delivering what this one wanted to."""
         with self._changed:
             return self._failures.has(BusyError, but=(WaitsForAnotherError,))
@@ -434,7 +434,7 @@ class Deliverer:
             while waiting and not has_rested:
                 if self._failures.is_out_of_reach:
                     return
-                if not self._try_together(waiting, alone):
+                if not self._try_batch(waiting, alone):
                     inbox, entry = waiting.popleft()
                     tried.add(entry.path)
                     self._try(inbox, entry)
@@ -443,9 +443,7 @@ class Deliverer:
                     has_rested = self._rest(time.thread_time() - began_at, inboxes)
                 began_at = time.thread_time()
 
-    def _try_together(
-        self, waiting: deque[tuple[Inbox, Entry]], alone: set[Path]
-    ) -> bool:
+    def _try_batch(self, waiting: deque[tuple[Inbox, Entry]], alone: set[Path]) -> bool:
         """Deliver some of what comes next in one transaction, if that can be.
 
         Parameters
@@ -463,7 +461,7 @@ class Deliverer:
         """
         if not self.entries.has_transactions:
             return False
-        next_ones = list(islice(waiting, MAX_TOGETHER))
+        next_ones = list(islice(waiting, MAX_BATCH_SIZE))
         some = [item for item in next_ones if item[1].path not in alone]
         if len(some) < 2 or some[0] is not next_ones[0]:
             return False
@@ -472,7 +470,7 @@ class Deliverer:
         with suppress(Exception):
             ours = [item for item in some if self._is_ours(item[1])]
             with self._undisturbed():
-                delivered = self.entries.deliver_together(ours)
+                delivered = self.entries.deliver_batch(ours)
         for item in next_ones:
             waiting.popleft()
             if item[1].path in delivered:

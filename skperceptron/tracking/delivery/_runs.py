@@ -42,7 +42,7 @@ NOT_LOGGED_TAG = "skperceptron.not_logged"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
-# So long the name of an experiment is trusted to mean the same one.
+# The name of an experiment is looked up again after this time.
 SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
 # Most values, and most parameters and tags of them, that MLflow takes in one call.
 VALUES_PER_CALL = 1000

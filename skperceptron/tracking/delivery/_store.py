@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # How long a server may take to say that it is there, in seconds.
 ANSWER_TIMEOUT = 5.0
-SECONDS_BETWEEN_KNOCKS = 1.0
+SECONDS_BETWEEN_CHECKS = 1.0
 # How long it may take over anything else.
 PATIENCE = 30.0
 _SERVERS = ("http", "https")
@@ -160,7 +160,7 @@ def client_of(address: Address) -> MlflowClient:
         When the store cannot be reached.
     """
     uri = tracking_uri_of(address)
-    _knock(uri)
+    _check_answers(uri)
     return _cached_client(uri)
 
 
@@ -205,7 +205,10 @@ def _cached_client(tracking_uri: str) -> MlflowClient:
     path = database_of(tracking_uri)
     # The first client of a database creates its tables; two processes must not try that
     # at once.
-    with _preparation() if path is not None else nullcontext(), alone(tracking_uri):
+    with (
+        _preparation() if path is not None else nullcontext(),
+        store_lock(tracking_uri),
+    ):
         if path is not None and not path.exists():
             _make_database(tracking_uri, path)
         return _connect(tracking_uri)
@@ -279,7 +282,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def alone(tracking_uri: str) -> Iterator[None]:
+def store_lock(tracking_uri: str) -> Iterator[None]:
     """Keep other processes of this machine, and other threads, out of the block."""
     held = vars(_this_thread).setdefault("held", set())
     # A file may have several addresses.
@@ -309,13 +312,13 @@ _answered_at: dict[str, float] = {}
 _asking: dict[str, tuple[threading.Thread, list[Exception]]] = {}
 
 
-def _knock(uri: str) -> None:
+def _check_answers(uri: str) -> None:
     """Find out in a few seconds whether a server answers.
 
     MLflow's own client and the driver of the database ask. They alone know of proxies,
     certificates, headers, sockets and whatever else leads there.
     """
-    if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_KNOCKS:
+    if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_CHECKS:
         return
     scheme = uri.partition(":")[0].lower()
     if scheme in _SERVERS:

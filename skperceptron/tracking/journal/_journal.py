@@ -46,7 +46,7 @@ _SECONDS_UNTIL_ORPHANED = 3600
 # What nobody can make, where there is no folder for temporary files either.
 _NOWHERE = Path(os.devnull) / "journal"
 # Bytes that a run and its model may need.
-_LEAST_FREE = 1_000_000
+_MIN_FREE = 1_000_000
 _NO_INBOXES = (PROCESSES, NOT_LOGGED)
 
 
@@ -209,7 +209,7 @@ def _is_full(folder: Path) -> bool:
         return False
     disk = os.statvfs(folder)
     # Some file systems do not know their size.
-    return disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < _LEAST_FREE
+    return disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < _MIN_FREE
 
 
 def inboxes(journal: Path) -> list[Inbox]:

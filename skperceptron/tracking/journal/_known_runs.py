@@ -7,7 +7,7 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-# Of so many runs, the latest ones; of others, the store has to be asked.
+# At most this many runs are known, the latest ones; for others, the store is asked.
 _MAX_KNOWN = 100_000
 
 _run_ids: OrderedDict[str, str] = OrderedDict()

@@ -38,8 +38,8 @@ _OF_ONE_MACHINE = (
     ThreadingBackend,
 )
 # The study, and its trials, in which whatever is fitted here is.
-enclosing: ContextVar[Surroundings | None] = ContextVar(
-    "skperceptron_enclosing", default=None
+destination_of_trial: ContextVar[Surroundings | None] = ContextVar(
+    "skperceptron_destination_of_trial", default=None
 )
 
 
@@ -115,7 +115,7 @@ class Destination:
         if active := users_run():
             parent_run_id = active.info.run_id
             experiment_id = active.info.experiment_id
-        surroundings = enclosing.get()
+        surroundings = destination_of_trial.get()
         around = None if surroundings is None else surroundings.here()
         if around is not None and parent_run_id in (None, around.parent_run_id):
             return replace(

@@ -39,19 +39,19 @@ from skperceptron.tracking.journal._record import (
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fingerprint import Fingerprint
 from skperceptron.tracking.recording._model import save_model
-from skperceptron.tracking.recording._task_path import Place, TaskIds
+from skperceptron.tracking.recording._task_path import TaskIds, TaskPath
 from skperceptron.tracking.recording._ticket import RunTicket
 
-# A long fit writes down so often, at most, what is new.
+# A long fit writes what is new at most once in this time.
 SECONDS_BETWEEN_WRITES = 2.0
-# Of the curve of a fold, one of many, so many points are kept: each takes the store as
-# long as a hundredth of the run.
+# Of the curve of a fold, one of many, at most this many points are kept: each takes the
+# store as long as a hundredth of the run.
 POINTS_PER_FOLD = 10
 # A run that goes on and on begins another file then: each delivery reads all of one.
 MAX_BYTES_PER_FILE = 2**20
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
-# So many files of a run are tried before it is given up to write to one.
+# At most this many files of a run are tried before the fit gives up writing it.
 _MAX_PARTS = 100
 
 # Runs of `partial_fit` calls that are not ended yet, ...
@@ -547,11 +547,11 @@ def close_run(root: str, ids: TaskIds) -> FitRun | None:
     return _open_runs.pop((root, ids), None)
 
 
-def runs_around(place: Place) -> Iterator[FitRun | None]:
+def runs_around(task_path: TaskPath) -> Iterator[FitRun | None]:
     """Find what is said of the tasks around a fit, the nearest first."""
-    for depth in range(len(place.ids), 0, -1):
-        if (place.root, place.ids[:depth]) in _open_runs:
-            yield _open_runs[place.root, place.ids[:depth]]
+    for depth in range(len(task_path.ids), 0, -1):
+        if (task_path.root, task_path.ids[:depth]) in _open_runs:
+            yield _open_runs[task_path.root, task_path.ids[:depth]]
 
 
 def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:

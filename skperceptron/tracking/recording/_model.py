@@ -41,10 +41,11 @@ from skperceptron.tracking.recording._attributes import (
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-# So many rows are the input example, fewer where they have very many columns, ...
+# At most this many rows are the input example, fewer where they have very many
+# columns, ...
 _EXAMPLE_ROWS = 5
 _EXAMPLE_CELLS = 10_000
-# ... and so many tell the types of a dataframe's columns.
+# ... and this many tell the types of a dataframe's columns.
 _SIGNATURE_ROWS = 100
 # Attributes that begin like this are about fits: callbacks, routing, runs.
 _LEFT_OUT = (

@@ -43,7 +43,7 @@ from skperceptron.tracking.recording._sklearn_internals import (
     is_last_fit,
     is_scored_next,
 )
-from skperceptron.tracking.recording._task_path import Place, find_place
+from skperceptron.tracking.recording._task_path import TaskPath, find_task_path
 
 
 class FitRecorder:
@@ -54,16 +54,16 @@ class FitRecorder:
     run : FitRun
         The run to write to.
 
-    place : Place
+    task_path : TaskPath
         Where the fit stands.
 
     owns_run : bool
         Whether the run is that of the fit alone, not of something around it.
     """
 
-    def __init__(self, run: FitRun, place: Place, *, owns_run: bool) -> None:
+    def __init__(self, run: FitRun, task_path: TaskPath, *, owns_run: bool) -> None:
         self.run = run
-        self.place = place
+        self.task_path = task_path
         self.owns_run = owns_run
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
@@ -93,7 +93,7 @@ class FitRecorder:
             self.run.remember_training_data(X)
         # Chunks of `partial_fit` and folds of a search come by the thousand.
         is_single = self.owns_run and not self.run.incremental
-        if is_single and self.place.role != "fold":
+        if is_single and self.task_path.role != "fold":
             with tolerate("The training data cannot be described"):
                 self.run.record.dataset = describe_data(X, y)
 
@@ -102,8 +102,8 @@ class FitRecorder:
         if not self.run.has_progress:
             self.run.last_step = estimator._last_step - 1
 
-    def look(self, estimator: Any) -> None:
-        """Record what is new, if the last time is long ago."""
+    def write_if_due(self, estimator: Any) -> None:
+        """Write what is new, if nothing was written for `SECONDS_BETWEEN_WRITES`."""
         if time.monotonic() - self.run.written_at > SECONDS_BETWEEN_WRITES:
             self._record_curves(estimator)
             self.run.deliver(wait=False)
@@ -117,11 +117,11 @@ class FitRecorder:
         y: Any = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Record the result, or look at a step that others have followed, too."""
+        """Record the result, or that of a step which other callbacks follow."""
         if context is self._root:
             self._record_result(estimator, X, y, (metadata or {}).get("sample_weight"))
         else:
-            self.look(estimator)
+            self.write_if_due(estimator)
 
     def interrupt(self) -> None:
         """Note that the user has stopped the training."""
@@ -146,8 +146,8 @@ class FitRecorder:
             self.run.end()
         self.run.deliver(wait=self.run.waits)
         with tolerate("The run of a search could not be ended"):
-            if self.place.role == "refit" and self.place.search is not None:
-                end_search(self.run, self.place.search, self.run.status)
+            if self.task_path.role == "refit" and self.task_path.search is not None:
+                end_search(self.run, self.task_path.search, self.run.status)
             close_left_behind()
 
     def _deactivate(self, estimator: Any) -> None:
@@ -209,7 +209,7 @@ class FitRecorder:
         destination = self.run.destination
         log_models = destination.log_models
         # What is fitted in a worker process is part of something larger, too.
-        if self.place.role == "fold" or not destination.is_of_this_process:
+        if self.task_path.role == "fold" or not destination.is_of_this_process:
             return log_models == "all"
         # What is around the fit keeps the model of the whole.
         if not self.owns_run or log_models == "none":
@@ -219,7 +219,7 @@ class FitRecorder:
     def _is_one_of_many(self, estimator: Any) -> bool:
         """Tell whether some call makes the fit among others, and keeps another one."""
         call_key = self.run.destination.call_key
-        search = self.place.search  # of which it is the refit
+        search = self.task_path.search  # of which it is the refit
         is_refit = search is not None and search.key == call_key
         return call_key is not None and not is_refit and not is_last_fit(estimator)
 
@@ -250,10 +250,10 @@ def recorder_for(
     with tolerate("A fit cannot be tracked"):
         destination = take_destination(estimator)
     previous: FitRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
-    place = find_place(context)
-    for around in runs_around(place):
+    task_path = find_task_path(context)
+    for around in runs_around(task_path):
         _end_previous(estimator, previous)
-        return _recorder_of_part(estimator, place, around)
+        return _recorder_of_part(estimator, task_path, around)
     enabled = destination is not None and destination.enabled
     before = previous
     if previous is None or not (enabled and incremental and previous.incremental):
@@ -266,11 +266,11 @@ def recorder_for(
             run = previous
             run.reopen()
         else:
-            run = _new_run(estimator, place, destination, incremental=incremental)
+            run = _new_run(estimator, task_path, destination, incremental=incremental)
             if before is not None and (incremental or estimator.warm_start):
                 run.training_data = before.training_data  # it is trained further
         _connect(estimator, run)
-        return FitRecorder(run, place, owns_run=True)
+        return FitRecorder(run, task_path, owns_run=True)
     return None
 
 
@@ -281,7 +281,7 @@ def _end_previous(estimator: Any, previous: FitRun | None) -> None:
 
 
 def _recorder_of_part(
-    estimator: Any, place: Place, run: FitRun | None
+    estimator: Any, task_path: TaskPath, run: FitRun | None
 ) -> FitRecorder | None:
     """Let a fit write to the run of something around it, the first that comes."""
     if run is None or run.has_progress:
@@ -294,7 +294,7 @@ def _recorder_of_part(
         else:
             run.add(_describe(estimator))
         _connect(estimator, run)
-        return FitRecorder(run, place, owns_run=False)
+        return FitRecorder(run, task_path, owns_run=False)
     return None
 
 
@@ -326,18 +326,20 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
 
 
 def _new_run(
-    estimator: Any, place: Place, destination: Destination, *, incremental: bool
+    estimator: Any, task_path: TaskPath, destination: Destination, *, incremental: bool
 ) -> FitRun:
-    if place.search is not None and place.search.key != destination.call_key:
-        destination = destination.below(place.search)
+    if task_path.search is not None and task_path.search.key != destination.call_key:
+        destination = destination.below(task_path.search)
     run = FitRun(
         _describe(estimator),
         destination,
-        place.new_key(),
+        task_path.new_key(),
         incremental=incremental,
         # Nobody waits in the middle of a search or of a study.
-        waits=place.role == "single" and not incremental and not destination.parents,
-        is_fold=place.role == "fold",
+        waits=task_path.role == "single"
+        and not incremental
+        and not destination.parents,
+        is_fold=task_path.role == "fold",
     )
     if incremental:
         run.close_with(estimator)

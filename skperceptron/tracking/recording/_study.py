@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Many workers that begin at once are slow, and must not begin the run twice.
 _PATIENCE = 30.0
-# While somebody reports how a study stands, others may finish it; so often at most.
+# While somebody reports how a study stands, others may finish it; at most this often.
 _MAX_REPORTS = 10
 # On a run of a study of which earlier trials are elsewhere: the first run's key.
 _CONTINUES_TAG = "skperceptron.continues"

@@ -26,9 +26,9 @@ _RUN = "skperceptron.run"
 # experiments or stores, the names of all but the first go on with a sign of theirs.
 _PROPOSAL = "skperceptron.proposal"
 _SIGN_LENGTH = 8
-# After so many seconds, what another process may have written has arrived, ...
+# After this many seconds, what another process may have written has arrived, ...
 _SECONDS_TO_AGREE = 0.2
-# ... or after so many times as long as a storage that is busy takes for an answer.
+# ... or after this many times as long as a storage that is busy takes for an answer.
 _ANSWERS_TO_AGREE = 10
 # Who has not begun the run by then is gone, whatever has happened to it.
 _SECONDS_TO_BEGIN = 60.0

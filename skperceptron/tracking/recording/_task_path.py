@@ -24,7 +24,7 @@ _MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskPath:
     """Where a fit stands.
 
     Attributes
@@ -89,7 +89,7 @@ def ids_of(path: list[CallbackContext]) -> TaskIds:
     return tuple(context.task_id for context in path)
 
 
-def find_place(context: CallbackContext) -> Place:
+def find_task_path(context: CallbackContext) -> TaskPath:
     """Tell where the fit of a task stands.
 
     Parameters
@@ -104,8 +104,8 @@ def find_place(context: CallbackContext) -> Place:
         if is_refit or task.task_name == SEARCH_TASK:
             role: Literal["fold", "refit"] = "refit" if is_refit else "fold"
             search = search_run(root, path[:depth], above)
-            return Place(root, ids_of(path), role, search)
-    return Place(root, ids_of(path), "single", None)
+            return TaskPath(root, ids_of(path), role, search)
+    return TaskPath(root, ids_of(path), "single", None)
 
 
 def search_run(

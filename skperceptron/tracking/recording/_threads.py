@@ -11,7 +11,7 @@ from skperceptron.tracking.recording._destination import (
     Destination,
     OpenPlace,
     Surroundings,
-    enclosing,
+    destination_of_trial,
 )
 
 P = ParamSpec("P")
@@ -61,7 +61,7 @@ def inherit_parent_run(function: Callable[P, R]) -> Callable[P, R]:
     context = copy_context()
     here = Destination.current()
     if not here.parents:  # a study is in the context, and may end before the thread
-        context.run(enclosing.set, Surroundings(OpenPlace(here)))
+        context.run(destination_of_trial.set, Surroundings(OpenPlace(here)))
 
     @wraps(function)
     def inherit(*args: P.args, **kwargs: P.kwargs) -> R:

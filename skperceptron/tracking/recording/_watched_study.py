@@ -28,7 +28,7 @@ from skperceptron.tracking.recording._destination import (
     Destination,
     OpenPlace,
     Surroundings,
-    enclosing,
+    destination_of_trial,
 )
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._trial import end_trial_run, trial_run
@@ -86,7 +86,7 @@ class Watch:
 
     def __enter__(self) -> None:
         self._active_before = list(active_runs())
-        self._token = enclosing.set(Surroundings(self._place))
+        self._token = destination_of_trial.set(Surroundings(self._place))
         with _lock:
             watches = _watches.setdefault(self._study, [])
             watches.append(self)
@@ -98,7 +98,7 @@ class Watch:
             watches.remove(self)
             _watch(self._study, watches[-1] if watches else None)
         self._place.is_over = True
-        enclosing.reset(self._token)
+        destination_of_trial.reset(self._token)
         for trial in list(self._trials.values()):
             trial.is_over = True
             _withdraw(trial)
@@ -149,11 +149,11 @@ class Watch:
 
     def _surround(self, *begun: _OpenTrial) -> None:
         """Let this thread be in its only open trial, or else in the study."""
-        surroundings = enclosing.get()
+        surroundings = destination_of_trial.get()
         if surroundings is None or surroundings.study is not self._place:
             surroundings = Surroundings(self._place)
         trials = (*surroundings.open_trials, *begun)
-        enclosing.set(Surroundings(self._place, trials))
+        destination_of_trial.set(Surroundings(self._place, trials))
         for trial in list(self._trials.values()):
             if trial.stand_in is not None:
                 deactivate(trial.stand_in)

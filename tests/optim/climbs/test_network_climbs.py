@@ -19,12 +19,12 @@ from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.climbs._hill_climb import HillClimb
-from skperceptron.optim.climbs._lean_unit_climb import LeanUnitClimb
+from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 N = 200
-BY_UNIT = {"unit": UnitClimb, "lean unit": LeanUnitClimb}
+BY_UNIT = {"unit": UnitClimb, "lean unit": LowMemoryUnitClimb}
 STREAMING = ["streaming unit", "streaming all", "streaming share"]
 CLIMBS = {**BY_UNIT, **dict.fromkeys(STREAMING, StreamingClimb)}
 MUTATIONS = [*BY_UNIT, "all", 0.4, *STREAMING]

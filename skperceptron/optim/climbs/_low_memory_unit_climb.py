@@ -33,7 +33,7 @@ _TIMES_THE_DATA = 1.6
 _MAX_TOGETHER = 32
 
 
-class LeanUnitClimb(UnitClimb):
+class LowMemoryUnitClimb(UnitClimb):
     """A climb with one group for each unit that keeps nothing of the first layer.
 
     It neither copies the samples nor keeps the sums and outputs of the first layer,

@@ -15,7 +15,7 @@ def _part_as_matrix(array, start, n_rows, n_columns):
 
 
 @intrinsic(in_python=lambda value: value)
-def borrowed(typing_context, value):
+def without_refcount(typing_context, value):
     """See arrays, also those in tuples, without a reference to their owner.
 
     Compiled code counts the references to an array's memory, atomically and with each
