@@ -1,8 +1,4 @@
-"""How a fit talks to scikit-learn's callbacks.
-
-scikit-learn marks its callback API as experimental. Whatever this package uses of it
-that is not public is in this module.
-"""
+"""How a fit talks to scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -13,13 +9,16 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skperceptron._workers import end_with_parent
-from skperceptron.classifiers._interrupt import is_called_by_user
 from skperceptron.tracking.recording._recorder import FitRecorder, recorder_for
-
-# Where scikit-learn keeps the root task of the fit that goes on, and whom to tell when
-# it ends.
-_CONTEXT = "_callback_fit_ctx"
-_OPEN = "_skl_callbacks_to_teardown"
+from skperceptron.tracking.recording._sklearn_internals import (
+    ATTRIBUTES_OF_FIT,
+    add_to_fit,
+    callbacks_of,
+    callbacks_of_fit,
+    is_called_by_user,
+    make_root_task,
+    task_of_fit,
+)
 
 
 def open_fit(
@@ -44,16 +43,13 @@ def open_fit(
         The root task.
     """
     end_with_parent()
-    context = estimator._init_callback_context(
-        task_name="partial-fit" if incremental else "fit", max_subtasks=max_subtasks
-    )
+    task_name = "partial-fit" if incremental else "fit"
+    context = make_root_task(estimator, task_name=task_name, max_subtasks=max_subtasks)
     recorder = recorder_for(estimator, context, incremental=incremental)
     if recorder is not None:
-        # The tracker belongs to this fit only: set on the estimator, it would turn up
-        # in clones and pickles.
-        context._callbacks = [*context._callbacks, recorder]
-        # First, because a tracker of the whole ends the run that both write to.
-        estimator._skl_callbacks_to_teardown.insert(0, recorder)
+        # It is told of the end first: a tracker of the whole ends the run that both
+        # write to.
+        add_to_fit(estimator, context, recorder)
         recorder.setup(estimator=estimator, context=context)
     return context
 
@@ -90,10 +86,10 @@ def withdraw_fit(estimator: Any, before: dict[str, Any]) -> None:
         Its attributes before. What was learned must not be spoilt.
     """
     state = vars(estimator)
-    if getattr(state.get(_CONTEXT), "has_begun", False):
+    if getattr(task_of_fit(state), "has_begun", False):
         return
     # The callbacks that were set up already have to be told of the end.
-    opened = {name: state[name] for name in (_CONTEXT, _OPEN) if name in state}
+    opened = {name: state[name] for name in ATTRIBUTES_OF_FIT if name in state}
     state.clear()
     state.update(before | opened)
 
@@ -104,12 +100,12 @@ def has_listeners(context: CallbackContext) -> bool:
     The automatic tracker does not: it reads the curves when they are complete, and now
     and then in a long fit.
     """
-    return len(context._callbacks) > len(recorders(context))
+    return len(callbacks_of_fit(context)) > len(recorders(context))
 
 
 def recorders(context: CallbackContext) -> list[FitRecorder]:
     """Get the automatic tracker of a fit, if there is one."""
-    return [c for c in context._callbacks if isinstance(c, FitRecorder)]
+    return [c for c in callbacks_of_fit(context) if isinstance(c, FitRecorder)]
 
 
 def add_callback(estimator: Any, callback: Any) -> bool:
@@ -120,7 +116,7 @@ def add_callback(estimator: Any, callback: Any) -> bool:
     bool
         False when it had it already.
     """
-    present = getattr(estimator, "_skl_callbacks", [])
+    present = callbacks_of(estimator)
     if callback in present:
         return False
     estimator.set_callbacks(*present, callback)
@@ -129,7 +125,7 @@ def add_callback(estimator: Any, callback: Any) -> bool:
 
 def remove_callback(estimator: Any, callback: Any) -> None:
     """Take a callback from an estimator that has it."""
-    present = estimator._skl_callbacks
+    present = callbacks_of(estimator)
     estimator.set_callbacks(*(c for c in present if c is not callback))
 
 

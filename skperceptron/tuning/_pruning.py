@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-from types import FrameType
 from typing import Any, NamedTuple
 
 from optuna.exceptions import TrialPruned
@@ -18,6 +16,7 @@ from skperceptron.classifiers._base import BaseNetworkClassifier
 from skperceptron.classifiers._callbacks import add_callback, remove_callback
 from skperceptron.classifiers._climber import iterations_per_report
 from skperceptron.classifiers._hill_climb import BaseHillClimb
+from skperceptron.tracking.recording._sklearn_internals import are_errors_caught
 from skperceptron.tuning._arguments import check_trial, find_classifiers
 
 
@@ -188,7 +187,7 @@ class PruningCallback:
                 "PruningCallback follows fit, not partial_fit. Call fit, or call "
                 "trial.report and trial.should_prune between the calls of partial_fit."
             )
-        if self._is_pruned or _is_swallowed():
+        if self._is_pruned or are_errors_caught():
             raise ValueError(
                 "Something around this fit catches the exception that ends a pruned "
                 "trial. Where there is a parameter error_score, set it to 'raise', for "
@@ -244,21 +243,6 @@ def _is_report(estimator: Any) -> bool:
         return True
     interval = iterations_per_report(estimator.max_iter)
     return estimator.n_iter_ % interval == 0 or estimator.n_iter_ == estimator.max_iter
-
-
-def _is_swallowed() -> bool:
-    """Look up whether a cross-validation around this fit catches errors.
-
-    The classifier is not told. A callback could only find out afterwards, when the next
-    fold begins, and of the last fold never.
-    """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        is_fold = frame.f_code.co_name == "_fit_and_score"
-        if is_fold and frame.f_locals.get("error_score", "raise") != "raise":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _here() -> tuple[int, int]:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush
 from skperceptron.tracking.delivery import _loop
-from skperceptron.tracking.recording import _fold_scores, _tracker
+from skperceptron.tracking.recording import _sklearn_internals, _tracker
 from tests.tracking.models import bump
 from tests.tracking.tracked_searches import (
     BACKENDS,
@@ -317,7 +317,9 @@ def test_folds_have_their_scores_before_the_search_has_ended(runs, monkeypatch):
 
 
 def test_scores_come_from_the_results_where_folds_do_not_know_them(runs, monkeypatch):
-    monkeypatch.setattr(_fold_scores, "_SCORES", {"scores_of_another_version": "test"})
+    monkeypatch.setattr(
+        _sklearn_internals, "_SCORES", {"scores_of_another_version": "test"}
+    )
     search = make_search().fit(X, y)
     assert_logged(Tree(runs()), search)
 

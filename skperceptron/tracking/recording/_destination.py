@@ -12,31 +12,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
-from joblib.parallel import (
-    LokyBackend,
-    MultiprocessingBackend,
-    SequentialBackend,
-    ThreadingBackend,
-    get_active_backend,
-)
-
 from skperceptron._config import get_config
 from skperceptron.tracking._credentials import portable_address
 from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._record import Address, ParentRun
 from skperceptron.tracking.recording._active_run import users_run, users_tracking_uri
 from skperceptron.tracking.recording._sklearn_internals import (
+    is_work_spread,
     waits_for_joblib,
     works_for_joblib,
 )
 
-# Engines such as Ray's are derived from these.
-_OF_ONE_MACHINE = (
-    LokyBackend,
-    MultiprocessingBackend,
-    SequentialBackend,
-    ThreadingBackend,
-)
 # The study, and its trials, in which whatever is fitted here is.
 destination_of_trial: ContextVar[Surroundings | None] = ContextVar(
     "skperceptron_destination_of_trial", default=None
@@ -122,7 +108,7 @@ class Destination:
                 around,
                 **_switches(),
                 thread_id=threading.get_ident(),
-                is_spread=_is_work_spread(),
+                is_spread=is_work_spread(),
             )
         return cls(
             **_switches(),
@@ -140,7 +126,7 @@ class Destination:
             parents=(),
             inbox=_journal.Inbox(_journal.default_folder(), _owners.this_process()),
             thread_id=threading.get_ident(),
-            is_spread=_is_work_spread(),
+            is_spread=is_work_spread(),
         )
 
     @property
@@ -262,12 +248,6 @@ def _switches() -> dict[str, Any]:
     """Read what the user has switched, as attributes of a destination."""
     config = get_config()
     return {"enabled": config.pop("tracking"), **config}
-
-
-def _is_work_spread() -> bool:
-    """Tell whether joblib is told to use an engine that is none of its own."""
-    backend, _ = get_active_backend()
-    return type(backend) not in _OF_ONE_MACHINE
 
 
 def _working_directory() -> str | None:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.special import bdtr, pdtr, pdtrc
-from sklearn.utils import _safe_indexing
+
+from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 
 # Of more rows, so many are looked at, drawn at random, ...
 MAX_ROWS = 2**18
@@ -321,7 +322,7 @@ def _block_sums(X: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     n_at_once = max(_VALUES_AT_ONCE // max(n_features, 1), 1)
     for start in range(0, n_rows, n_at_once):
         rows = slice(start, start + n_at_once)
-        part = X if n_rows <= n_at_once else _safe_indexing(X, rows)
+        part = X if n_rows <= n_at_once else safe_indexing(X, rows)
         values = np.asarray(part, dtype=float)
         for i, block in enumerate(blocks):
             sums[rows, i] = values[:, block] @ weights[block]
@@ -334,4 +335,4 @@ def _some_rows(X: Any, most: int) -> Any:
         return X
     # The same of the same data, and independent of how it may have been rearranged.
     rows = np.random.default_rng(0).choice(n_rows, most, replace=False, shuffle=False)
-    return _safe_indexing(X, np.sort(rows))
+    return safe_indexing(X, np.sort(rows))

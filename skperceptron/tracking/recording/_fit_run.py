@@ -34,8 +34,8 @@ from skperceptron.tracking.journal._record import (
     RunRecord,
     Status,
     now,
-    thin,
 )
+from skperceptron.tracking.recording._descriptions import thin
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fingerprint import Fingerprint
 from skperceptron.tracking.recording._model import save_model

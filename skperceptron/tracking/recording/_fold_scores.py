@@ -1,25 +1,16 @@
 """What a search knows of a fold that is about to end.
 
-scikit-learn does not tell its callbacks. The function that calls them has it in its
-variables.
+scikit-learn does not tell its callbacks.
 """
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Mapping
 from itertools import dropwhile
-from typing import Any, NamedTuple
-
-from sklearn.model_selection import _validation
+from typing import NamedTuple
 
 from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking.recording._outcome import MAX_TAG_LENGTH
-
-_CALLER = "_fit_and_score"
-# Its variables, with the kind of the scores that each holds.
-_SCORES = {"test_scores": "test", "train_scores": "train"}
+from skperceptron.tracking.recording._sklearn_internals import find_fold
 
 
 class FoldResult(NamedTuple):
@@ -40,28 +31,8 @@ class FoldResult(NamedTuple):
 
 def result_of_fold() -> FoldResult:
     """Find out what became of the fold whose end a callback is being told."""
-    for frame, _ in traceback.walk_stack(sys._getframe()):
-        if frame.f_code.co_name == _CALLER:
-            known = frame.f_locals
-            report = known.get("result", {}).get("fit_error")
-            failure = None if report is None else _message_of(report)
-            return FoldResult(failure, _scores_among(known))
-    return FoldResult(None, {})
-
-
-def are_scores_known() -> bool:
-    """Tell whether this version of scikit-learn lets scores be found that early."""
-    caller = getattr(_validation, _CALLER, None)
-    return caller is not None and set(_SCORES) <= set(caller.__code__.co_varnames)
-
-
-def _scores_among(variables: Mapping[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for variable, kind in _SCORES.items():
-        scores = variables.get(variable, {})
-        by_name = scores if isinstance(scores, dict) else {"score": scores}
-        found |= {f"{kind}_{name}": float(score) for name, score in by_name.items()}
-    return found
+    report, scores = find_fold() or (None, {})
+    return FoldResult(None if report is None else _message_of(report), scores)
 
 
 def _message_of(report: str) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sklearn
 from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing
 
 from skperceptron._functions import import_path, name_of
 from skperceptron._version import __version__
@@ -31,11 +30,15 @@ from skperceptron.tracking.delivery._models import (
     trust,
     write_description,
 )
-from skperceptron.tracking.journal._record import param_value
 from skperceptron.tracking.recording._attributes import (
     DESTINATION_ATTRIBUTE,
     RUN_ATTRIBUTE,
     TICKET_ATTRIBUTE,
+)
+from skperceptron.tracking.recording._descriptions import param_value
+from skperceptron.tracking.recording._sklearn_internals import (
+    ATTRIBUTES_NOT_LEARNED,
+    safe_indexing,
 )
 
 if TYPE_CHECKING:
@@ -49,10 +52,7 @@ _EXAMPLE_CELLS = 10_000
 _SIGNATURE_ROWS = 100
 # Attributes that begin like this are about fits: callbacks, routing, runs.
 _LEFT_OUT = (
-    "_skl_callbacks",
-    "_parent_callback_ctx",
-    "_callback_fit_ctx",
-    "_metadata_request",
+    *ATTRIBUTES_NOT_LEARNED,
     RUN_ATTRIBUTE,
     TICKET_ATTRIBUTE,
     DESTINATION_ATTRIBUTE,
@@ -438,7 +438,7 @@ def _rows(X: Any) -> Any:
         return X.tocsr()[:_SIGNATURE_ROWS]
     if not hasattr(X, "__getitem__"):  # it can only be made an array
         X = np.asarray(X)
-    rows = _safe_indexing(X, slice(_SIGNATURE_ROWS))
+    rows = safe_indexing(X, slice(_SIGNATURE_ROWS))
     is_table = len(getattr(rows, "shape", ())) > 1
     return rows if is_table else np.asarray(list(rows))
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.callback import CallbackContext
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import _check_sample_weight
 
 from skperceptron._config import get_config
 from skperceptron.tracking._warnings import tolerate
@@ -18,9 +17,7 @@ from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import (
     Metric,
     RunRecord,
-    describe_data,
     now,
-    param_value,
 )
 from skperceptron.tracking.recording._activation import (
     Activation,
@@ -30,6 +27,7 @@ from skperceptron.tracking.recording._activation import (
 from skperceptron.tracking.recording._attributes import RUN_ATTRIBUTE, TICKET_ATTRIBUTE
 from skperceptron.tracking.recording._call_runs import note_failure_below
 from skperceptron.tracking.recording._clones import take_destination
+from skperceptron.tracking.recording._descriptions import describe_data, param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import (
     SECONDS_BETWEEN_WRITES,
@@ -40,6 +38,7 @@ from skperceptron.tracking.recording._fit_run import (
 )
 from skperceptron.tracking.recording._outcome import note_failure
 from skperceptron.tracking.recording._sklearn_internals import (
+    check_sample_weight,
     is_last_fit,
     is_scored_next,
 )
@@ -191,7 +190,7 @@ class FitRecorder:
         # The scores of a fold in a search that is tracked are those that it computes.
         if self.owns_run or not self.run.is_fold:
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = check_sample_weight(sample_weight, X)
             self.run.summary["training_score"] = accuracy_score(
                 y, estimator.predict(X), sample_weight=sample_weight
             )

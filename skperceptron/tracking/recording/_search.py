@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from inspect import signature
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +12,24 @@ from joblib import Parallel, delayed
 
 from skperceptron._functions import text_of
 from skperceptron.tracking.journal._known_runs import last_end_below
-from skperceptron.tracking.journal._record import ParentRun, RunRecord, now, param_value
+from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
+from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
 from skperceptron.tracking.recording._fit_run import FitRun, TrackedRun
-from skperceptron.tracking.recording._fold_scores import are_scores_known
+from skperceptron.tracking.recording._sklearn_internals import (
+    are_scores_known,
+    candidate_and_row_of_fold,
+    id_of_fold,
+    tasks_of_rows,
+    tells_of_folds,
+)
 from skperceptron.tracking.recording._task_path import TaskIds, key_of
 
 if TYPE_CHECKING:
     from skperceptron.plotting import SearchHeatmapDisplay
 
 Results = dict[str, Any]
-# The way to the task below which a search evaluates its candidates.
-_SEARCH_IDS: TaskIds = (0, 0)
 
 
 def log_search(
@@ -61,18 +65,17 @@ def log_search(
     results = search.cv_results_
     _log_best(run, search)
     run.keep_file("cv_results.csv", _as_csv(results))
-    # Classes of searches that know no callbacks have not told of their folds.
-    are_new = "callback_ctx" not in signature(search._run_search).parameters
+    are_new = not tells_of_folds(search)
     lack_scores = log_folds and (are_new or not are_scores_known())
     ends = run.inbox.ends_below()  # before what is delivered, as what waits will be
-    for row, (ids, index) in enumerate(_tasks_of_rows(search)):
+    for row, (ids, index) in enumerate(tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
         known_ends = [ends.get(candidate.key), last_end_below(candidate.key)]
         last_end = max((end for end in known_ends if end is not None), default=None)
         _log_candidate(search, row, candidate, below, last_end)
         for split in range(search.n_splits_ if lack_scores else 0):
-            key = key_of(root, (*ids, index * search.n_splits_ + split), "task")
+            key = key_of(root, (*ids, id_of_fold(search, index, split)), "task")
             record = _record_of_fold(search, row, split)
             part = 0 if are_new else 1
             fold = TrackedRun(record, below.below(candidate), key, part=part)
@@ -95,10 +98,8 @@ def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
     ids : tuple of int
         The way to the task of the fold.
     """
-    index = ids[-1] // search.n_splits_
-    is_halving = len(ids) > len(_SEARCH_IDS) + 1
-    n_before = sum(search.n_candidates_[: ids[-2]]) if is_halving else 0
-    return candidate_run(root, ids[:-1], index, n_before + index)
+    index, row = candidate_and_row_of_fold(search, ids)
+    return candidate_run(root, ids[:-1], index, row)
 
 
 def candidate_run(root: str, ids: TaskIds, index: int, row: int) -> ParentRun:
@@ -169,19 +170,6 @@ def _log_best(run: FitRun, search: Any) -> None:
     }
     for name, value in getattr(search, "best_params_", {}).items():
         run.record.params[f"best_{name}"] = param_value(value)
-
-
-def _tasks_of_rows(search: Any) -> list[tuple[TaskIds, int]]:
-    """Tell for each row of the results below which task its folds were, and where."""
-    n_candidates = getattr(search, "n_candidates_", None)
-    if n_candidates is None:
-        return [(_SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
-    # Halving searches have a task for each iteration.
-    return [
-        ((*_SEARCH_IDS, iteration), index)
-        for iteration, n in enumerate(n_candidates)
-        for index in range(n)
-    ]
 
 
 def _log_candidate(

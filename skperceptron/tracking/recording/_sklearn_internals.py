@@ -1,8 +1,12 @@
-"""Which call of scikit-learn's is going on, and what became of it.
+"""All that is known of scikit-learn and joblib that they do not document.
 
-`cross_validate` and its like, selectors and ensembles tell nobody that the fits they
-make belong together. The stack shows it. All that is read there of scikit-learn and
-joblib is in this module; where a new version looks different, each fit stands alone.
+- Which call is going on, and what became of it. `cross_validate` and its like,
+  selectors and ensembles tell nobody that the fits they make belong together, but the
+  stack shows it. Where a new version looks different, each fit stands alone.
+- In which order a search fits its folds, and what it knows of them.
+- Where estimators and tasks keep their callbacks.
+
+A new release of either can break this module only.
 """
 
 from __future__ import annotations
@@ -15,14 +19,39 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from types import FrameType
 from typing import Any
 
 import numpy as np
-from sklearn.base import MetaEstimatorMixin
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.callback import CallbackContext
+from sklearn.model_selection import _validation
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
-_VALIDATION = "sklearn.model_selection._validation"
+__all__ = ["check_sample_weight", "safe_indexing"]
+
+# Names that scikit-learn's searches give their tasks.
+SEARCH_TASK = "search"
+FOLD_TASK = "candidate-split-evaluation"
+REFIT_TASK = "refit-with-best-params"
+# The way to the task below which a search evaluates its candidates.
+_SEARCH_IDS = (0, 0)
+# Variables of the function that fits a fold, with the kind of the scores in each, ...
+_SCORES = {"test_scores": "test", "train_scores": "train"}
+# ... and the one in which, under this key, the error of the fit is, as it was printed.
+_RESULT, _ERROR = "result", "fit_error"
+
+_VALIDATION = _validation.__name__
 _FIT_AND_SCORE = "_fit_and_score"
 _FUNCTIONS = (
     "cross_validate",
@@ -41,8 +70,31 @@ _SELECTORS_AND_TUNERS = {
 }
 _ONE_FIT = "FixedThresholdClassifier"
 _KINDS = ("train", "test")
-# Under which an estimator has the root task of the fit that goes on.
+# Under which an estimator has the root task of the fit that goes on, whom to tell when
+# it ends, and its callbacks.
 _TASK = "_callback_fit_ctx"
+_TO_TEARDOWN = "_skl_callbacks_to_teardown"
+_CALLBACKS = "_skl_callbacks"
+ATTRIBUTES_OF_FIT = (_TASK, _TO_TEARDOWN)
+# Beginnings of all attributes that are about callbacks and routing.
+ATTRIBUTES_NOT_LEARNED = (
+    _CALLBACKS,
+    "_parent_callback_ctx",
+    _TASK,
+    "_metadata_request",
+)
+# Engines of joblib's that other machines have no part in. Those such as Ray's are
+# derived from these.
+_OF_ONE_MACHINE = (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+)
+# Packages that call fits again and again, ...
+_CALLERS = ("sklearn", "joblib", "optuna", "optuna_integration", "concurrent", "dask")
+# ... and the parts of them that are around every fit, or only pass it on.
+_AROUND_A_FIT = ("sklearn.base", "sklearn.callback", "sklearn.pipeline")
 # A generator that another thread is just leaving hides what has called it.
 _LOOKS = 3
 _SECONDS_BETWEEN_LOOKS = 0.001
@@ -85,7 +137,7 @@ class SklearnCall:
     def search_task(self) -> CallbackContext | None:
         """The task of a search, which the fits right below it know, too."""
         task: CallbackContext | None = None
-        if _is_search(self.estimator):
+        if is_search(self.estimator):
             task = getattr(self.estimator, _TASK, None)
         return task
 
@@ -179,6 +231,196 @@ def is_scored_next() -> bool:
     )
 
 
+def is_called_by_user(estimator: Any) -> bool:
+    """Tell whether the user has called the present fit, alone or as part of a pipeline.
+
+    Otherwise a search, an ensemble, a study or the like has, and would go on with the
+    next fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is being fitted.
+    """
+    for frame in _callers(sys._getframe()):
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] in _CALLERS and not _is_in(module, _AROUND_A_FIT):
+            return False
+        owner = _self_of(frame)
+        is_around = isinstance(owner, BaseEstimator) and owner is not estimator
+        if is_around and not isinstance(owner, Pipeline):
+            return False
+    return True
+
+
+def are_errors_caught() -> bool:
+    """Tell whether a cross-validation around the fit that goes on catches its errors.
+
+    The classifier is not told. A callback could only find out afterwards, when the next
+    fold begins, and of the last fold never.
+    """
+    return any(
+        frame.f_locals.get("error_score", "raise") != "raise"
+        for frame in _callers(sys._getframe())
+        if frame.f_code.co_name == _FIT_AND_SCORE
+    )
+
+
+def is_work_spread() -> bool:
+    """Tell whether joblib is told to use an engine that is none of its own."""
+    backend, _ = get_active_backend()
+    return type(backend) not in _OF_ONE_MACHINE
+
+
+# What a search does
+
+
+def is_search(estimator: Any) -> bool:
+    """Tell searches from other estimators."""
+    return hasattr(estimator, "_run_search")
+
+
+def tells_of_folds(search: Any) -> bool:
+    """Tell whether a search tells callbacks of its folds.
+
+    Classes of searches that know no callbacks do not.
+    """
+    return "callback_ctx" in signature(search._run_search).parameters
+
+
+def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
+    """Tell for each row of the results of a search where its folds were.
+
+    Returns
+    -------
+    list of (tuple of int, int)
+        The way to the task below which they were, and which candidate of that task it
+        is.
+    """
+    n_candidates = getattr(search, "n_candidates_", None)
+    if n_candidates is None:
+        return [(_SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
+    # Halving searches have a task for each iteration.
+    return [
+        ((*_SEARCH_IDS, iteration), index)
+        for iteration, n in enumerate(n_candidates)
+        for index in range(n)
+    ]
+
+
+def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, int]:
+    """Tell which candidate a fold belongs to: of its task, and of the whole search.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    ids : tuple of int
+        The way to the task of the fold.
+    """
+    index = ids[-1] // search.n_splits_
+    is_halving = len(ids) > len(_SEARCH_IDS) + 1
+    n_before = sum(search.n_candidates_[: ids[-2]]) if is_halving else 0
+    return index, n_before + index
+
+
+def split_of_fold(search: Any, ids: tuple[int, ...]) -> int:
+    """Tell on which split a fold is fitted, by the way to its task."""
+    split: int = ids[-1] % search.n_splits_
+    return split
+
+
+def id_of_fold(search: Any, index: int, split: int) -> int:
+    """Name the task of a fold, among those of one iteration of a search."""
+    task_id: int = index * search.n_splits_ + split
+    return task_id
+
+
+def find_fold() -> tuple[str | None, dict[str, float]] | None:
+    """Find what the search knows of the fold whose end a callback is being told.
+
+    Returns
+    -------
+    report : str or None
+        The error of its fit, as it was printed.
+
+    scores : dict of float
+        By the names that `cv_results_` has for them.
+    """
+    for frame in _callers(sys._getframe()):
+        if frame.f_code.co_name == _FIT_AND_SCORE:
+            known = frame.f_locals
+            return known.get(_RESULT, {}).get(_ERROR), _scores_among(known)
+    return None
+
+
+def are_scores_known() -> bool:
+    """Tell whether this version of scikit-learn lets scores be found that early."""
+    caller = getattr(_validation, _FIT_AND_SCORE, None)
+    return caller is not None and set(_SCORES) <= set(caller.__code__.co_varnames)
+
+
+def _scores_among(variables: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for variable, kind in _SCORES.items():
+        scores = variables.get(variable, {})
+        by_name = scores if isinstance(scores, dict) else {"score": scores}
+        found |= {f"{kind}_{name}": float(score) for name, score in by_name.items()}
+    return found
+
+
+# Callbacks
+
+
+def make_root_task(
+    estimator: Any, *, task_name: str, max_subtasks: int
+) -> CallbackContext:
+    """Make the root task of a fit."""
+    context: CallbackContext = estimator._init_callback_context(
+        task_name=task_name, max_subtasks=max_subtasks
+    )
+    return context
+
+
+def add_to_fit(estimator: Any, context: CallbackContext, callback: Any) -> None:
+    """Let a callback follow one fit: set on the estimator, it would be in clones, too.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+
+    context : CallbackContext
+        The root task of the fit.
+
+    callback : callback
+        It is told of the end before all others.
+    """
+    context._callbacks = [*context._callbacks, callback]
+    getattr(estimator, _TO_TEARDOWN).insert(0, callback)
+
+
+def callbacks_of_fit(context: CallbackContext) -> list[Any]:
+    """List the callbacks that follow a fit."""
+    callbacks: list[Any] = context._callbacks
+    return callbacks
+
+
+def callbacks_of(estimator: Any) -> list[Any]:
+    """List the callbacks that are set on an estimator."""
+    callbacks: list[Any] = getattr(estimator, _CALLBACKS, [])
+    return callbacks
+
+
+def task_of_fit(attributes: Mapping[str, Any]) -> CallbackContext | None:
+    """Get the root task of the fit that goes on, from the estimator's attributes."""
+    return attributes.get(_TASK)
+
+
+# What became of a call
+
+
 def outcome_of(call: SklearnCall) -> Outcome | None:
     """Tell what became of a call; None while it goes on."""
     if _is_going_on(call.frame, call.thread_id):
@@ -227,12 +469,8 @@ def _is_call(frame: FrameType) -> bool:
     if function != "fit" or not module.startswith("sklearn."):
         return module == _VALIDATION and function in _FUNCTIONS
     estimator = _self_of(frame)
-    is_known = not _is_search(estimator) or hasattr(estimator, _TASK)
+    is_known = not is_search(estimator) or hasattr(estimator, _TASK)
     return isinstance(estimator, MetaEstimatorMixin) and is_known
-
-
-def _is_search(estimator: Any) -> bool:
-    return hasattr(estimator, "_run_search")
 
 
 def _callers(innermost: FrameType | None) -> Iterator[FrameType]:
@@ -252,6 +490,10 @@ def _is_joblib_in(innermost: FrameType | None) -> bool:
 def _is_of_joblib(frame: FrameType) -> bool:
     module: str = frame.f_globals.get("__name__", "")
     return module.startswith("joblib.")
+
+
+def _is_in(module: str, packages: tuple[str, ...]) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
 
 
 def _contains(call: SklearnCall, part: Any) -> bool:

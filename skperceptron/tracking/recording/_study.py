@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
 from skperceptron.tracking.journal._origin import origin_tags
-from skperceptron.tracking.journal._record import ParentRun, RunRecord, param_value
+from skperceptron.tracking.journal._record import ParentRun, RunRecord
+from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
 from skperceptron.tracking.recording._fit_run import TrackedRun, deliver_all

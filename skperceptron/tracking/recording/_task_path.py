@@ -11,11 +11,7 @@ from typing import Literal
 from sklearn.callback import CallbackContext
 
 from skperceptron.tracking.journal._record import ParentRun
-
-# Names that scikit-learn's searches give their tasks.
-SEARCH_TASK = "search"
-FOLD_TASK = "candidate-split-evaluation"
-REFIT_TASK = "refit-with-best-params"
+from skperceptron.tracking.recording._sklearn_internals import REFIT_TASK, SEARCH_TASK
 
 TaskIds = tuple[int, ...]
 # Fits that were begun, by task: an ensemble may make several in one.

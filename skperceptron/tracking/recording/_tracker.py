@@ -21,8 +21,6 @@ from skperceptron.tracking.journal._record import (
     Dataset,
     ParentRun,
     RunRecord,
-    describe_data,
-    param_value,
 )
 from skperceptron.tracking.recording._activation import Activation
 from skperceptron.tracking.recording._attributes import (
@@ -30,6 +28,7 @@ from skperceptron.tracking.recording._attributes import (
     RUN_ATTRIBUTE,
 )
 from skperceptron.tracking.recording._clones import expect_runs_of_others
+from skperceptron.tracking.recording._descriptions import describe_data, param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import (
     FitRun,
@@ -47,9 +46,13 @@ from skperceptron.tracking.recording._search import (
     draw_search,
     log_search,
 )
-from skperceptron.tracking.recording._task_path import (
+from skperceptron.tracking.recording._sklearn_internals import (
     FOLD_TASK,
     REFIT_TASK,
+    is_search,
+    split_of_fold,
+)
+from skperceptron.tracking.recording._task_path import (
     TaskIds,
     ids_of,
     key_of,
@@ -292,7 +295,7 @@ class MLflowTracker:
         self._tasks[root, ids] = _Task(run)
         self._ticket = run.ticket
         open_run(root, ids, run)
-        if not _is_search(estimator):
+        if not is_search(estimator):
             return
         if here.is_spread:
             deliver_all(run)  # before other machines look for it
@@ -301,7 +304,7 @@ class MLflowTracker:
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:
         run = whole.run
-        if not _is_search(estimator):
+        if not is_search(estimator):
             whole.is_logged = True
             self._keep_model(whole, estimator)
             return
@@ -330,7 +333,7 @@ class MLflowTracker:
         whole = self._tasks.get((root, ids[:1]))
         if whole is not None:
             candidate = whole.candidates.setdefault(candidate.key, candidate)
-        self._open_task(root, ids, f"fold {ids[-1] % search.n_splits_}", candidate)
+        self._open_task(root, ids, f"fold {split_of_fold(search, ids)}", candidate)
 
     def _open_task(
         self, root: str, ids: TaskIds, name: str, *candidate: ParentRun
@@ -464,7 +467,7 @@ def _end_candidates(
 ) -> None:
     """End the runs of the candidates of a search that was given up."""
     candidates = whole.candidates
-    if not candidates and _is_search(search):
+    if not candidates and is_search(search):
         # The folds were fitted by other processes, which the search has ended.
         deliver_all(whole.run)
         root = str(context.root_uuid)
@@ -501,10 +504,6 @@ def _seen_from(estimator: Any) -> Destination:
     return Destination.current()
 
 
-def _is_search(estimator: Any) -> bool:
-    return hasattr(estimator, "_run_search")
-
-
 def _are_names(value: Any) -> bool:
     if isinstance(value, list | tuple | set):
         return all(isinstance(name, str) for name in value)
@@ -524,7 +523,7 @@ def _describe(estimator: Any, name: str | None, tags: dict[str, str]) -> RunReco
     cls = type(estimator)
     # The parts of a pipeline are parameters of the run; those of what is searched are
     # the candidates'.
-    params = estimator.get_params(deep=not _is_search(estimator))
+    params = estimator.get_params(deep=not is_search(estimator))
     return RunRecord(
         name=name or cls.__name__,
         params={k: param_value(v) for k, v in params.items()},

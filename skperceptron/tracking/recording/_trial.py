@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
-from skperceptron.tracking.journal._record import RunRecord, Status, param_value
+from skperceptron.tracking.journal._record import RunRecord, Status
+from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._outcome import note_failure
