@@ -14,7 +14,6 @@ from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.delivery._all_stores import (
     all_deliverers,
-    before_flush,
     deliverer_for,
     what_prevents,
 )
@@ -25,6 +24,7 @@ from skperceptron.tracking.delivery._store_check import (
 )
 from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._entry import Contents, Entry, UnreadableEntryError
+from skperceptron.tracking.journal._handover import before_flush
 from skperceptron.tracking.journal._journal import Inbox
 
 # At most this many reasons are given why a store takes nothing.

@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import TrackingWarning, flush, pending
 from skperceptron.tracking.delivery import _all_stores, _loop
-from skperceptron.tracking.journal import _known_runs
+from skperceptron.tracking.journal import _handover, _known_runs
 from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
@@ -169,7 +169,7 @@ def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_p
         run.write()
     started = time.monotonic()
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
-    assert time.monotonic() - started < _loop.SECONDS_TO_WAIT / 2
+    assert time.monotonic() - started < _handover.SECONDS_TO_WAIT / 2
     assert [run.name for run in runs.at_once()] == ["fold 0"]
 
 
@@ -179,7 +179,7 @@ def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):
         run = TrackedRun(RunRecord("partial fits"), from_afar, key_of(key, (number,)))
         run.deliver(wait=False)
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
-    assert time.monotonic() - started < _loop.SECONDS_TO_WAIT / 2
+    assert time.monotonic() - started < _handover.SECONDS_TO_WAIT / 2
 
 
 def test_run_is_not_looked_up_in_a_store_that_is_gone(tmp_path):

@@ -14,10 +14,10 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking.delivery import _loop
+from skperceptron.tracking.journal import _handover
 
 # A process waits until its runs are delivered, however slow the machine is.
-_loop.SECONDS_TO_WAIT = 120
+_handover.SECONDS_TO_WAIT = 120
 
 X, y = load_iris(return_X_y=True)
 

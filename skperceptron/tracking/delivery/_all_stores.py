@@ -11,16 +11,14 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.util import Finalize
 
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._warnings import TrackingWarning
-from skperceptron.tracking.delivery import _loop
-from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._loop import Deliverer
-from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal import _handover, _journal, _owners
+from skperceptron.tracking.journal._handover import FilesAwayError, before_finish
 from skperceptron.tracking.journal._journal import Inbox
 
 # Then each store has at least this many seconds, however long another one took.
@@ -29,9 +27,6 @@ _MIN_PATIENCE = 1.0
 _deliverers: dict[str | None, Deliverer] = {}
 _all_lock = threading.Lock()
 _registered: set[int] = set()
-# What else there is to do when the process ends, and before a flush.
-before_finish: list[Callable[[], None]] = []
-before_flush: list[Callable[[], None]] = []
 
 
 def deliverer_for(tracking_uri: str | None) -> Deliverer:
@@ -102,7 +97,7 @@ def finish() -> None:
     for call in before_finish:
         with suppress(Exception):  # a warning, say, that was made an error
             call()
-    deadline = time.monotonic() + _loop.SECONDS_TO_WAIT
+    deadline = time.monotonic() + _handover.SECONDS_TO_WAIT
     begun = []
     for deliverer in list(_deliverers.values()):
         deliverer.entries.end_groups()

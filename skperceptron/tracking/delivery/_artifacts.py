@@ -13,8 +13,8 @@ from http import HTTPStatus
 
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._store import Address
 from skperceptron.tracking.journal._entry import Entry
+from skperceptron.tracking.journal._record import Address
 
 # A place for files that could not be reached is tried again after a while, ...
 FIRST_RETRY = 5.0
@@ -35,33 +35,6 @@ _LASTING = {
     errno.EROFS,
 }
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-
-
-class FilesAwayError(Exception):
-    """A run is stored, and its files cannot be at the moment.
-
-    Parameters
-    ----------
-    message : str
-        What to tell the user.
-
-    cause : object
-        The same for all runs that wait for the same reason, which is told once.
-
-    retry_after : float
-        Seconds from now in which it is of no use to try again.
-
-    was_stored : bool
-        Whether the store has just taken something of the run.
-    """
-
-    def __init__(
-        self, message: str, *, cause: object, retry_after: float, was_stored: bool
-    ) -> None:
-        super().__init__(message)
-        self.cause = cause
-        self.retry_after = retry_after
-        self.was_stored = was_stored
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._store import Address
+from skperceptron.tracking.journal._record import Address
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

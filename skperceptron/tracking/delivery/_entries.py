@@ -16,7 +16,6 @@ from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs, _store
 from skperceptron.tracking.delivery._artifacts import (
-    FilesAwayError,
     Missing,
     Places,
     cause_of,
@@ -38,6 +37,7 @@ from skperceptron.tracking.journal._entry import (
     end_of_the_dead,
     header,
 )
+from skperceptron.tracking.journal._handover import FilesAwayError
 from skperceptron.tracking.journal._journal import NOT_LOGGED, Inbox
 from skperceptron.tracking.journal._known_runs import (
     known_run,

@@ -31,7 +31,7 @@ from skperceptron.tracking.delivery._entries import (
 from skperceptron.tracking.delivery._failures import Failures
 from skperceptron.tracking.delivery._forks import no_fork
 from skperceptron.tracking.delivery._store_check import check_is_named
-from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._entry import (
     Entry,
     LaterFormatError,
@@ -48,8 +48,6 @@ SECONDS_UNTIL_NO_REST = 1.0
 # ... or when this many runs wait: to store them takes some ten seconds, in which
 # nothing else goes on in the end.
 MAX_WAITING = 1000
-# How long a fit, or the end of the process, waits for a store.
-SECONDS_TO_WAIT = 10.0
 # How much longer while MLflow is being imported or a store made, on a busy machine.
 SECONDS_TO_GET_READY = 120.0
 # Whoever waits no longer than this cannot tell whether a store answers.
@@ -67,10 +65,6 @@ MAX_BEHIND = 10
 SECONDS_TO_WRITE = 60.0
 # At most this many runs are stored in one transaction.
 MAX_BATCH_SIZE = 10
-
-
-class StoreDownError(Exception):
-    """A store cannot be reached, and that has been said before."""
 
 
 class Deliverer:
@@ -153,18 +147,18 @@ class Deliverer:
         with self._changed:
             if self._failures.outage_is_told:
                 self.wake(max(self._failures.retry_at - time.monotonic(), 0))
-                raise StoreDownError from self._failures.outage
+                raise _handover.StoreDownError from self._failures.outage
             self._failures.allow(entry)
             n_stored = self._failures.n_stored
             self.wake()
             has_answer = self._wait_patiently(
                 lambda: self._failures.prevents(entry) is not None or is_delivered(),
-                SECONDS_TO_WAIT,
+                _handover.SECONDS_TO_WAIT,
             )
             if not has_answer and self._failures.n_stored > n_stored:
                 return  # its turn will come: so many others were waiting
             if not has_answer:
-                self._note_silence(SECONDS_TO_WAIT)
+                self._note_silence(_handover.SECONDS_TO_WAIT)
             reason = self._failures.tell(entry)
         self.tell_notices()
         if reason is not None:
@@ -184,10 +178,10 @@ class Deliverer:
                     self._failures.outage is not None
                     or self._n_behind(inbox) <= MAX_BEHIND
                 ),
-                SECONDS_TO_WAIT,
+                _handover.SECONDS_TO_WAIT,
             )
             if not has_caught_up:
-                self._note_silence(SECONDS_TO_WAIT)
+                self._note_silence(_handover.SECONDS_TO_WAIT)
 
     def _n_behind(self, inbox: Inbox) -> int:
         """Count the runs for this store that wait for nothing but their delivery."""
@@ -319,7 +313,9 @@ class Deliverer:
     def _has_moved(self, n_tried: int, n_passes: int) -> bool:
         return self._n_tried > n_tried or self._n_passes >= n_passes
 
-    def deliver_all(self, patience: float = SECONDS_TO_WAIT) -> Exception | None:
+    def deliver_all(
+        self, patience: float = _handover.SECONDS_TO_WAIT
+    ) -> Exception | None:
         """Deliver what waits, for as long as the store answers.
 
         Parameters

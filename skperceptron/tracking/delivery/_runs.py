@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from skperceptron.tracking.delivery._models import Origin, log_model, why_not_ours
 from skperceptron.tracking.delivery._store import (
-    Address,
     bounded,
     client_of,
+    require_store,
     tracking_uri_of,
 )
 from skperceptron.tracking.delivery._transaction import in_one_transaction
 from skperceptron.tracking.journal._record import (
     MAX_PARAM_LENGTH,
+    Address,
     Dataset,
     RunRecord,
     Status,
@@ -342,6 +343,31 @@ def find_run(address: Address, key: str) -> str | None:
     """
     found = runs_of_key(address, key)
     return found[0].info.run_id if found else None
+
+
+def look_up(address: Address, key: str) -> str | None:
+    """Look for a run that may have been logged on another machine.
+
+    Parameters
+    ----------
+    address, key
+        As in `find_run`.
+
+    Returns
+    -------
+    run_id : str or None
+        None if there is no such run.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the store is a file that this machine does not have: it is not made.
+
+    OSError, mlflow.exceptions.MlflowException
+        When the store cannot be asked.
+    """
+    require_store(address)
+    return find_run(address, key)
 
 
 @bounded()

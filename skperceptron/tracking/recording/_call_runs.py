@@ -16,11 +16,13 @@ from types import FrameType
 
 from skperceptron.tracking._warnings import TrackingWarning, tolerate
 from skperceptron.tracking.delivery._all_stores import (
-    before_finish,
-    before_flush,
     deliverer_for,
 )
-from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT
+from skperceptron.tracking.journal._handover import (
+    SECONDS_TO_WAIT,
+    before_finish,
+    before_flush,
+)
 from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, Status, now

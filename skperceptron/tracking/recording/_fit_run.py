@@ -17,14 +17,17 @@ from typing import Any
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._warnings import TrackingWarning, tolerate
 from skperceptron.tracking.delivery._all_stores import (
-    before_finish,
-    before_flush,
     deliverer_for,
 )
-from skperceptron.tracking.delivery._artifacts import FilesAwayError
-from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT, StoreDownError
 from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._entry import Entry, header
+from skperceptron.tracking.journal._handover import (
+    SECONDS_TO_WAIT,
+    FilesAwayError,
+    StoreDownError,
+    before_finish,
+    before_flush,
+)
 from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.journal._named_stores import note_store
@@ -574,6 +577,21 @@ def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
         if failure is not None:
             run.warn(failure)
         deliverer.tell_notices()
+
+
+def deliver_left_behind(tracking_uri: str | None, inboxes: set[Inbox]) -> None:
+    """Deliver what processes have left behind that are gone, as far as that goes.
+
+    Parameters
+    ----------
+    tracking_uri : str or None
+        Address of the store, without credentials.
+
+    inboxes : set of Inbox
+        Where they have written.
+    """
+    deliverer = deliverer_for(tracking_uri)
+    deliverer.drain(deliverer.begin_to_drain(inboxes), patience=SECONDS_TO_WAIT)
 
 
 def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:

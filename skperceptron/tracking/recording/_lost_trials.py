@@ -12,12 +12,11 @@ from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._all_stores import deliverer_for
-from skperceptron.tracking.delivery._loop import SECONDS_TO_WAIT
 from skperceptron.tracking.journal import _journal, _owners
 from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking.recording._fit_run import deliver_left_behind
 from skperceptron.tracking.recording._trial import (
     STATE_TAG,
     end_trial_run,
@@ -62,8 +61,7 @@ def _end_lost_trials(
     left = _left_by_the_dead(below.parents[-1].key)
     keys = {entry.key for inbox in left for entry in inbox.entries()}
     if left and deliver:
-        deliverer = deliverer_for(below.tracking_uri)
-        deliverer.drain(deliverer.begin_to_drain(left), patience=SECONDS_TO_WAIT)
+        deliver_left_behind(below.tracking_uri, left)
     if not study.get_trials(deepcopy=False, states=_UNCLEAR):
         return
     address = below.address()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.journal._record import Address
 
@@ -42,6 +42,5 @@ class RunTicket:
         run_id = known_run(self.key)
         if run_id is None:
             with suppress(Exception):  # whatever keeps the store from answering
-                _store.require_store(self.address)
-                run_id = _runs.find_run(self.address, self.key)
+                run_id = _runs.look_up(self.address, self.key)
         return run_id
