@@ -11,7 +11,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skperceptron.plotting._axes import COLORS, add_legend_above, make_panels
-from skperceptron.plotting._validation import (
+from skperceptron.plotting._option_checks import (
     check_estimator,
     check_has_searched,
     check_option,

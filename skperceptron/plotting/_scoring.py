@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.base import is_classifier
 
-from skperceptron.plotting._validation import check_option
+from skperceptron.plotting._option_checks import check_option
 
 _PREFIX = "mean_test_"
 

@@ -12,12 +12,12 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from skperceptron.plotting._axes import add_legend_above, make_panels, set_title
 from skperceptron.plotting._cells import Cells, make_cells
 from skperceptron.plotting._hyperparameters import Hyperparameter
+from skperceptron.plotting._option_checks import check_option
 from skperceptron.plotting._score_map import draw_map, print_values
 from skperceptron.plotting._score_points import draw_line, draw_points
 from skperceptron.plotting._scoring import choose_scorer, choose_splits, score_name
 from skperceptron.plotting._search_results import read_results, results_of
 from skperceptron.plotting._selection import choose_axes, hold_others
-from skperceptron.plotting._validation import check_option
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,12 +17,12 @@ from skperceptron.plotting._hyperparameters import (
     Mask,
     list_hyperparameters,
 )
-from skperceptron.plotting._scoring import scorer_names
-from skperceptron.plotting._validation import (
+from skperceptron.plotting._option_checks import (
     check_estimator,
     check_has_searched,
     check_option,
 )
+from skperceptron.plotting._scoring import scorer_names
 
 
 @dataclass(frozen=True, eq=False)
