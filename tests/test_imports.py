@@ -56,10 +56,16 @@ def files():
 
 
 @cache
+def nodes_of(module):
+    """All that is in a module, functions included."""
+    return list(ast.walk(ast.parse(files()[module].read_text())))
+
+
+@cache
 def imported_names(module):
     """What a module imports: anywhere in it, in functions and for types only, too."""
     names = set()
-    for node in ast.walk(ast.parse(files()[module].read_text())):
+    for node in nodes_of(module):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -72,8 +78,8 @@ def imported_names(module):
 
 def is_import_by_name(call):
     """Whether a call is of `importlib.import_module`, for a name that is known."""
-    is_import = ast.unparse(call.func).endswith("import_module")
-    return is_import and isinstance(call.args[0], ast.Constant)
+    name = getattr(call.func, "attr", None) or getattr(call.func, "id", None)
+    return name == "import_module" and isinstance(call.args[0], ast.Constant)
 
 
 @cache
@@ -309,13 +315,11 @@ OF_SCORERS = {
 
 
 def attributes_of(module):
-    tree = ast.parse(files()[module].read_text())
-    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {n.attr for n in nodes_of(module) if isinstance(n, ast.Attribute)}
 
 
 def texts_of(module):
-    tree = ast.parse(files()[module].read_text())
-    constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    constants = [n.value for n in nodes_of(module) if isinstance(n, ast.Constant)]
     return {value for value in constants if isinstance(value, str)}
 
 
