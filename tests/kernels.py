@@ -27,7 +27,7 @@ FITS = [
 ]
 CLASSIFIERS = {
     "network": HillClimbMLP(max_iter=1),
-    "network by rank": HillClimbMLP(max_iter=1, objective=RANKS),
+    "network by rank": HillClimbMLP(max_iter=1, objective=RANKS, surrogate_iter=0),
     "whole network": HillClimbMLP(max_iter=1, mutation="all"),
     "perceptron": HillClimbPerceptron(max_iter=1, surrogate_iter=0),
     "gradients": BackpropMLP(max_iter=1),

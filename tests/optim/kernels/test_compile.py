@@ -91,6 +91,7 @@ def test_all_classifiers_fit_where_nothing_can_be_written(locked_package, tmp_pa
     run(FIT, cwd=tmp_path, PYTHONPATH=locked_package, **env)
 
 
+@pytest.mark.slow
 def test_the_users_cache_folder_is_used_and_not_missed_when_it_is_gone(tmp_path):
     cache = tmp_path / "cache"
     code = f"""{CALL}
@@ -155,7 +156,7 @@ def weights_of_many_fits(dtype):
                     (HillClimbPerceptron(**how, **few), samples, y, weight),
                 ]
         for objective in ("accuracy", "log_loss", "f1_macro"):
-            how["objective"] = objective
+            how |= {"objective": objective, "surrogate_iter": 10}
             cases += [
                 (HillClimbMLP((3,), "logistic", **how), X, two, None),
                 (HillClimbMLP((3, 2), "logistic", **how), X, three, weight),
