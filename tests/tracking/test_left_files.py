@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
 
 import pytest
 
@@ -134,29 +133,6 @@ class TestKilledSearch:
             "candidate 0": "KILLED",
             "a fit": "FINISHED",
         }
-
-    def test_ends_with_the_last_of_its_folds(self, search, candidate, inbox, runs):
-        for _ in range(3):
-            leave_entry(inbox, parents=[search, candidate])
-        assert flush() == 0
-        found = runs.at_once()
-        ends = [run.end_time for run in found if run.name == "a fit"]
-        above = [run for run in found if run.name != "a fit"]
-        assert [run.status for run in above] == ["KILLED"] * 2
-        assert [run.end_time for run in above] == [max(ends)] * 2
-
-    def test_that_had_begun_itself_ends_with_the_last_of_its_folds(
-        self, search, candidate, inbox, runs
-    ):
-        """Nobody has heard of the candidate yet but from its fold."""
-        above = leave_entry(inbox, is_ended=False)
-        fold = leave_entry(inbox, parents=[{**search, "key": above.key}, candidate])
-        end = {"kind": "end", "status": "FINISHED", "end_time": 1_700_000_009_000}
-        fold.append(end)
-        assert flush() == 0
-        found = runs.at_once()
-        assert Counter(run.status for run in found) == {"KILLED": 2, "FINISHED": 1}
-        assert {run.end_time for run in found} == {1_700_000_009_000}
 
     def test_ends_later_when_a_worker_has_outlived_it(
         self, search, candidate, inbox, journal, runs
