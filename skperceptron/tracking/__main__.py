@@ -9,7 +9,7 @@ import warnings
 
 from skperceptron.tracking import TrackingWarning, flush
 from skperceptron.tracking._flush import waiting
-from skperceptron.tracking.journal import _journal
+from skperceptron.tracking.journal._folders import where_runs_wait
 
 
 def main() -> int:
@@ -45,20 +45,19 @@ def main() -> int:
 
 def _show() -> int:
     """Print one line for each run that waits, and count them."""
-    print(f"journal {_journal.where_runs_wait()}")
-    runs = {entry.key: contents for _, entry, contents in waiting()}
-    for contents in runs.values():
-        record = contents.record
+    print(f"journal {where_runs_wait()}")
+    rows = [row for _, row in waiting()]
+    for row in rows:
         started = time.strftime(
-            "%Y-%m-%d %H:%M:%S", time.localtime(record.start_time / 1000)
+            "%Y-%m-%d %H:%M:%S", time.localtime(row["start_time"] / 1000)
         )
-        status: str = "unfinished" if record.end_time is None else record.status
-        if contents.lacks_files:
+        status = row["status"] or "unfinished"
+        if row["lacks_files"]:
             status = "its files"
-        store = contents.destination["tracking_uri"] or "the default store"
-        print(f"  {started}  {_plain(record.name)}  {status}  -> {_plain(store)}")
-    print(f"{len(runs)} waiting")
-    return len(runs)
+        store = row["store"] or "the default store"
+        print(f"  {started}  {_plain(row['name'])}  {status}  -> {_plain(store)}")
+    print(f"{len(rows)} waiting")
+    return len(rows)
 
 
 def _plain(text: str) -> str:
