@@ -20,7 +20,8 @@ from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
-from tests.tracking.faults import leave_behind, runs_of
+from tests.tracking.faults import runs_of
+from tests.tracking.journal_files import leave_entry
 
 ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
 
@@ -214,7 +215,7 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
     name = uuid.uuid4().hex
     inbox = Inbox(journal, "vm-1-dead")
     for _ in range(n_runs):
-        leave_behind(inbox, experiment_id=None, experiment_name=name)
+        leave_entry(inbox, experiment_id=None, experiment_name=name)
 
     def refuse(*args, **kwargs):
         raise MlflowException("refused", INVALID_PARAMETER_VALUE)

@@ -24,6 +24,7 @@ from skperceptron.tracking.journal._entry import (
 from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.journal._record import Metric, RunRecord
 from skperceptron.tracking.recording._destination import Destination
+from tests.tracking.test_command import command
 
 KEY = "0123456789abcdef" * 2
 # What version 1 of the format looks like; never to be changed.
@@ -167,9 +168,9 @@ def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journa
         "print(inbox.owner, flush=True)\n"
         "sys.stdin.readline()\n"
     )
-    command = [sys.executable, "-c", code]
+    arguments = [sys.executable, "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as one:
+    with subprocess.Popen(arguments, **pipes) as one:
         with subprocess.Popen(command, **pipes) as other:
             owners = [process.stdout.readline().strip() for process in (one, other)]
             assert all(_owners.is_alive(journal, owner) for owner in owners)
@@ -414,3 +415,10 @@ def test_counting_survives_any_journal(inbox, journal):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pending() == 0
+
+
+def test_command_reports_a_file_that_cannot_be_read(command, inbox):
+    inbox.entry(uuid.uuid4().hex).path.write_text("nonsense\n")
+    code, _, err = command()
+    assert code == 0
+    assert "cannot be read and was put aside" in err

@@ -25,7 +25,8 @@ from skperceptron.tracking._local_stores import (
 from skperceptron.tracking.delivery._store import client_of
 from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.recording._destination import Destination
-from tests.tracking.faults import fit, leave_behind, statuses_of
+from tests.tracking.faults import fit, statuses_of
+from tests.tracking.journal_files import leave_entry
 
 ODD_NAMES = ["a space", "ü", "g%41", "100%", "h#x", "q?x", "a+b&c"]
 ALL_AT_ONCE = "ü e%41#?+&"
@@ -144,7 +145,7 @@ def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
     tracker = MLflowTracker(log_folds=False)
     search = GridSearchCV(HillClimbPerceptron(max_iter=5), {"step_size": [1, 2]}, cv=2)
     search.set_callbacks(tracker).fit(*load_iris(return_X_y=True))
-    leave_behind(Inbox(folder / "j", "vm-1-dead"))
+    leave_entry(Inbox(folder / "j", "vm-1-dead"))
     assert pending() == 1
     assert flush() == 0
     mlflow.set_experiment("Default")
@@ -161,7 +162,7 @@ def test_flush_delivers_to_the_default_store_of_another_folder(journal, tmp_path
     folder = tmp_path / ALL_AT_ONCE
     folder.mkdir()
     address = {"tracking_uri": None, "working_directory": str(folder)}
-    leave_behind(Inbox(journal, "vm-1-dead"), experiment_id=None, **address)
+    leave_entry(Inbox(journal, "vm-1-dead"), experiment_id=None, **address)
     assert flush() == 0
     assert statuses_of(folder / "mlflow.db") == {"FINISHED": 1}
 

@@ -17,7 +17,8 @@ from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
 from skperceptron.tracking.recording._ticket import RunTicket
-from tests.tracking.faults import new_key, statuses_of
+from tests.tracking.faults import statuses_of
+from tests.tracking.journal_files import new_key
 
 X, y = load_iris(return_X_y=True)
 

@@ -1,13 +1,16 @@
 """A real MLflow server on loopback."""
 
+import os
+import signal
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import mlflow
+import psutil
 import pytest
 import requests
 from sklearn.datasets import load_iris
@@ -16,9 +19,9 @@ from sklearn.model_selection import GridSearchCV
 import skperceptron
 from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import __main__, flush, pending
-from skperceptron.tracking.journal._journal import Inbox
-from tests.tracking.faults import leave_behind
+from skperceptron.tracking import TrackingWarning, flush, pending
+from tests.tracking.faults import fit, fit_named, in_child, leave_behind
+from tests.tracking.test_command import command  # noqa: F401 - a fixture
 
 X, y = load_iris(return_X_y=True)
 
@@ -118,10 +121,19 @@ class Relay(ThreadingHTTPServer):
     daemon_threads = True
     is_ready = True
 
-    def __init__(self, server, host="", prefix="", header="", without=("/health",)):
+    def __init__(
+        self,
+        server,
+        host="",
+        prefix="",
+        header="",
+        without=("/health",),
+        refuses=None,
+    ):
         self.to = urlsplit(server).netloc
         self.host, self.prefix, self.header = host, prefix, header
         self.without, self.asked = without, []
+        self.refuses, self.kills_at = refuses, None
         super().__init__(("127.0.0.1", 0), RelayHandler, bind_and_activate=False)
         self.server_bind()
 
@@ -148,12 +160,22 @@ class RelayHandler(BaseHTTPRequestHandler):
         if not is_welcome:
             self.answer(500 if path.endswith("/health") else 403, b"{}")
             return
+        if relay.refuses and relay.refuses in body:
+            self.answer(
+                400, b'{"error_code": "BAD_REQUEST", "message": "not this one"}'
+            )
+            return
+        is_deadly = relay.kills_at is not None and relay.kills_at in path
         with closing(HTTPConnection(relay.to)) as connection:
             headers = {"Content-Type": self.headers.get("Content-Type", "")}
             target = path.removeprefix(relay.prefix)
             connection.request(self.command, target, body, headers)
             answer = connection.getresponse()
-            self.answer(answer.status, answer.read())
+            content = answer.read()
+            if is_deadly:
+                relay.kill(relay, self.client_address[1])
+            else:
+                self.answer(answer.status, content)
 
     def answer(self, status, body):
         self.send_response(status)
@@ -232,7 +254,7 @@ class TestServerThatIsJustStarting:
     """It begins to listen, or to answer, while somebody flushes."""
 
     @pytest.fixture(params=["does not listen", "answers 503"])
-    def uri(self, request, server):
+    def uri(self, request, server, journal):
         relay = Relay(server)
 
         def start():
@@ -244,6 +266,7 @@ class TestServerThatIsJustStarting:
             relay.server_activate()
             relay.serve_forever()
 
+        leave_behind(uri=relay.uri)
         thread = threading.Thread(target=start)
         thread.start()
         yield relay.uri
@@ -251,13 +274,68 @@ class TestServerThatIsJustStarting:
         thread.join()
         relay.server_close()
 
-    def test_gets_everything_while_a_flush_has_time(self, uri, journal):
-        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
+    def test_gets_everything_while_a_flush_has_time(self, uri):
         assert flush(timeout=120) == 0
         assert pending() == 0
 
-    def test_gets_everything_from_the_command(self, uri, journal, monkeypatch, capsys):
-        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
-        monkeypatch.setattr("sys.argv", ["tracking", "--timeout", "120"])
-        assert __main__.main() == 0
-        assert "1 delivered, 0 still waiting" in capsys.readouterr().out
+    def test_gets_everything_from_the_command(self, uri, command):  # noqa: F811
+        code, out, _ = command("--timeout", "120")
+        assert code == 0
+        assert "1 delivered, 0 still waiting" in out
+
+
+def test_run_that_a_server_refuses_keeps_no_others_waiting(
+    server,
+    tracked_by_server,
+    journal,
+):
+    with relay_to(server, refuses=b'"refused"') as relay:
+        mlflow.set_tracking_uri(relay.uri)
+        with pytest.warns(TrackingWarning, match="not this one"):
+            fit_named("refused")
+        assert [fit().run_id_ is None for _ in range(3)] == [False] * 3
+        assert pending() == 1
+        relay.refuses = None
+        assert flush() == 0
+    runs = mlflow.search_runs([tracked_by_server], output_format="list")
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+
+
+# What is sent for a run with a model; somebody dies after each of it.
+STEPS = [*REQUESTS[:3], "logged-models", "runs/outputs", REQUESTS[3]]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_delivery_that_was_killed_is_completed_by_the_next(
+    step, server, tracked_by_server, journal
+):
+    def kill_sender(relay, port):
+        relay.kills_at = None
+        killed.append(os.kill(process_at(port), signal.SIGKILL))
+
+    killed = []
+    with relay_to(server) as relay:
+        mlflow.set_tracking_uri(relay.uri)
+        relay.kills_at, relay.kill = step, kill_sender
+        in_child(fit)
+        assert len(killed) == 1
+        assert flush() == 0
+        assert pending() == 0
+        (run,) = mlflow.search_runs([tracked_by_server], output_format="list")
+        assert run.info.status == "FINISHED"
+        client = mlflow.MlflowClient()
+        curve = client.get_metric_history(run.info.run_id, "objective")
+        assert sorted(metric.step for metric in curve) == list(range(21))
+        assert len(run.inputs.dataset_inputs) == 1
+        model = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
+        assert model.predict(X).size == 150
+
+
+def process_at(port):
+    """Find the process that has opened a connection from a port."""
+    for process in psutil.process_iter():
+        with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
+            for connection in process.net_connections("tcp"):
+                if connection.laddr.port == port and process.pid != os.getpid():
+                    return process.pid
+    raise LookupError(port)

@@ -1,12 +1,10 @@
 """Servers that do not work, or go and come, and credentials that nobody is told."""
 
 import itertools
-import os
 import time
 import uuid
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
 
 import mlflow
 import optuna
@@ -23,18 +21,18 @@ from skperceptron.tracking import (
     pending,
     track_study,
 )
-from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import (
     BOUND,
     X,
-    assert_odd_run_is_complete,
+    assert_odd_runs_are_complete,
     at_most,
     fake_server,
     finish_other_tests,
     fit,
+    fit_odd,
     leave_behind,
-    odd_entry,
     runs_of,
+    statuses_of,
     warned_once,
     y,
 )
@@ -90,16 +88,14 @@ def test_server_that_does_not_work_costs_a_search_and_a_study_one_wait(
         assert pending() >= (1 + 4) + (1 + 3)
 
 
-def test_store_that_hangs_keeps_up_no_other(tracking_uri, runs):
-    store = mlflow.get_tracking_uri()
-    with fake_server(200, None) as server:
-        inbox = Inbox(Path(os.environ["SKPERCEPTRON_JOURNAL"]), "vm-1-dead")
-        for uri in [server.uri, store] * 3:
-            entry = leave_behind(inbox, tracking_uri=uri)
-        with at_most(6), pytest.warns(TrackingWarning, match="no answer"):
-            assert flush(timeout=4) == 3
-        assert not entry.path.exists()
-    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 3
+def test_store_that_hangs_keeps_up_no_other(away):
+    port = free_port()
+    for uri in [f"http://127.0.0.1:{port}", away.uri]:
+        leave_behind(fit, fit, fit, uri=uri)
+    away.come_back()
+    with fake_server(200, None, port), at_most(6), warned_once("no answer"):
+        assert flush(timeout=4) == 3
+    assert statuses_of(away.path) == {"FINISHED": 3}
 
 
 # A server that goes and comes
@@ -158,14 +154,13 @@ def test_server_that_is_down_at_first_gets_everything_once(
         fits = [fit() for _ in range(3)]
     grid = {"step_size": [0.1, 0.2]}
     GridSearchCV(HillClimbPerceptron(max_iter=5), grid, cv=2, n_jobs=2).fit(X, y)
-    odd_entry(journal)
+    fit_odd()
     server.start()
     assert flush() == 0
     runs = runs_of("0")
-    assert len(runs) == len({key_of(run) for run in runs}) == 3 + 4 + 1 + 1
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == len({key_of(run) for run in runs}) == 3 + 4 + 1 + 1 + 5
     assert fits[0].run_id_ in {run.info.run_id for run in runs}
-    assert_odd_run_is_complete()
+    assert_odd_runs_are_complete(runs)
 
 
 @pytest.mark.slow
