@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 import warnings
+from functools import cache
 from numbers import Real
 
 from skperceptron.tracking._credentials import hide_credentials
@@ -110,14 +111,15 @@ def _inboxes_by_store() -> tuple[dict[str | None, set[Inbox]], list[str]]:
     for journal in _journals():
         journal.end_killed()
     for journal, row in waiting():
-        address = as_address(json.loads(row["address"]))
+        inbox = Inbox(journal.folder, row["deliverer"])
         try:
-            check_is_named(address)
+            check_is_named(as_address(json.loads(row["address"])))
         except UnnamedStoreError as error:
             unnamed.add(str(error))
-        else:
-            inbox = Inbox(journal.folder, row["deliverer"])
-            found.setdefault(address["tracking_uri"], set()).add(inbox)
+            continue
+        except (ValueError, TypeError, AttributeError):
+            pass  # which the deliverer tells
+        found.setdefault(row["store"] or None, set()).add(inbox)
     reasons = [
         f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
         for reason in sorted(unnamed)[:_MAX_REASONS]
@@ -176,7 +178,21 @@ def waiting() -> list[tuple[Journal, sqlite3.Row]]:
 
 
 def _journals() -> list[Journal]:
-    return [j for j in map(journal_in, journals()) if j.exists]
+    """List the journals that there are and that can be read."""
+    found = []
+    for journal in map(journal_in, journals()):
+        try:
+            if journal.exists:
+                journal.has("")
+                found.append(journal)
+        except OSError as error:
+            _tell_unusable(str(error))
+    return found
+
+
+@cache
+def _tell_unusable(reason: str) -> None:
+    _warn(f"Runs may wait in a journal that cannot be used: {reason}.")
 
 
 def _warn(message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import flush, pending
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.journal._entry import Entry
+from skperceptron.tracking.journal._journal import Journal
 from skperceptron.tracking.recording import _model
 from tests.tracking.faults import X, die, fit, in_child, warned_once, y
 from tests.tracking.test_artifacts import TAG
@@ -24,7 +24,7 @@ STEPS = {
     "after its data was logged": (_runs, "attach"),
     "after its model was created": (mlflow.MlflowClient, "log_model_artifacts"),
     "after its model was logged": (_runs, "end_run"),
-    "after the run was ended": (Entry, "remove"),
+    "after the run was ended": (Journal, "settle"),
 }
 BEFORE_THE_COMMIT = list(STEPS)[:3]
 

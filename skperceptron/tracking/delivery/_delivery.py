@@ -288,7 +288,7 @@ class Delivery:
         if will_last(error, address):
             aside = journal.not_logged
             aside.mkdir(mode=0o700, exist_ok=True)
-            places = [aside / f"{f.parent.name}-{f.name}" for f in folders]
+            places = [aside / folder.name for folder in folders]
             where = ", ".join(map(str, places))
             text = f"{names}: {reason}. They are in {where}"
             _runs.note_not_logged(address, run_id, text, for_good=True)

@@ -7,7 +7,10 @@ import time
 from dataclasses import dataclass, replace
 
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._delivery import UndecidedError
+from skperceptron.tracking.delivery._delivery import (
+    UndecidedError,
+    WaitsForAboveError,
+)
 from skperceptron.tracking.delivery._store_check import UnnamedStoreError
 from skperceptron.tracking.journal._handover import FilesAwayError
 
@@ -117,7 +120,7 @@ class Failures:
         elif (
             takes_others
             or _runs.is_refusal(reason)
-            or isinstance(reason, UnnamedStoreError)
+            or isinstance(reason, UnnamedStoreError | WaitsForAboveError)
         ):
             longer = FIRST_RETRY * 2.0 ** min(n_times - 1, 10)
             retry_after = min(longer, LAST_RETRY_OF_REFUSED)

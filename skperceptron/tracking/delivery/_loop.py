@@ -85,6 +85,7 @@ class Deliverer:
         self._visits: set[Inbox] = set()
         self._journals: set[Journal] = set()
         self._failures = Failures()
+        self._told: set[str] = set()
         self.delivery = Delivery()
         self._looked_at = self._active_at = time.monotonic()
         self._has_open_searches = True
@@ -390,8 +391,8 @@ class Deliverer:
             try:
                 _store.calm_down_warnings()
                 self._make_pass(inboxes)
-            except OSError as error:  # of the journal; the next pass may do better
-                self.delivery.notices.append(f"{reason_of(error)}.")
+            except Exception as error:  # of the journal; the next pass may do better
+                self._note_error(reason_of(error))
             finally:  # whatever it is, those who wait go on, and begin another thread
                 with self._changed, suppress(OSError):
                     self._forget_delivered()
@@ -403,6 +404,11 @@ class Deliverer:
                     self._n_passes += 1
                     self._is_in_pass = False
                     self._changed.notify_all()
+
+    def _note_error(self, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            self.delivery.notices.append(f"{reason}.")
 
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
@@ -433,7 +439,8 @@ class Deliverer:
         self, journal: Journal, deliverers: Collection[str], tried: set[str]
     ) -> bool:
         """Deliver what comes next in a journal, and tell whether there was anything."""
-        if self._failures.is_out_of_reach:
+        inboxes = {Inbox(journal.folder, owner) for owner in deliverers}
+        if self._failures.is_out_of_reach or not self._count_due(inboxes):
             return False
         began_at = time.thread_time()
         runs = journal.claim(self.tracking_uri, deliverers, MAX_BATCH_SIZE, but=tried)
@@ -453,7 +460,6 @@ class Deliverer:
         left = [run for run in runs if run.key not in run_ids]
         self._deliver_one_by_one(journal, left, run_ids)
         # Afterwards there may be something newer.
-        inboxes = {Inbox(journal.folder, owner) for owner in deliverers}
         if self._count_due(inboxes) <= MAX_WAITING:
             self._rest(time.thread_time() - began_at, inboxes)
         return True

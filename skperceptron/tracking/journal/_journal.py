@@ -1,15 +1,15 @@
-"""Where runs wait until MLflow has them: one SQLite file in a folder of the user's own.
+"""Where runs wait until MLflow has them: a folder of the user's own.
 
 A row of `run` says where a run goes and how far it is. The rows of `event` are what it
 has to say that MLflow does not have yet. Any number of processes and threads may use
-the file at once. Nothing here knows MLflow.
+them at once. Nothing here knows MLflow.
 
 ::
 
     journal/
-      journal.db           runs and events
-      files/<run>/<n>/     artifacts that wait
-      not_logged/<run>/    artifacts that no store takes, for the user
+      journal.db           the tables, see `_database`
+      files/<run>-<n>/     artifacts that wait
+      not_logged/          artifacts that no store takes, for the user
       processes/<process>  locked by a process that lives, see `_owners`
 """
 
@@ -20,27 +20,25 @@ import json
 import os
 import shutil
 import sqlite3
-import stat
-import threading
 import time
 import uuid
 import warnings
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._database import Database
 from skperceptron.tracking.journal._record import (
-    FILES,
-    Address,
+    KEY,
     ParentRun,
+    RunHead,
     RunRecord,
     Status,
+    WaitingRun,
     as_address,
     as_status,
     as_time,
@@ -50,61 +48,23 @@ from skperceptron.tracking.journal._record import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Kept in the file, so that a later version knows what it reads.
-VERSION = 1
-SCHEMA = (
-    """CREATE TABLE run (
-    key TEXT PRIMARY KEY,
-    parent TEXT, -- the key of the run above it
-    name TEXT NOT NULL,
-    start_time INTEGER NOT NULL, -- milliseconds since 1970, as all times
-    end_time INTEGER,
-    status TEXT, -- how it has ended; NULL before
-    done INTEGER NOT NULL, -- whether its owner writes no more
-    status_if_killed TEXT NOT NULL,
-    was_killed INTEGER NOT NULL DEFAULT 0, -- its owner has ended before it
-    is_managed INTEGER NOT NULL, -- somebody tells when it ends
-    last_sign INTEGER NOT NULL, -- when it, or something below it, went on last
-    address TEXT NOT NULL, -- where it goes, as JSON
-    store TEXT NOT NULL, -- the store of the address; empty for the default one
-    owner TEXT NOT NULL, -- the process that writes it
-    deliverer TEXT NOT NULL, -- the process that is to deliver it
-    origin TEXT NOT NULL, -- the process for which it is fitted
-    has_rivals INTEGER NOT NULL, -- other machines may create it, too
-    run_id TEXT, -- the run in MLflow
-    own_run_id TEXT, -- created here, before it was known whether it is the one
-    lacks_files INTEGER NOT NULL DEFAULT 0, -- it is in MLflow without its files
-    due INTEGER NOT NULL, -- MLflow does not have all of it
-    n_tries INTEGER NOT NULL, -- more than 0: MLflow may have it
-    next_try INTEGER NOT NULL DEFAULT 0,
-    claimed_by TEXT, -- the process that is just delivering it
-    error TEXT -- why that has failed
-)""",
-    """CREATE TABLE event (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
-    body TEXT NOT NULL -- JSON
-)""",
-    "CREATE INDEX due_runs ON run (store, last_sign) WHERE due",
-    "CREATE INDEX open_runs ON run (owner) WHERE NOT done",
-    "CREATE INDEX runs_below ON run (parent)",
-    "CREATE INDEX events_of_run ON event (key)",
-)
 # Runs above another one: a study, its trial, a search, its candidate, and so on.
 MAX_DEPTH = 100
-# How long a write waits for those of others.
-SECONDS_TO_WAIT = 10.0
 # A model is saved before its run is written; nobody takes that long for it.
 SECONDS_UNTIL_ORPHANED = 3600
+# What cannot be read is not tried again, nor what is below it.
+NEVER = 2**62
 # Bytes that a run and its model may need.
 _MIN_FREE = 1_000_000
-# At most this many messages wait to be told.
-MAX_NOTICES = 10
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # All runs below one, and itself.
 _BELOW = """WITH RECURSIVE below(key) AS (
     SELECT ? UNION SELECT run.key FROM run JOIN below ON run.parent = below.key
 )"""
+# What can be delivered now, with the parameters that `_due` makes.
+_DUE = (
+    "due AND store = ? AND next_try <= ? AND "
+    "(? OR deliverer IN (SELECT value FROM json_each(?)))"
+)
 # What comes of reading anything as if it were a row of ours.
 _NONSENSE = (
     ValueError,
@@ -116,151 +76,28 @@ _NONSENSE = (
 )
 
 
-class JournalError(OSError):
-    """A journal that cannot be used."""
+def _reading(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[Journal, P], T]:
+    """Let a method be one transaction that writes nothing."""
+    return _in_transaction(verb, "BEGIN")
 
 
-class LaterVersionError(JournalError):
-    """A journal of a later version of this package, which can read it."""
+def _writing(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[Journal, P], T]:
+    """Let a method be one transaction, at a time when nobody else writes."""
+    return _in_transaction(verb, "BEGIN IMMEDIATE")
 
 
-class _CorruptError(Exception):
-    """A file that is no journal."""
+def _in_transaction(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T], begin: str
+) -> Callable[Concatenate[Journal, P], T]:
+    @wraps(verb)
+    def call(self: Journal, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.database.run(begin, lambda db: verb(self, db, *args, **kwargs))
 
-
-@dataclass(frozen=True)
-class RunHead:
-    """What a run says but once.
-
-    Attributes
-    ----------
-    key : str
-        Its identity.
-
-    address : dict
-        Where it goes.
-
-    parents : tuple of ParentRun
-        The runs above it, the outermost first.
-
-    deliverer : str
-        The process that is to deliver it.
-
-    origin : str
-        The process for which it is fitted.
-
-    has_rivals : bool
-        Whether processes of other machines may create it, too.
-
-    may_exist : bool
-        Whether MLflow may have it already.
-
-    status_if_killed : {"FINISHED", "FAILED", "KILLED"}
-        How it ends if its process ends before it.
-    """
-
-    key: str
-    address: Address
-    parents: tuple[ParentRun, ...] = ()
-    deliverer: str = field(default_factory=_owners.this_process)
-    origin: str = field(default_factory=_owners.this_process)
-    has_rivals: bool = False
-    may_exist: bool = False
-    status_if_killed: Status = "KILLED"
-
-
-@dataclass(frozen=True)
-class RunBelow:
-    """What is known of a run below another one."""
-
-    key: str
-    name: str
-    start_time: int
-    last_sign: int
-    end_time: int | None
-    owner: str
-    is_done: bool
-
-
-@dataclass(frozen=True)
-class WaitingRun:
-    """A run, and what MLflow does not have of it.
-
-    Attributes
-    ----------
-    record : RunRecord
-        What is to be logged.
-
-    last_event : int
-        The last event that is in the record.
-
-    parent_run_id : str or None
-        The run above it in MLflow, if that is known.
-
-    The others are as in the table.
-    """
-
-    key: str
-    parent: str | None
-    parent_run_id: str | None
-    record: RunRecord
-    last_event: int
-    address: Address
-    deliverer: str
-    origin: str
-    has_rivals: bool
-    was_killed: bool
-    status_if_killed: Status
-    is_done: bool
-    run_id: str | None
-    own_run_id: str | None
-    lacks_files: bool
-    n_tries: int
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it is part of what another process does, or has done."""
-        return self.origin not in ("", self.deliverer)
-
-
-@dataclass
-class _Connection:
-    """What one process has of a journal."""
-
-    lock: Any = field(default_factory=threading.RLock)
-    db: sqlite3.Connection | None = None
-    file: tuple[int, int] = (0, 0)
-
-
-class _Decorator(Protocol):
-    def __call__(
-        self, verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T], /
-    ) -> Callable[Concatenate[Journal, P], T]: ...
-
-
-def _transaction(begin: str) -> _Decorator:
-    """Let a method be one transaction, and put a file aside that is no journal."""
-
-    def decorate(
-        verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T], /
-    ) -> Callable[Concatenate[Journal, P], T]:
-        @wraps(verb)
-        def call(self: Journal, *args: P.args, **kwargs: P.kwargs) -> T:
-            try:
-                with self._begun(begin) as db:
-                    return verb(self, db, *args, **kwargs)
-            except _CorruptError as error:
-                self._put_aside(error)
-                with self._begun(begin) as db:
-                    return verb(self, db, *args, **kwargs)
-
-        return call
-
-    return decorate
-
-
-_reading = _transaction("BEGIN")
-_writing = _transaction("BEGIN IMMEDIATE")
+    return call
 
 
 class Journal:
@@ -274,18 +111,13 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / "journal.db"
         self.not_logged = folder / "not_logged"
-        # What the user should know; a warning in a thread reaches nobody.
-        self._notices: deque[str] = deque(maxlen=MAX_NOTICES)
-        # One connection a process, for its threads in turn. A forked child makes its
-        # own, and keeps its parent's: closing it would undo what the parent is at.
-        self._connections: dict[int, _Connection] = {}
+        self.database = Database(folder / "journal.db")
 
     @property
     def exists(self) -> bool:
         """Whether anything was written to it."""
-        return os.path.lexists(self.path)
+        return os.path.lexists(self.database.path)
 
     def prepare(self) -> None:
         """See to it that it can be written.
@@ -295,20 +127,20 @@ class Journal:
         OSError
             When it cannot, or its disk is full.
         """
-        self._check_folder()
+        self.database.check_folder()
         if hasattr(os, "statvfs"):  # not on Windows
             disk = os.statvfs(self.folder)
             # Some file systems do not know their size.
             if disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < _MIN_FREE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
         _owners.show_life(self.folder, _owners.this_process())
-        self._try_out()
+        self.database.run("BEGIN IMMEDIATE", lambda db: None)
 
     def tell_notices(self) -> None:
         """Warn of what was found in the journal, by other threads as well."""
         with suppress(IndexError):
             while True:
-                message = self._notices.popleft()
+                message = self.database.notices.popleft()
                 warnings.warn(message, TrackingWarning, stacklevel=4)
 
     # The verbs of those who write
@@ -346,9 +178,11 @@ class Journal:
         """
         with suppress(OSError):  # what matters is the run
             _owners.show_life(self.folder, _owners.this_process())
+        # What the deliverer has done may be forgotten when it is gone.
+        is_late = not _owners.is_alive(self.folder, head.deliverer)
         above: str | None = None
         for parent in head.parents:
-            self._write_parent(db, head, parent, above, record.last_sign)
+            _write_parent(db, head, parent, above, record.last_sign, is_late)
             above = parent.key
         has_ended = record.end_time is not None
         has_news = has_ended or not record.is_empty
@@ -364,7 +198,7 @@ class Journal:
             "is_managed": True,
             "owner": owner or _owners.this_process(),
             "last_sign": record.last_sign,
-            "n_tries": int(head.may_exist),
+            "n_tries": int(head.may_exist or is_late),
             "due": True,
         }
         changed = ["owner", "deliverer", "origin", "has_rivals", "done"]
@@ -379,36 +213,6 @@ class Journal:
         )
         if has_news:
             _add_event(db, head.key, record)
-
-    def _write_parent(
-        self,
-        db: sqlite3.Connection,
-        head: RunHead,
-        parent: ParentRun,
-        above: str | None,
-        last_sign: int,
-    ) -> None:
-        # Of a search on another machine, that one ends it.
-        is_elsewhere = parent.is_managed and head.origin != head.deliverer
-        row = {
-            **_row_of(head, above),
-            "key": parent.key,
-            "name": _text(parent.name),
-            "start_time": parent.start_time,
-            "status_if_killed": "KILLED",
-            "is_managed": parent.is_managed,
-            "owner": head.origin if is_elsewhere else head.deliverer,
-            "last_sign": last_sign,
-            "done": False,
-            "n_tries": 0,
-            "due": True,
-        }
-        _insert(
-            db,
-            row,
-            "last_sign = max(last_sign, excluded.last_sign), "
-            "start_time = min(start_time, excluded.start_time)",
-        )
 
     @_writing
     def end(
@@ -516,16 +320,9 @@ class Journal:
         return found is not None
 
     @_reading
-    def below(self, db: sqlite3.Connection, key: str) -> list[RunBelow]:
-        """List the runs right below another one."""
-        return [
-            RunBelow(*row[:-1], bool(row["done"]))
-            for row in db.execute(
-                "SELECT key, name, start_time, last_sign, end_time, owner, done "
-                "FROM run WHERE parent = ?",
-                [key],
-            )
-        ]
+    def below(self, db: sqlite3.Connection, key: str) -> list[sqlite3.Row]:
+        """List the rows of the runs right below another one."""
+        return db.execute("SELECT * FROM run WHERE parent = ?", [key]).fetchall()
 
     @_reading
     def count_due(
@@ -604,8 +401,13 @@ class Journal:
         for row in _due_rows(db, store, deliverers):
             if row["key"] in but or row["key"] in found:
                 continue
-            chain = _chain(db, row)
-            if all(self._is_free(run) for run in chain):
+            try:
+                chain = _chain(db, row)
+                is_free = all(self._is_free(run) for run in chain)
+            except _NONSENSE as error:
+                self._leave_alone(db, row["key"], error)
+                continue
+            if is_free:
                 found |= {run["key"]: run for run in chain}
                 n_found += 1
             if n_found == limit:
@@ -625,11 +427,11 @@ class Journal:
     def _leave_alone(self, db: sqlite3.Connection, key: str, error: Exception) -> None:
         """Keep a run that cannot be read, for the user to look at."""
         db.execute(
-            "UPDATE run SET due = 0, done = 1, error = ? WHERE key = ?",
-            [_text(str(error)), key],
+            "UPDATE run SET due = 0, done = 1, error = ?, next_try = ? WHERE key = ?",
+            [_text(str(error)), NEVER, key],
         )
-        self._notices.append(
-            f"The run {key} in the journal {self.path} cannot be read and is not "
+        self.database.notices.append(
+            f"The run {key} in the journal {self.database.path} cannot be read and is not "
             f"delivered: {type(error).__name__}: {error}."
         )
 
@@ -663,7 +465,7 @@ class Journal:
         self._settle(settled)
         for run, _ in settled:
             for name in run.record.files:
-                self._remove_files(name)
+                shutil.rmtree(self.files(name), ignore_errors=True)
 
     @_writing
     def _settle(
@@ -796,157 +598,36 @@ class Journal:
         owners = db.execute("SELECT owner FROM run UNION SELECT deliverer FROM run")
         _owners.forget_dead(self.folder, but={name for (name,) in owners})
 
-    def close(self) -> None:
-        """Leave the file to others; a verb opens it again."""
-        own = self._connections.get(os.getpid(), _Connection())
-        with own.lock:
-            if own.db is not None:
-                own.db.close()
-                own.db = None
-
     # Artifacts
 
     def new_files(self, key: str) -> str:
-        """Name a new folder for artifacts of a run; `files` tells where it is."""
-        return f"{key}/{uuid.uuid4().hex[:8]}"
+        """Make a folder for artifacts of a run; `files` tells where it is."""
+        name = f"{key}-{uuid.uuid4().hex[:8]}"
+        self.files(name).mkdir(mode=0o700, parents=True)
+        return name
 
     def files(self, name: str) -> Path:
         """Tell where a folder of artifacts is."""
         return self.folder / "files" / name
 
-    def _remove_files(self, name: str) -> None:
-        folder = self.files(name)
-        if not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
-        for above in (folder.parent, folder.parent.parent):
-            with suppress(OSError):  # there are others
-                above.rmdir()
-
     def _remove_orphans(self, db: sqlite3.Connection) -> None:
         """Remove artifacts of which no run has told: their process was killed."""
-        root = self.folder / "files"
-        if root.is_symlink():
-            return
         known = {
             name
             for (body,) in db.execute("SELECT body FROM event")
             for name in _files_in(body)
         }
-        for path in root.glob("*/*"):
-            name = f"{path.parent.name}/{path.name}"
+        for folder in self.files("").glob("*"):
             with suppress(OSError):
-                age = time.time() - path.lstat().st_mtime
-                is_ours = FILES.fullmatch(name) and not path.parent.is_symlink()
-                if is_ours and name not in known and age > SECONDS_UNTIL_ORPHANED:
-                    self._remove_files(name)
-
-    # The file
-
-    @_writing
-    def _try_out(self, db: sqlite3.Connection) -> None:
-        """Find out whether the file can be written."""
-
-    @contextmanager
-    def _begun(self, begin: str) -> Iterator[sqlite3.Connection]:
-        own = self._connections.setdefault(os.getpid(), _Connection())
-        with own.lock:
-            try:
-                db = self._connect(own)
-                db.execute(begin)
-                try:
-                    yield db
-                except BaseException:
-                    db.rollback()
-                    raise
-                db.commit()
-            except sqlite3.DatabaseError as error:
-                if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
-                    raise _CorruptError(str(error)) from error
-                raise JournalError(f"{self.path}: {error}") from error
-
-    def _connect(self, own: _Connection) -> sqlite3.Connection:
-        # Somebody may have removed the file, or put it aside.
-        if own.db is not None and own.file == _identity(self.path):
-            return own.db
-        if own.db is not None:
-            own.db.close()
-            own.db = None
-        self._check_folder()
-        own.file = _identity(self.path)
-        db = sqlite3.connect(
-            self.path,
-            timeout=SECONDS_TO_WAIT,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            db.row_factory = sqlite3.Row
-            # What somebody else has made of the file runs nothing.
-            db.execute("PRAGMA trusted_schema = OFF")
-            self._check_version(db)
-        except BaseException:
-            db.close()
-            raise
-        own.db = db
-        return db
-
-    def _check_version(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise LaterVersionError(
-                f"{self.path} was written by a later version of skperceptron"
-            )
-        # A crash of the machine may lose the last moments, a kill nothing.
-        _use_wal(db)
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            tables = _schema_of(db)
-            if not tables:
-                for statement in SCHEMA:
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
-            elif tables != set(SCHEMA):
-                raise _CorruptError("its tables are not those of a journal")
-        finally:
-            db.commit()
-
-    def _check_folder(self) -> None:
-        """See to it that folder and file are the user's own, and nobody else's."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_own(self.folder, stat.S_ISDIR)
-        with suppress(FileExistsError):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-            os.close(os.open(self.path, flags, 0o600))
-        # Not opened for that: closing it would drop the locks of SQLite on it.
-        _check_own(self.path, stat.S_ISREG)
-
-    def _put_aside(self, error: _CorruptError) -> None:
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{time.time_ns()}")
-        own = self._connections[os.getpid()]
-        with own.lock:
-            self.close()
-            if _identity(self.path) != own.file:  # another process has done it
-                return
-            for suffix in ("-shm", "-wal", ""):
-                with suppress(FileNotFoundError):
-                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        self._notices.append(
-            f"The journal {self.path} cannot be read ({error}). It was put aside as "
-            f"{aside}, and a new one is begun. What waited in it is not delivered."
-        )
+                age = time.time() - folder.lstat().st_mtime
+                if folder.name not in known and age > SECONDS_UNTIL_ORPHANED:
+                    shutil.rmtree(folder)
 
 
 @cache
 def journal_in(folder: Path) -> Journal:
     """Get the journal in a folder, the same one each time."""
     return Journal(folder)
-
-
-_DUE = (
-    "due AND store = ? AND next_try <= ? AND "
-    "(? OR deliverer IN (SELECT value FROM json_each(?)))"
-)
 
 
 def _due(store: str | None, deliverers: Collection[str] | None) -> list[Any]:
@@ -974,52 +655,6 @@ def _store(tracking_uri: str | None) -> str:
     return _text(tracking_uri or "")
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Let nobody who reads wait for those who write, where the file system allows it.
-
-    While another process does the same, SQLite gives up at once.
-    """
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return 0, 0
-    return status.st_dev, status.st_ino
-
-
-def _check_own(path: Path, is_kind: Callable[[int], bool]) -> None:
-    status = os.lstat(path)
-    if not is_kind(status.st_mode):
-        raise JournalError(f"{path} is a link or something else that no journal has")
-    if hasattr(os, "getuid"):
-        if status.st_uid != os.getuid():
-            raise JournalError(f"{path} belongs to another user")
-        if stat.S_IMODE(status.st_mode) & 0o022:
-            raise JournalError(
-                f"{path} can be written by other users; chmod go-w helps"
-            )
-
-
-def _schema_of(db: sqlite3.Connection) -> set[str]:
-    return {
-        sql
-        for name, sql in db.execute("SELECT name, sql FROM sqlite_master")
-        if sql is not None and name != "sqlite_sequence"
-    }
-
-
 def _text(value: str) -> str:
     """Leave out what cannot be written as UTF-8."""
     return value.encode("utf-8", "replace").decode()
@@ -1035,6 +670,38 @@ def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
         "origin": head.origin,
         "has_rivals": head.has_rivals,
     }
+
+
+def _write_parent(
+    db: sqlite3.Connection,
+    head: RunHead,
+    parent: ParentRun,
+    above: str | None,
+    last_sign: int,
+    is_late: bool,
+) -> None:
+    """Write down that there is a run above another one, unless that is known."""
+    # Of a search on another machine, that one ends it.
+    is_elsewhere = parent.is_managed and head.origin != head.deliverer
+    row = {
+        **_row_of(head, above),
+        "key": parent.key,
+        "name": _text(parent.name),
+        "start_time": parent.start_time,
+        "status_if_killed": "KILLED",
+        "is_managed": parent.is_managed,
+        "owner": head.origin if is_elsewhere else head.deliverer,
+        "last_sign": last_sign,
+        "done": False,
+        "n_tries": int(is_late),
+        "due": True,
+    }
+    _insert(
+        db,
+        row,
+        "last_sign = max(last_sign, excluded.last_sign), "
+        "start_time = min(start_time, excluded.start_time)",
+    )
 
 
 def _insert(db: sqlite3.Connection, row: dict[str, Any], update: str) -> None:
@@ -1080,13 +747,12 @@ def _is_due_below(db: sqlite3.Connection, key: str) -> bool:
 def _chain(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
     """List a run, and before it those above it that MLflow does not have."""
     chain = [row]
-    while len(chain) < MAX_DEPTH:
-        above = db.execute(
-            "SELECT * FROM run WHERE key = ? AND run_id IS NULL", [chain[0]["parent"]]
-        ).fetchone()
-        if above is None:
-            break
+    while above := db.execute(
+        "SELECT * FROM run WHERE key = ? AND run_id IS NULL", [chain[0]["parent"]]
+    ).fetchone():
         chain.insert(0, above)
+        if len(chain) > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} runs are above it")
     return chain
 
 
@@ -1098,7 +764,9 @@ def _waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
     ):
         record.take(json.loads(body))
         last_event = event_id
-    if any(name.partition("/")[0] != row["key"] for name in record.files):
+    if not KEY.fullmatch(row["key"]):
+        raise ValueError("its key is none")
+    if any(name.partition("-")[0] != row["key"] for name in record.files):
         raise ValueError("it has files of another run")
     above = db.execute(
         "SELECT run_id FROM run WHERE key = ?", [row["parent"]]

@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from skperceptron.tracking.journal._owners import this_process
+
 # MLflow refuses longer parameter values.
 MAX_PARAM_LENGTH = 6000
 
@@ -27,8 +29,9 @@ ADDRESS = (
 # for `time.localtime`.
 _MAX_INTEGER = 2**63 - 1
 _MAX_TIME = 253_000_000_000_000
-# Artifacts are in a folder for the run, and in one of it for each time some are added.
-FILES = re.compile(r"[0-9a-f]{32}/[0-9a-f]{8}")
+# Artifacts are in a folder that names the run, one each time some are added.
+FILES = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
+KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,88 @@ class RunRecord:
         self.status, self.end_time = status, end_time
         if (name := event["registered_model_name"]) is not None:
             self.registered_model_name = str(name)
+
+
+@dataclass(frozen=True)
+class RunHead:
+    """What a run says but once.
+
+    Attributes
+    ----------
+    key : str
+        Its identity.
+
+    address : dict
+        Where it goes.
+
+    parents : tuple of ParentRun
+        The runs above it, the outermost first.
+
+    deliverer : str
+        The process that is to deliver it.
+
+    origin : str
+        The process for which it is fitted.
+
+    has_rivals : bool
+        Whether processes of other machines may create it, too.
+
+    may_exist : bool
+        Whether MLflow may have it already.
+
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}
+        How it ends if its process ends before it.
+    """
+
+    key: str
+    address: Address
+    parents: tuple[ParentRun, ...] = ()
+    deliverer: str = field(default_factory=this_process)
+    origin: str = field(default_factory=this_process)
+    has_rivals: bool = False
+    may_exist: bool = False
+    status_if_killed: Status = "KILLED"
+
+
+@dataclass(frozen=True)
+class WaitingRun:
+    """A run, and what MLflow does not have of it.
+
+    Attributes
+    ----------
+    record : RunRecord
+        What is to be logged.
+
+    last_event : int
+        The last event that is in the record.
+
+    parent_run_id : str or None
+        The run above it in MLflow, if that is known.
+
+    The others are as in the table.
+    """
+
+    key: str
+    parent: str | None
+    parent_run_id: str | None
+    record: RunRecord
+    last_event: int
+    address: Address
+    deliverer: str
+    origin: str
+    has_rivals: bool
+    was_killed: bool
+    status_if_killed: Status
+    is_done: bool
+    run_id: str | None
+    own_run_id: str | None
+    lacks_files: bool
+    n_tries: int
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is part of what another process does, or has done."""
+        return self.origin not in ("", self.deliverer)
 
 
 def _as_texts(value: Any) -> dict[str, str]:

@@ -229,7 +229,8 @@ def _deliver(runs: list[TrackedRun]) -> None:
             if deliverer.can_deliver and not run.destination.parents:
                 n_passes = deliverer.begin_to_drain(set())
                 deliverer.drain_decided(n_passes, patience=SECONDS_TO_WAIT)
-            run.journal.end_unmanaged_below(run.key)
+            with suppress(OSError):  # of the journal; then they end when nothing goes on
+                run.journal.end_unmanaged_below(run.key)
             deliverer.wake()
         finally:
             with _delivered:
@@ -242,7 +243,8 @@ def _end_before() -> None:
     global _n_delivering
     ended = _end_calls()
     for run in ended:
-        run.journal.end_unmanaged_below(run.key)
+        with suppress(OSError):
+            run.journal.end_unmanaged_below(run.key)
     with _delivered:
         _n_delivering -= len(ended)
         _delivered.notify_all()

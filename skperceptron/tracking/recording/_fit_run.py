@@ -197,6 +197,7 @@ class TrackedRun:
         """
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
             name = self.journal.new_files(self.key)
+            self.record.files.append(name)
             save_model(
                 estimator,
                 X,
@@ -204,12 +205,10 @@ class TrackedRun:
                 trusted_types=trusted_types,
                 with_example=self.destination.log_input_examples,
             )
-            self.record.files.append(name)
 
     def keep_file(self, name: str, content: bytes) -> None:
         """Save an artifact of the run."""
         folder = self.journal.new_files(self.key)
-        self.journal.files(folder).mkdir(mode=0o700, parents=True)
         (self.journal.files(folder) / name).write_bytes(content)
         self.record.files.append(folder)
 

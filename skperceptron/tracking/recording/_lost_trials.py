@@ -84,11 +84,11 @@ def _left_by_the_dead(study_key: str) -> dict[str, Inbox]:
     # A folder that hosts share may not show who lives on another one, whose trial must
     # not be ended.
     return {
-        run.key: Inbox(journal.folder, run.owner)
+        row["key"]: Inbox(journal.folder, row["owner"])
         for journal in _journals()
-        for run in journal.below(study_key)
-        if _owners.is_of_this_host(run.owner)
-        and not _owners.is_alive(journal.folder, run.owner)
+        for row in journal.below(study_key)
+        if _owners.is_of_this_host(row["owner"])
+        and not _owners.is_alive(journal.folder, row["owner"])
     }
 
 

@@ -69,7 +69,7 @@ def log_search(
     for row, (ids, index) in enumerate(tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
-        ends = [fold.end_time for fold in run.journal.below(candidate.key)]
+        ends = [fold["end_time"] for fold in run.journal.below(candidate.key)]
         last_end = max((end for end in ends if end is not None), default=None)
         _log_candidate(search, row, candidate, below, last_end)
         for split in range(search.n_splits_ if lack_scores else 0):

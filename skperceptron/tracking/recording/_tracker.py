@@ -310,8 +310,8 @@ class MLflowTracker:
         if not whole.candidates:
             # Worker processes know when the candidates began.
             whole.candidates = {
-                found.key: ParentRun(found.key, found.name, found.start_time, True)
-                for found in run.journal.below(run.key)
+                row["key"]: ParentRun(row["key"], row["name"], row["start_time"], True)
+                for row in run.journal.below(run.key)
             }
         begun = whole.candidates
         log_search(run, estimator, self._below[root], root, begun, self.log_folds)
@@ -467,11 +467,11 @@ def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
     if not whole.candidates and is_search(search):
         # The folds were fitted by other processes, which the search has ended.
         deliver_all(whole.run)
-    for found in whole.run.journal.below(whole.run.key):
-        if found.is_done:
+    for row in whole.run.journal.below(whole.run.key):
+        if row["done"]:
             continue
-        record = RunRecord(found.name, found.start_time)
-        run = TrackedRun(record, below, found.key)
+        record = RunRecord(row["name"], row["start_time"])
+        run = TrackedRun(record, below, row["key"])
         run.status = whole.run.status
         run.end()
         run.deliver(wait=False)
