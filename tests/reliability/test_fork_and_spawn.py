@@ -9,10 +9,10 @@ import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from skperceptron.tracking.journal._entry import Entry
 
 from benchmarks._servers import find_postgresql, postgresql
 from skperceptron.tracking.delivery import _store
-from skperceptron.tracking.journal._entry import Entry
 
 # How a program starts two processes that call `child`, and waits for them; each defines
 # `start`, whose result is called to wait.

@@ -7,6 +7,7 @@ there. Around the journal and the store lies a tree of files that must stay as i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import pickle
@@ -274,7 +275,7 @@ def plant_loop(s: Sandbox) -> None:
 
 def plant_ladder(s: Sandbox) -> None:
     keys = [s.plant() for _ in range(300)]
-    for above, below in zip(keys, keys[1:], strict=False):
+    for above, below in itertools.pairwise(keys):
         s.execute("UPDATE run SET parent = ? WHERE key = ?", above, below)
 
 
@@ -454,9 +455,7 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
     "its times are too far away": lambda s: s.plant(start_time=2**62),
     "what it says is empty": lambda s: s.plant(body=""),
     "what it says is no text": lambda s: s.plant(body=bytes(range(256))),
-    "what it says is a pickle": lambda s: s.plant(
-        body=pickle.dumps(Payload(s.canary))
-    ),
+    "what it says is a pickle": lambda s: s.plant(body=pickle.dumps(Payload(s.canary))),
     "what it says is a list": lambda s: s.plant(body="[]"),
     "what it says is nested deeply": lambda s: s.plant(body="[" * 10**6),
     "what it says has 20 MB": lambda s: s.plant_event(params={"a": "x" * 20_000_000}),
@@ -553,7 +552,9 @@ FILES: dict[str, Callable[[Sandbox, Path], Any]] = {
     ),
     "has a view": lambda s, path: use(path, "CREATE VIEW v AS SELECT * FROM run"),
     "has a view for a table": lambda s, path: use(
-        path, "DROP TABLE event", "CREATE VIEW event AS SELECT 1 id, key, '' body FROM run"
+        path,
+        "DROP TABLE event",
+        "CREATE VIEW event AS SELECT 1 id, key, '' body FROM run",
     ),
     "has a virtual table": lambda s, path: use(
         path, "CREATE VIRTUAL TABLE f USING fts5(x)"

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import mlflow
 import pytest
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from skperceptron.tracking import TrackingWarning, flush, pending
 from skperceptron.tracking.delivery import _all_stores, _delivery, _loop
 from skperceptron.tracking.delivery._delivery import Delivery
-from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._journal import journal_in
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
@@ -61,10 +61,12 @@ def deliver_together(search, limit=10):
     runs = journal.claim(search.tracking_uri, [search.inbox.owner], limit)
     run_ids = {}
     try:
-        run_ids = Delivery().deliver_together(journal, runs)
+        run_ids = Delivery().deliver_together(runs)
     finally:
         journal.release([run.key for run in runs if run.key not in run_ids])
-    return sorted(run.record.name for run in runs if run.key in run_ids)
+    delivered = [run for run in runs if run.key in run_ids]
+    journal.settle([(run, run_ids[run.key]) for run in delivered])
+    return sorted(run.record.name for run in delivered)
 
 
 def names(runs):
@@ -131,7 +133,9 @@ def test_what_is_delivered_waits_no_more(search, runs):
 @pytest.mark.parametrize("candidate_is_first", [True, False])
 def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first):
     parent = candidate_of(search)
-    candidate = TrackedRun(RunRecord(parent.name, parent.start_time), search, parent.key)
+    candidate = TrackedRun(
+        RunRecord(parent.name, parent.start_time), search, parent.key
+    )
     candidate.end()
     if candidate_is_first:
         candidate.write()
@@ -168,7 +172,9 @@ def test_fold_with_files_is_delivered_alone(search, runs):
 
 def test_runs_below_one_with_files_come_after_it(search, runs):
     parent = candidate_of(search)
-    candidate = TrackedRun(RunRecord(parent.name, parent.start_time), search, parent.key)
+    candidate = TrackedRun(
+        RunRecord(parent.name, parent.start_time), search, parent.key
+    )
     candidate.keep_file("notes.txt", b"seen")
     candidate.end()
     candidate.write()
@@ -206,19 +212,12 @@ def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
     assert pending() == 0
 
 
-def test_what_was_stored_but_not_settled_is_not_doubled(search, runs, monkeypatch):
+def test_what_was_stored_but_not_settled_is_not_doubled(search, runs):
     for number in range(3):
         write_fold(search, number)
     journal = journal_in(search.inbox.journal)
     claimed = journal.claim(search.tracking_uri, [search.inbox.owner], 10)
-
-    def die(*args):
-        raise KeyboardInterrupt  # as a process would that is killed there
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "settle", die)
-        with suppress(KeyboardInterrupt):
-            Delivery().deliver_together(journal, claimed)
+    Delivery().deliver_together(claimed)  # and here the process is killed
     assert len(runs.at_once()) == 5
     assert pending() == 4
     assert names(runs()) == ALL

@@ -119,7 +119,7 @@ def finish() -> None:
     for folder in folders:
         with suppress(OSError):
             journal_in(folder).sweep(gone={_owners.this_process()})
-            journal_in(folder).close()
+            journal_in(folder).database.close()
 
 
 def _start_anew() -> None:

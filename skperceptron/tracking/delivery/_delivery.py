@@ -65,29 +65,26 @@ class Delivery:
         self._missing: set[str] = set()
         self._election = Election()
 
-    def deliver_together( self, journal: Journal, runs: list[WaitingRun] ) -> dict[str, str]:
+    def deliver_together(self, runs: list[WaitingRun]) -> dict[str, str]:
         """Deliver those of several runs in one transaction that are fit for it.
 
         These are runs without files that nobody else can have created.
 
         Parameters
         ----------
-        journal : Journal
-            Where they wait.
-
         runs : list of WaitingRun
-            What was claimed there.
+            What was claimed in one journal.
 
         Returns
         -------
         dict of str
-            The runs of MLflow that are delivered, by their keys. All others are as they
-            were.
+            The runs of MLflow that are delivered, by their keys; to be settled. All
+            others are as they were.
 
         Raises
         ------
         Exception
-            Whatever the store says. Nothing is delivered then.
+            Whatever the store says. As a rule, nothing is delivered then.
         """
         fit = [run for run in runs if _is_simple(run)]
         if len(fit) < 2:
@@ -106,7 +103,6 @@ class Delivery:
             for run in fit:
                 with suppress(WaitsForAboveError):  # which has files, say
                     run_ids[run.key] = self._store(run, run_ids)
-        journal.settle([(run, run_ids[run.key]) for run in fit if run.key in run_ids])
         return run_ids
 
     def deliver(

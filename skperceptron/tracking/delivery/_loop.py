@@ -449,14 +449,19 @@ class Deliverer:
         self._active_at = time.monotonic()
         tried |= {run.key for run in runs}
         run_ids: dict[str, str] = {}
-        # Whatever that says, it is said again when they are tried one by one.
-        with suppress(Exception), self._undisturbed():
-            for run in runs:
-                check_is_named(run.address)
-            run_ids = self.delivery.deliver_together(journal, runs)
-        for run in runs:
-            if run.key in run_ids:
-                self._note_success(run)
+        try:
+            with self._undisturbed():
+                for run in runs:
+                    check_is_named(run.address)
+                run_ids = self.delivery.deliver_together(runs)
+        except Exception:
+            # It is said again when they are tried one by one. Until then, nobody knows
+            # whether they have arrived.
+            runs = [replace(run, n_tries=run.n_tries + 1) for run in runs]
+        delivered = [run for run in runs if run.key in run_ids]
+        journal.settle([(run, run_ids[run.key]) for run in delivered])
+        for run in delivered:
+            self._note_success(run)
         left = [run for run in runs if run.key not in run_ids]
         self._deliver_one_by_one(journal, left, run_ids)
         # Afterwards there may be something newer.

@@ -61,7 +61,18 @@ SECONDS_TO_WAIT = 10.0
 # At most this many messages wait to be told.
 MAX_NOTICES = 10
 # Where hosts share files: SQLite's WAL is for the processes of one host only.
-_NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "afs", "beegfs", "ceph", "fuse.", "9p")
+_NETWORK = (
+    "nfs",
+    "cifs",
+    "smb",
+    "lustre",
+    "gpfs",
+    "afs",
+    "beegfs",
+    "ceph",
+    "fuse.",
+    "9p",
+)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -181,8 +192,10 @@ class Database:
                     db.rollback()
                     raise
                 db.commit()
+            except UnicodeDecodeError as error:  # in a message of SQLite's
+                raise _CorruptError("it is damaged") from error
             except sqlite3.DatabaseError as error:
-                if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
+                if _code_of(error) in _CORRUPT:
                     raise _CorruptError(str(error)) from error
                 raise JournalError(f"{self.path}: {error}") from error
 
@@ -268,12 +281,17 @@ def _set_mode(db: sqlite3.Connection, mode: str) -> None:
     while True:
         try:
             db.execute(f"PRAGMA journal_mode = {mode}")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if _code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    """Get SQLite's own code of an error, without what it says more closely."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _decode(text: bytes) -> str:

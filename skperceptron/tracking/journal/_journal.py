@@ -396,6 +396,8 @@ class Journal:
         list of WaitingRun
             Those above others come before them.
         """
+        # Else others would take what is claimed for that of a dead process.
+        _owners.show_life(self.folder, _owners.this_process())
         found: dict[str, sqlite3.Row] = {}
         n_found = 0
         for row in _due_rows(db, store, deliverers):
@@ -431,8 +433,8 @@ class Journal:
             [_text(str(error)), NEVER, key],
         )
         self.database.notices.append(
-            f"The run {key} in the journal {self.database.path} cannot be read and is not "
-            f"delivered: {type(error).__name__}: {error}."
+            f"The run {key} in the journal {self.database.path} cannot be read, and is "
+            f"not delivered: {type(error).__name__}: {error}."
         )
 
     def _is_free(self, row: sqlite3.Row) -> bool:
@@ -602,8 +604,10 @@ class Journal:
 
     def new_files(self, key: str) -> str:
         """Make a folder for artifacts of a run; `files` tells where it is."""
+        self.database.check_folder()
+        self.files("").mkdir(mode=0o700, exist_ok=True)
         name = f"{key}-{uuid.uuid4().hex[:8]}"
-        self.files(name).mkdir(mode=0o700, parents=True)
+        self.files(name).mkdir(mode=0o700)
         return name
 
     def files(self, name: str) -> Path:

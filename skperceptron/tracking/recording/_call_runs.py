@@ -229,7 +229,9 @@ def _deliver(runs: list[TrackedRun]) -> None:
             if deliverer.can_deliver and not run.destination.parents:
                 n_passes = deliverer.begin_to_drain(set())
                 deliverer.drain_decided(n_passes, patience=SECONDS_TO_WAIT)
-            with suppress(OSError):  # of the journal; then they end when nothing goes on
+            with suppress(
+                OSError
+            ):  # of the journal; then they end when nothing goes on
                 run.journal.end_unmanaged_below(run.key)
             deliverer.wake()
         finally:
