@@ -22,7 +22,8 @@ from skperceptron.tracking.delivery import _all_stores, _failures, _loop, _store
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
-from tests.tracking.faults import new_key, within
+from tests.tracking.faults import within
+from tests.tracking.journal_files import new_key
 
 pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
@@ -109,8 +110,8 @@ def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
         patch.setattr(_store, "_check_answers", refuse)
         fit_fold()
         time.sleep(1.5)
-        fit_fold()
-        last = now()
+            last = now()
+            fit_fold()
     assert within(30, lambda: split_off(runs(), search.name)[0].status == "FINISHED")
     above, folds = split_off(runs.at_once(), "GridSearchCV")
     assert len(folds) == 3
