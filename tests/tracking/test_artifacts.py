@@ -71,7 +71,7 @@ def test_run_without_its_files_is_complete_else(bad_place, experiment_at, journa
         assert run.latest("training_score") == clf.score(X, y)
         assert run.params["max_iter"] == "20"
         assert run.tags[TAG].startswith("model: ")
-        (folder,) = (journal / "not_logged").glob(run.tags["skperceptron.key"] + ".*")
+        (folder,) = (journal / "not_logged").glob(run.tags["skperceptron.key"] + "-*")
         assert str(folder) in run.tags[TAG]
         model = mlflow.sklearn.load_model(str(folder / "model"))
         assert (model.predict(X) == clf.predict(X)).all()

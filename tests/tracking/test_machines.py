@@ -17,7 +17,7 @@ from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
 from skperceptron.tracking.recording._ticket import RunTicket
-from tests.tracking.faults import statuses_of
+from tests.tracking.faults import statuses_of, within
 from tests.tracking.journal_files import new_key
 
 X, y = load_iris(return_X_y=True)
@@ -166,7 +166,7 @@ def test_runs_for_another_store_keep_no_fold_waiting(from_afar, key, runs, tmp_p
     started = time.monotonic()
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
     assert time.monotonic() - started < _handover.SECONDS_TO_WAIT / 2
-    assert [run.name for run in runs.at_once()] == ["fold 0"]
+    assert within(30, lambda: [run.name for run in runs.at_once()] == ["fold 0"])
 
 
 def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):

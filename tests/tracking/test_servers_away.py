@@ -66,9 +66,9 @@ def test_server_that_does_not_work_costs_one_wait_and_one_warning(
             GridSearchCV(
                 HillClimbPerceptron(max_iter=5), {"step_size": [0.1]}, cv=2
             ).fit(X, y)
-        assert pending() == 4 + 2 + 1
+        assert pending() == 4 + (1 + 2 + 1)
         with at_most(3), pytest.warns(TrackingWarning, match="could not be delivered"):
-            assert flush(timeout=1) in (7, 8)  # now it may know of the search, too
+            assert flush(timeout=1) == 8
 
 
 @pytest.mark.parametrize("health", [500, None], ids=["500", "hangs"])
@@ -84,7 +84,6 @@ def test_server_that_does_not_work_costs_a_search_and_a_study_one_wait(
         with at_most(3), track_study(optuna.create_study()) as study:
             study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
         assert len(study.trials) == 3
-        # The candidates follow once their search is there.
         assert pending() >= (1 + 4) + (1 + 3)
 
 

@@ -459,7 +459,8 @@ class Deliverer:
             # whether they have arrived.
             runs = [replace(run, n_tries=run.n_tries + 1) for run in runs]
         delivered = [run for run in runs if run.key in run_ids]
-        journal.settle([(run, run_ids[run.key]) for run in delivered])
+        if delivered:
+            journal.settle([(run, run_ids[run.key]) for run in delivered])
         for run in delivered:
             self._note_success(run)
         left = [run for run in runs if run.key not in run_ids]
