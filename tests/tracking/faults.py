@@ -11,13 +11,17 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 import warnings
 from collections import Counter
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
+import psutil
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -25,7 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, flush
+from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, pending
 
 X, y = load_iris(return_X_y=True)
 # What a fit may take when its store does not answer, and a busy machine besides.
@@ -62,6 +66,13 @@ def within(seconds, is_so):
     while time.monotonic() < deadline and not is_so():
         time.sleep(0.05)
     return is_so()
+
+
+def n_waiting_in(journal):
+    """Count the runs that wait in a journal, which need not be that of the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKPERCEPTRON_JOURNAL", str(journal))
+        return pending()
 
 
 def rows(store, query):
@@ -132,6 +143,89 @@ def fake_server(health, api, port=0):
             thread.join()
 
 
+class Relay(ThreadingHTTPServer):
+    """Hands requests on to a server, some of them only.
+
+    It refuses those whose content has `refuses` in it. When the server has done what
+    one asks for whose address has `kills_at` in it, nobody is told, but `kill` is
+    called with the relay and the sender's port.
+    """
+
+    daemon_threads = True
+    is_ready = True
+
+    def __init__(self, server, host="", prefix="", header="", without=("/health",)):
+        self.to = urlsplit(server).netloc
+        self.host, self.prefix, self.header = host, prefix, header
+        self.without, self.asked = without, []
+        self.refuses, self.kills_at, self.kill = None, None, None
+        super().__init__(("127.0.0.1", 0), RelayHandler, bind_and_activate=False)
+        self.server_bind()
+
+    @property
+    def uri(self):
+        return f"http://127.0.0.1:{self.server_port}{self.prefix}"
+
+
+class RelayHandler(BaseHTTPRequestHandler):
+    def relay(self):
+        relay, url = self.server, urlsplit(self.path)
+        relay.asked.append(f"{self.command} {url.path}")
+        path = self.path.removeprefix(f"http://{url.netloc}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        is_welcome = (
+            url.netloc == relay.host
+            and path.startswith(f"{relay.prefix}/api/")
+            and self.headers.get("Authorization", "") == relay.header
+            and not path.endswith(relay.without)
+        )
+        if not relay.is_ready:
+            self.answer(503, b"{}")
+            return
+        if not is_welcome:
+            self.answer(500 if path.endswith("/health") else 403, b"{}")
+            return
+        if relay.refuses and relay.refuses in body:
+            self.answer(
+                400, b'{"error_code": "BAD_REQUEST", "message": "not this one"}'
+            )
+            return
+        is_deadly = relay.kills_at is not None and relay.kills_at in path
+        with closing(HTTPConnection(relay.to)) as connection:
+            headers = {"Content-Type": self.headers.get("Content-Type", "")}
+            target = path.removeprefix(relay.prefix)
+            connection.request(self.command, target, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if is_deadly:
+                relay.kill(relay, self.client_address[1])
+            else:
+                self.answer(answer.status, content)
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay  # noqa: N815
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def relay_to(server, **options):
+    with Relay(server, **options) as relay:
+        relay.server_activate()
+        thread = threading.Thread(target=relay.serve_forever, daemon=True)
+        thread.start()
+        yield relay
+        relay.shutdown()
+        thread.join()
+
+
 # Processes that are killed
 
 
@@ -147,18 +241,26 @@ def in_child(work):
         if child == 0:
             try:
                 work()
-            finally:
                 os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
     return os.waitpid(child, 0)[1]
 
 
 def leave_behind(*fits, uri):
-    """Make fits for a store that is away in a process that is killed after them."""
+    """Make fits for a store that is away in a process that is killed after them.
+
+    With it all is killed that it has started: nobody is left to deliver its runs.
+    """
 
     def work():
         mlflow.set_tracking_uri(uri)
         for make_fit in fits or [fit]:
             make_fit()
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
         die()
 
     assert in_child(work) == signal.SIGKILL

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import flush, pending
@@ -49,21 +50,6 @@ def test_delivery_that_was_killed_is_completed_by_the_next(step, runs, monkeypat
     assert mlflow.sklearn.load_model(f"runs:/{run.run_id}/model").predict(X).size == 150
 
 
-def test_run_is_found_that_was_created_just_before_the_kill(runs, monkeypatch):
-    create_run = mlflow.MlflowClient.create_run
-
-    def create_and_die(self, *args, **kwargs):
-        create_run(self, *args, **kwargs)
-        die()
-
-    fit()
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "create_run", create_and_die)
-        assert in_child(fit) == signal.SIGKILL
-    assert flush() == 0
-    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 2
-
-
 def test_half_a_model_of_a_killed_process_is_left_out(runs, monkeypatch):
     def objective(y_true, y_pred):
         time.sleep(0.1)
@@ -101,3 +87,34 @@ def test_store_that_is_away_as_well_keeps_all_of_a_run_waiting(runs, monkeypatch
     assert TAG not in run.tags
     assert mlflow.sklearn.load_model(f"runs:/{run.run_id}/model") is not None
     assert not (Path(os.environ["SKPERCEPTRON_JOURNAL"]) / "not_logged").exists()
+
+
+def fail_once(monkeypatch, cause):
+    """Let the first call of MLflow take long and fail; list the calls."""
+    create, calls = mlflow.MlflowClient.create_run, []
+
+    def create_run(*args, **kwargs):
+        calls.append(kwargs)
+        if len(calls) == 1:
+            time.sleep(1.5)
+            message = "API request to http://x failed with exception ..."
+            raise mlflow.MlflowException(message) from cause
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_run)
+    return calls
+
+
+def test_call_that_fails_once_is_made_again_on_a_slow_machine_too(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=KeyError("X"))
+    assert fit().run_id_ is not None
+    assert len(calls) == 2
+    assert [run.status for run in runs.at_once()] == ["FINISHED"]
+
+
+def test_call_that_nobody_answers_is_not_made_again_at_once(runs, monkeypatch):
+    calls = fail_once(monkeypatch, cause=requests.ReadTimeout())
+    with warned_once("could not be logged"):
+        fit()
+    assert len(calls) == 1
+    assert [run.status for run in runs()] == ["FINISHED"]

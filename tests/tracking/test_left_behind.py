@@ -1,5 +1,6 @@
 """Runs that other processes have left behind, and what stands in their way."""
 
+import pickle
 import time
 
 import pytest
@@ -102,6 +103,15 @@ def test_silence_of_the_store_is_told():
     hangs = fake_server(None, None, port=int(uri.rpartition(":")[2]))
     with hangs, warned_once(r"no answer within [\d.]+ s"):
         assert flush(timeout=1) == 1
+
+
+def test_run_is_not_looked_up_in_a_store_that_is_gone(away, tmp_path):
+    file = tmp_path / "clf"
+    leave_behind(lambda: file.write_bytes(pickle.dumps(fit())), uri=away.uri)
+    away.come_back()
+    away.path.unlink()
+    assert pickle.loads(file.read_bytes()).run_id_ is None
+    assert not away.path.exists()
 
 
 def test_killed_search_ends_with_the_last_of_its_folds(away):

@@ -16,9 +16,7 @@ from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
-from skperceptron.tracking.recording._ticket import RunTicket
 from tests.tracking.faults import statuses_of, within
-from tests.tracking.journal_files import new_key
 
 X, y = load_iris(return_X_y=True)
 
@@ -176,10 +174,3 @@ def test_fits_that_go_on_keep_no_fold_waiting(from_afar, key, runs):
         run.deliver(wait=False)
     fit_fold(from_afar, key_of(key, ("last",)), restart=False)
     assert time.monotonic() - started < _handover.SECONDS_TO_WAIT / 2
-
-
-def test_run_is_not_looked_up_in_a_store_that_is_gone(tmp_path):
-    file = tmp_path / "gone.db"
-    address = {"tracking_uri": f"sqlite:///{file}", "working_directory": None}
-    assert RunTicket(new_key(), address).run_id() is None
-    assert not file.exists()

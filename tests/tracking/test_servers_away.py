@@ -9,7 +9,6 @@ from contextlib import ExitStack
 import mlflow
 import optuna
 import pytest
-import requests
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks._servers import free_port, mlflow_server
@@ -250,37 +249,6 @@ def wait_until_nothing_is_pending():
     while pending() > 0 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert pending() == 0
-
-
-def fail_once(monkeypatch, cause):
-    """Let the first call of MLflow take long and fail; list the calls."""
-    create, calls = mlflow.MlflowClient.create_run, []
-
-    def create_run(*args, **kwargs):
-        calls.append(kwargs)
-        if len(calls) == 1:
-            time.sleep(1.5)
-            message = "API request to http://x failed with exception ..."
-            raise mlflow.MlflowException(message) from cause
-        return create(*args, **kwargs)
-
-    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_run)
-    return calls
-
-
-def test_call_that_fails_once_is_made_again_on_a_slow_machine_too(runs, monkeypatch):
-    calls = fail_once(monkeypatch, cause=KeyError("X"))
-    assert fit().run_id_ is not None
-    assert len(calls) == 2
-    assert [run.status for run in runs.at_once()] == ["FINISHED"]
-
-
-def test_call_that_nobody_answers_is_not_made_again_at_once(runs, monkeypatch):
-    calls = fail_once(monkeypatch, cause=requests.ReadTimeout())
-    with warned_once("could not be logged"):
-        fit()
-    assert len(calls) == 1
-    assert [run.status for run in runs()] == ["FINISHED"]
 
 
 # Values that nobody else may see
