@@ -210,8 +210,8 @@ def test_run_that_a_server_refuses_keeps_no_others_waiting(
         assert pending() == 1
         relay.refuses = None
         assert flush() == 0
-    runs = mlflow.search_runs([tracked_by_server], output_format="list")
-    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+        runs = mlflow.search_runs([tracked_by_server], output_format="list")
+        assert [run.info.status for run in runs] == ["FINISHED"] * 4
 
 
 # What is sent for a run with a model; somebody dies after each of it.
