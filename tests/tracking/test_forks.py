@@ -8,7 +8,6 @@ import pytest
 
 from skperceptron.tracking.delivery import _forks, _store
 from skperceptron.tracking.delivery._forks import no_fork
-from skperceptron.tracking.journal._entry import Entry
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process.*is multi-threaded:DeprecationWarning"
@@ -108,14 +107,3 @@ def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_store(tmp_path)
             stack.enter_context(forked_child())
         threading.Thread(target=enter).start()
         assert has_entered.wait(30)
-
-
-def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_run(tmp_path):
-    entry = Entry(tmp_path / f"{'0' * 32}.0.jsonl")
-    entry.path.touch()
-    with ExitStack() as stack:
-        with entry.locked() as is_mine:
-            assert is_mine
-            stack.enter_context(forked_child())
-        with entry.locked() as is_mine:
-            assert is_mine
