@@ -422,17 +422,23 @@ class Deliverer:
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
         """Try everything once that waits in some inboxes."""
-        tried: set[str] = set()
-        there = [(j, owners) for j, owners in _by_journal(inboxes) if j.exists]
         self._has_open_searches = False
-        for journal, owners in there:
-            journal.end_killed(owners)
+        for journal, owners in _by_journal(inboxes):
+            try:
+                if journal.exists:
+                    self._deliver_from(journal, owners)
+            except OSError:
+                if journal.exists:  # else somebody has removed it meanwhile
+                    raise
+
+    def _deliver_from(self, journal: Journal, deliverers: Collection[str]) -> None:
+        journal.end_killed(deliverers)
+        me = _owners.this_process()
+        if self._failures.outage is None and me in deliverers:
             idle_since = now() - int(1000 * SECONDS_UNTIL_SEARCH_IS_OVER)
-            if self._failures.outage is None and _owners.this_process() in owners:
-                self._has_open_searches |= journal.end_unmanaged(
-                    _owners.this_process(), idle_since
-                )
-        while any(self._deliver_some(j, owners, tried) for j, owners in there):
+            self._has_open_searches |= journal.end_unmanaged(me, idle_since)
+        tried: set[str] = set()
+        while self._deliver_some(journal, deliverers, tried):
             pass
 
     def _deliver_some(
