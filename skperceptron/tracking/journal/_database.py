@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -98,7 +99,7 @@ class Connection:
 
 
 # One for each folder in which this process has a journal.
-_databases: list[Database] = []
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 # What is held during a fork.
 _held: list[Connection] = []
 
@@ -123,7 +124,7 @@ class Database:
         # A forked child opens its own, and keeps that of its parent: to close it would
         # undo what the parent is at.
         self._connections: dict[int, Connection] = {}
-        _databases.append(self)
+        _databases.add(self)
 
     def run(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something in one transaction. A file that is no journal is put aside.

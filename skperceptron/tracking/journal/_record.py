@@ -205,13 +205,14 @@ class RunRecord:
         status, end_time = self.status, self.end_time
         if event["end_time"] is not None:
             status, end_time = as_status(event["status"]), as_time(event["end_time"])
+        name = event["registered_model_name"]
         self.params |= params
         self.tags |= tags
         self.metrics += metrics
         self.dataset = dataset
         self.files += files
         self.status, self.end_time = status, end_time
-        if (name := event["registered_model_name"]) is not None:
+        if name is not None:
             self.registered_model_name = str(name)
 
 
