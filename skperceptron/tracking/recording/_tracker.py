@@ -467,11 +467,15 @@ def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
     if not whole.candidates and is_search(search):
         # The folds were fitted by other processes, which the search has ended.
         deliver_all(whole.run)
-    for row in whole.run.journal.below(whole.run.key):
-        if row["done"]:
+    rows = whole.run.journal.below(whole.run.key)
+    done = {row["key"] for row in rows if row["done"]}
+    begun = {row["key"]: (row["name"], row["start_time"]) for row in rows}
+    # Other threads may not have written of theirs yet.
+    begun |= {c.key: (c.name, c.start_time) for c in whole.candidates.values()}
+    for key, (name, start_time) in begun.items():
+        if key in done:
             continue
-        record = RunRecord(row["name"], row["start_time"])
-        run = TrackedRun(record, below, row["key"])
+        run = TrackedRun(RunRecord(name, start_time), below, key)
         run.status = whole.run.status
         run.end()
         run.deliver(wait=False)
