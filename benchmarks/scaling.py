@@ -97,7 +97,8 @@ def make_data(n_rows: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def perceptron(**params: Any) -> HillClimbPerceptron:
-    return HillClimbPerceptron(**{"max_iter": 50, "random_state": 0, **params})
+    defaults = {"max_iter": 50, "surrogate_iter": 0, "random_state": 0}
+    return HillClimbPerceptron(**{**defaults, **params})
 
 
 def climbing(**params: Any) -> HillClimbMLP:

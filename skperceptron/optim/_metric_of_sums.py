@@ -61,8 +61,8 @@ class MetricOfSums:
         z : ndarray of shape (n_samples, n_outputs)
             Finite sums.
         """
-        from skperceptron.optim.kernels._outputs import evaluate_sums
+        from skperceptron.optim.kernels._outputs import evaluate
 
         self._sums[:, : len(z)] = z[self._order].T
-        value, _ = evaluate_sums(self._sums, 0, self._targets, self._terms, -np.inf)
+        value, _ = evaluate(self._sums, 0, self._targets, self._terms, -np.inf)
         return float(value / self._total)

@@ -475,6 +475,7 @@ class TestEarlyStopping:
         assert len(clf._climbs) == 3
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         averaging(HillClimbPerceptron, max_iter=300, n_restarts=1),

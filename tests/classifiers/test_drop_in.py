@@ -17,6 +17,7 @@ from sklearn.neural_network.tests import test_mlp as their_tests
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import BackpropMLP
+from tests.coverings import pairwise
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
@@ -127,9 +128,9 @@ def third_of(combination):
 
 
 @pytest.mark.parametrize("third", THIRDS)
-@pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "activation", "kind"), pairwise([*SOLVERS], ACTIVATIONS, TARGETS)
+)
 def test_fit(solver, activation, kind, third):
     X, y = make_data(kind)
     for hidden, sparse, weighted, early_stopping in product(*OPTIONS[3:]):

@@ -233,7 +233,8 @@ def f2(y_true, y_pred, *, sample_weight=None):
 def test_any_metric_can_be_the_objective(cls, objective, metric, weighted):
     X, y = imbalanced()
     weight = np.linspace(0.5, 2, len(y)) if weighted else None
-    clf = cls(objective=objective, max_iter=150, random_state=0)
+    options = {"surrogate_iter": 500, "max_iter": 150, "random_state": 0}
+    clf = cls(objective=objective, **options)
     clf.fit(X, y, sample_weight=weight)
     expected = metric(y, clf.predict(X), sample_weight=weight)
     assert clf.objective_ == pytest.approx(expected)
@@ -480,7 +481,7 @@ def test_large_fits_take_less_than_three_times_the_data(objective):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100_000, 50)), rng.integers(10, size=100_000)
     clf = HillClimbMLP(
-        max_iter=50, surrogate_iter=60, objective=objective, random_state=0
+        max_iter=10, surrogate_iter=10, objective=objective, random_state=0
     )
     clf.fit(X[:100], y[:100])  # compiling takes memory too
     tracemalloc.start()

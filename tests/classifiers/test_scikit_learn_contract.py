@@ -34,21 +34,15 @@ every_classifier = pytest.mark.parametrize("cls", CLASSIFIERS)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@parametrize_with_checks([HillClimbMLP(), BackpropMLP()])
+@parametrize_with_checks([cls() for cls in CLASSIFIERS])
 def test_estimator_checks_pass_with_tracking_on(estimator, check, without_models):
     assert skperceptron.get_config()["tracking"]
     check(estimator)
 
 
-@parametrize_with_checks([HillClimbPerceptron()])
-def test_estimator_checks_pass_with_models_kept(estimator, check):
-    assert skperceptron.get_config()["tracking"]
-    check(estimator)
-
-
 @pytest.mark.slow
-@parametrize_with_checks([HillClimbMLP(), BackpropMLP()])
-def test_estimator_checks_pass_with_models_of_networks_kept(estimator, check):
+@parametrize_with_checks([cls() for cls in CLASSIFIERS])
+def test_estimator_checks_pass_with_models_kept(estimator, check):
     check(estimator)
 
 

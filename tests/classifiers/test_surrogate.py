@@ -133,6 +133,23 @@ class TestSignOfNoise:
 
 
 class TestSurrogate:
+    @pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
+    def test_interrupt_between_the_two_climbs(self, cls, monkeypatch):
+        made = []
+
+        def make_climb(*args, make=_hill_climb.make_climb, **options):
+            made.append(args)
+            if len(made) == 2:
+                raise KeyboardInterrupt
+            return make(*args, **options)
+
+        monkeypatch.setattr(_hill_climb, "make_climb", make_climb)
+        clf = with_surrogate(cls, objective="accuracy")
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            clf.fit(X, y)
+        assert clf.objective_ == clf.score(X, y)
+        assert clf.partial_fit(X, y).objective_ == clf.score(X, y)
+
     @pytest.mark.parametrize("classes", [2, 3])
     def test_first_candidates_are_those_of_a_climb_on_the_log_loss(self, classes):
         few = y < classes

@@ -168,6 +168,8 @@ def test_partial_fits_of_many_threads_are_one_run_for_each_estimator(runs):
     assert seeds == [str(seed) for seed in range(N_THREADS)]
 
 
+# scikit-learn says so where a thread finds no filters, which another one just replaces.
+@pytest.mark.filterwarnings("ignore:`sklearn.utils.parallel.delayed`:UserWarning")
 def test_searches_at_once_keep_their_runs_apart(runs):
     def search(tracker):
         grid = GridSearchCV(HillClimbPerceptron(max_iter=5), {"tol": [0, 1]}, cv=2)

@@ -33,6 +33,7 @@ def test_process_ends_though_its_server_hangs(tmp_path, monkeypatch):
     assert script.stderr.count("TrackingWarning") == 1
 
 
+@pytest.mark.slow
 def test_first_fit_says_nothing_for_other_packages(first_script):
     first_script.run("import warnings; warnings.simplefilter('default')", "fit()")
     assert "Warning" not in first_script.stderr

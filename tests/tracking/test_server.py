@@ -1,5 +1,6 @@
 """A real MLflow server on loopback."""
 
+import math
 import os
 import signal
 import threading
@@ -16,6 +17,7 @@ import skperceptron
 from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import TrackingWarning, flush, pending
+from skperceptron.tracking.delivery import _runs, _store
 from tests.tracking.faults import (
     Relay,
     fit,
@@ -71,6 +73,9 @@ def test_run_takes_four_requests(tracked_by_server, asked, monkeypatch, has_name
     if has_name:
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
         monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    # However long the fits take here.
+    monkeypatch.setattr(_runs, "SECONDS_BETWEEN_LOOKS_AT_NAMES", math.inf)
+    monkeypatch.setattr(_store, "SECONDS_BETWEEN_CHECKS", math.inf)
     clf = HillClimbPerceptron(max_iter=20)
     with skperceptron.config_context(log_models="none"):
         first = clf.fit(X, y).run_id_

@@ -58,7 +58,7 @@ def test_store_that_cannot_be_written_is_a_warning(tracking_uri):
 
 def test_one_outage_is_one_warning(tracking_uri):
     tracking_uri(f"http://127.0.0.1:{free_port()}")
-    clf = HillClimbPerceptron(max_iter=100)
+    clf = HillClimbPerceptron(max_iter=20, surrogate_iter=0)
     with pytest.warns(TrackingWarning):
         clf.fit(X, y)
     started = time.perf_counter()

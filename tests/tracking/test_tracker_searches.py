@@ -174,6 +174,17 @@ class TestSearch:
         assert "train_score" in tree.folds[0, 0].metrics
         assert not has_model(tree.search)
 
+    def test_with_a_name_that_no_file_can_hold_keeps_its_results(self, runs, tmp_path):
+        def score(clf, X, y):
+            return {"\ud800": clf.score(X, y)}
+
+        make_search(CLF, {"step_size": [0.1]}, scoring=score, refit=False).fit(X, y)
+        (search,) = [run for run in runs() if run.name == "GridSearchCV"]
+        folder = mlflow.artifacts.download_artifacts(
+            run_id=search.run_id, dst_path=str(tmp_path)
+        )
+        assert "mean_test_\\ud800" in pd.read_csv(f"{folder}/cv_results.csv")
+
     def test_of_one_candidate_has_no_figure(self, runs):
         make_search(CLF, {"step_size": [0.1]}).fit(X, y)
         assert artifacts_of(Tree(runs()).search) == {"cv_results.csv"}

@@ -56,7 +56,7 @@ class TestOptions:
         experiment = mlflow.get_experiment_by_name(name)
         assert len(mlflow.search_runs([experiment.experiment_id])) == 11
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
     def test_other_store(self, n_jobs, runs, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         tracker = MLflowTracker(tracking_uri="sqlite:///other.db", experiment_name="e")
@@ -78,7 +78,7 @@ class TestOptions:
         make_search(tracker=MLflowTracker(log_models=log_models)).fit(X, y)
         assert sum(map(has_model, runs())) == expected
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
     def test_models_without_rows_of_the_training_data(self, n_jobs, runs, client):
         tracker = MLflowTracker(log_models="all")
         with skperceptron.config_context(log_input_examples=False):
@@ -91,7 +91,7 @@ class TestOptions:
             assert "model/MLmodel" in files
             assert not [path for path in files if "input_example" in path]
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_without_folds(self, n_jobs, runs):
         tracker = MLflowTracker(log_folds=False)
         search = make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
@@ -164,7 +164,7 @@ class TestRunId:
         with pytest.raises(AttributeError, match="has followed no fit yet"):
             MLflowTracker().run_id_  # noqa: B018 - it is looked up
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_is_the_run_of_the_search_which_takes_more(self, n_jobs, runs):
         tracker = MLflowTracker()
         make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
@@ -198,7 +198,7 @@ class TestRunId:
 
 
 class TestSurroundings:
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_tracker_wins_over_the_switch(self, n_jobs, runs):
         with skperceptron.config_context(tracking=False):
             search = make_search(n_jobs=n_jobs).fit(X, y)
@@ -270,7 +270,7 @@ class TestSurroundings:
         assert [run.info.run_name for run in roots] == ["GridSearchCV"]
         assert [run.name.split()[0] for run in runs()] == ["study", "trial"]
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_search_in_the_pipeline_of_a_search_is_part_of_the_fold(self, n_jobs, runs):
         inner = GridSearchCV(CLF, STEPS, cv=2, n_jobs=n_jobs)
         pipeline = make_pipeline(StandardScaler(), inner)
@@ -284,7 +284,9 @@ class TestSurroundings:
         [clone, copy.deepcopy, lambda search: pickle.loads(pickle.dumps(search))],
         ids=["clone", "deepcopy", "pickle"],
     )
-    @pytest.mark.parametrize("is_fitted", [False, True])
+    @pytest.mark.parametrize(
+        "is_fitted", [pytest.param(False, marks=pytest.mark.slow), True]
+    )
     def test_tracker_goes_with_copies_of_a_search(self, copied, is_fitted, runs):
         original = make_search(tracker=MLflowTracker(run_name="original"))
         if is_fitted:

@@ -191,7 +191,9 @@ def test_suggestions_need_a_trial():
         suggest_params(BackpropMLP(), BackpropMLP())
 
 
-@pytest.mark.parametrize("case", ["perceptron", "climb", "adam"])
+@pytest.mark.parametrize(
+    "case", [pytest.param("perceptron", marks=pytest.mark.slow), "climb", "adam"]
+)
 def test_twenty_trials_find_something_better_than_the_defaults(case):
     X, y = load_wine(return_X_y=True)
     cv = StratifiedKFold(3, shuffle=True, random_state=0)

@@ -23,6 +23,7 @@ from skperceptron.optim.kernels._compile import (
 )
 from skperceptron.optim.kernels._elementwise import (
     activate_one,
+    copy_into,
 )
 from skperceptron.optim.kernels._network import forward
 
@@ -115,7 +116,7 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
     error, largest = _bound_error(network, params, single.bounds, single.length)
     if not largest < _LARGEST:
         return np.nan
-    single.params[:] = params
+    copy_into(params, single.params, params.size)
     output, n_outputs = outputs.shape[0], sums.shape[0] - outputs.shape[0]
     bound = np.float32(error if n_outputs == 1 else 2 * error)
     n_right, n_doubtful, n_left = 0, 0, n_samples
@@ -218,7 +219,11 @@ def _bound_error(network, params, bounds, length):
                 size[k] = _GROWS[code] * LIPSCHITZ[code] * size[k] + _OFFSET[code]
                 error[k] = LIPSCHITZ[code] * error[k]
                 error[k] += _ACTIVATION_ERROR * _UNIT * size[k]
-    return error[: units[-1]].max(), largest
+    worst = 0.0
+    for k in range(units[-1]):
+        if error[k] > worst or np.isnan(error[k]):
+            worst = error[k]
+    return worst, largest
 
 
 @njit(**COMPILE_PRIVATE)

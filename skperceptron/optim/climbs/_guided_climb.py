@@ -171,7 +171,7 @@ class GuidedClimb(Climb):
 
     def rewind(self) -> None:
         """Give back the random numbers of candidates that were prepared in vain."""
-        if self.guide is None:
+        if self.step_size.size:  # else there was an interrupt before it has begun
             self._climb.rewind()
 
     def _advance(self, values: NDArray[np.float64]) -> None:

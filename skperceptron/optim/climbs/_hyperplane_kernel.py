@@ -17,6 +17,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._elementwise import copy_into
 from skperceptron.optim.kernels._metrics import ACCURACY, value_of_counts
 from skperceptron.optim.kernels._without_refcount import without_refcount
 
@@ -136,7 +137,7 @@ def scan_hyperplanes(samples, metric, selection, params, candidates, norms):
             # Weights add up to something else, by rounding, in another order.
             if value > before:
                 numbers[SHOWN] = value
-            params[:bias] = moved[:bias]
+            copy_into(moved, params, bias)
             params[bias] = moved[N_INPUTS]
         candidates.values[i] = numbers[SHOWN]
 
@@ -149,7 +150,8 @@ def _select(samples, metric, selection, params, reach):
     """
     bias = params.size - 1
     current = np.zeros(N_INPUTS + 1, params.dtype)
-    current[:bias], current[N_INPUTS] = params[:bias], params[bias]
+    copy_into(params, current, bias)
+    current[N_INPUTS] = params[bias]
     length = np.sqrt(np.sum(current**2))
     margin = reach + _ROUNDING * (length + reach)
     n_near, n_near_negative = 0, 0
@@ -171,7 +173,7 @@ def _select(samples, metric, selection, params, reach):
     numbers = selection.numbers
     numbers[REACH] = reach
     numbers[N_NEAR], numbers[N_NEAR_NEGATIVE] = n_near, n_near_negative
-    selection.reference[:] = params
+    copy_into(params, selection.reference, params.size)
     return _value(samples, metric, selection, current)
 
 
@@ -214,7 +216,9 @@ def _value(samples, metric, selection, w):
         _add(counts, k >= n_negative, z >= 0, weight[near[k]], metric)
     if metric.kind == ACCURACY:
         return far[0, 0] + counts[0, 0]
-    counts += far
+    for c in range(2):
+        for k in range(2):
+            counts[c, k] += far[c, k]
     return value_of_counts(metric)
 
 

@@ -20,6 +20,7 @@ from skperceptron.optim.kernels._compile import (
     VECTORIZE_SUM_PRIVATE,
     njit,
 )
+from skperceptron.optim.kernels._elementwise import copy_into
 from skperceptron.optim.kernels._metrics import value_of_counts
 from skperceptron.optim.kernels._without_refcount import without_refcount
 
@@ -196,7 +197,7 @@ def scan_screened(samples, sums, metric, params, candidates):
         if decide(candidates, i, value, 0.0):
             sums.error[0] = error
             _add(sums.sums, sums.added, i, step)
-            params[:] = moved
+            copy_into(moved, params, params.size)
 
 
 @njit(**COMPILE_INLINE)

@@ -83,7 +83,7 @@ class UnitClimb(NetworkClimb):
         memory = self._memory
         if not self._forward():
             return -np.inf
-        value, exact = _outputs.evaluate_sums(
+        value, exact = _outputs.evaluate(
             memory.sums, len(memory.outputs), self._targets, self._terms, -np.inf
         )
         if len(memory.slope):

@@ -16,6 +16,7 @@ from numba.extending import intrinsic, overload
 
 from skperceptron.optim.kernels._compile import (
     COMPILE,
+    COMPILE_PRIVATE,
     VECTORIZE,
     VECTORIZE_PRIVATE,
     njit,
@@ -301,6 +302,17 @@ def copy_row(source, i, target, k):
     p, q = np.uint64(i), np.uint64(k)
     for j in range(np.uint64(source.shape[1])):
         target[q, j] = source[p, j]
+
+
+@njit(**COMPILE_PRIVATE)
+def copy_into(source, target, n):
+    """Copy the first values of an array to the beginning of another one.
+
+    In a loop: with slices, numba would take seconds to compile what is raised where
+    they do not fit.
+    """
+    for q in range(n):
+        target[q] = source[q]
 
 
 @njit(**COMPILE)

@@ -50,10 +50,36 @@ def value_of_counts(metric):
     elif kind == _KAPPA:
         value = _kappa(counts, costs, room)
     elif kind == _COSTS:
-        value = -_weighted_sum(counts, costs, room) / counts.sum()
+        value = -_weighted_sum(counts, costs, room) / _total(counts)
     else:
         value = _mean_of_classes(metric)
     return metric.sign * value
+
+
+# Written out: numba takes long to compile slices and their methods.
+@njit(**DIVIDE_PRIVATE)
+def _total(counts):
+    result = 0.0
+    for c in range(counts.shape[0]):
+        for k in range(counts.shape[1]):
+            result += counts[c, k]
+    return result
+
+
+@njit(**DIVIDE_PRIVATE)
+def _total_of_row(counts, c):
+    result = 0.0
+    for k in range(counts.shape[1]):
+        result += counts[c, k]
+    return result
+
+
+@njit(**DIVIDE_PRIVATE)
+def _total_of_column(counts, k):
+    result = 0.0
+    for c in range(counts.shape[0]):
+        result += counts[c, k]
+    return result
 
 
 @njit(**DIVIDE_PRIVATE)
@@ -125,7 +151,7 @@ def pairwise_sum(x, start, n):
 def _balanced_accuracy(counts, is_adjusted, room):
     n = 0
     for c in range(counts.shape[0]):
-        total = counts[c].sum()
+        total = _total_of_row(counts, c)
         if total != 0:  # a class without weight does not count
             room[0, n] = counts[c, c] / total
             n += 1
@@ -137,10 +163,10 @@ def _balanced_accuracy(counts, is_adjusted, room):
 
 @njit(**DIVIDE_PRIVATE)
 def _matthews(counts):
-    n_samples = counts.sum()
+    n_samples = _total(counts)
     both, true, predicted = 0.0, 0.0, 0.0
     for c in range(counts.shape[0]):
-        n_true, n_predicted = counts[c].sum(), counts[:, c].sum()
+        n_true, n_predicted = _total_of_row(counts, c), _total_of_column(counts, c)
         both += n_true * n_predicted
         true += n_true * n_true
         predicted += n_predicted * n_predicted
@@ -162,13 +188,13 @@ def _weighted_sum(counts, weights, room):
 
 @njit(**DIVIDE_PRIVATE)
 def _kappa(counts, weights, room):
-    n_classes, n_samples = counts.shape[0], counts.sum()
+    n_classes, n_samples = counts.shape[0], _total(counts)
     numerator = _weighted_sum(counts, weights, room)
     for c in range(n_classes):
         # Transposed, as in scikit-learn; the weights are symmetric.
-        n_predicted = counts[:, c].sum()
+        n_predicted = _total_of_column(counts, c)
         for k in range(n_classes):
-            expected = n_predicted * counts[k].sum() / n_samples
+            expected = n_predicted * _total_of_row(counts, k) / n_samples
             room[0, c * n_classes + k] = weights[c, k] * expected
     denominator = pairwise_sum(room[0], 0, n_classes * n_classes)
     return np.nan if denominator == 0 else 1 - numerator / denominator
@@ -182,8 +208,8 @@ def _mean_of_classes(metric):
     n = chosen.size
     for i in range(n):
         c = chosen[i]
-        room[0, i], room[1, i] = counts[c, c], counts[:, c].sum()
-        room[2, i] = counts[c].sum()
+        room[0, i], room[1, i] = counts[c, c], _total_of_column(counts, c)
+        room[2, i] = _total_of_row(counts, c)
     if average == MICRO:
         for row in range(3):
             room[row, 0] = sum_in_order(room[row], 0, n)

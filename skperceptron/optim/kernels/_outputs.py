@@ -132,13 +132,10 @@ def evaluate(z, output, targets, terms, enough):
 
 @overload(evaluate, jit_options=COMPILE)
 def _evaluate_for_type(z, output, targets, terms, enough):
-    return _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
-
-
-@njit(**COMPILE)
-def evaluate_sums(z, output, targets, terms, enough):
-    """Do what `evaluate` does, for code that is not compiled."""
-    return evaluate(z, output, targets, terms, enough)
+    evaluate_it = _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
+    return lambda z, output, targets, terms, enough: evaluate_it(
+        z, output, targets, terms, enough
+    )
 
 
 def is_of_ranks(targets):
@@ -147,10 +144,13 @@ def is_of_ranks(targets):
     return not isinstance(metric[Description._fields.index("ranking")], types.NoneType)
 
 
+# Each is compiled once for all kernels that evaluate, and kept.
+@njit(**COMPILE)
 def _evaluate_ranks(z, output, targets, terms, enough):
     return value_of_ranks(z, output, targets, terms, enough), True
 
 
+@njit(**COMPILE)
 def _evaluate_samples(z, output, targets, terms, enough):
     """Compute a sum over the samples, or what follows from counts of them."""
     class_start, weight, metric = targets

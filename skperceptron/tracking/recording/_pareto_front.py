@@ -59,7 +59,7 @@ def _as_csv(front: list[FrozenTrial], names: list[str]) -> bytes:
     for trial in front:
         values: list[Any] = [*trial.values, *(trial.params.get(n, "") for n in params)]
         writer.writerow([trial.number, *values])
-    return table.getvalue().encode()
+    return table.getvalue().encode(errors="backslashreplace")
 
 
 def _draw(

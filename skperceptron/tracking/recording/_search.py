@@ -234,4 +234,5 @@ def _as_csv(results: Results) -> bytes:
     for row in zip(*results.values(), strict=True):
         # What a candidate does not set is masked.
         writer.writerow([_cell(value) for value in row])
-    return text.getvalue().encode()
+    # Names of scores may have what UTF-8 cannot tell, such as half a surrogate pair.
+    return text.getvalue().encode(errors="backslashreplace")

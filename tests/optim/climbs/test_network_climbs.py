@@ -22,12 +22,14 @@ from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
+from tests.coverings import pairwise
 
 N = 200
 BY_UNIT = {"unit": UnitClimb, "lean unit": LowMemoryUnitClimb}
 STREAMING = ["streaming unit", "streaming all", "streaming share"]
 CLIMBS = {**BY_UNIT, **dict.fromkeys(STREAMING, StreamingClimb)}
 MUTATIONS = [*BY_UNIT, "all", 0.4, *STREAMING]
+OBJECTIVES = ["accuracy", "log_loss"]
 
 
 def make_problem(units, activations, dtype=np.float64, n_samples=N):
@@ -111,14 +113,16 @@ def assert_same(literal, compiled, n_iter=400):
     assert compiled.mutation.streams.state == literal.mutation.streams.state
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize(
+    ("activation", "objective", "mutation"),
+    pairwise(list(ACTIVATIONS), OBJECTIVES, MUTATIONS),
+)
 def test_same_climb_with_every_activation(activation, objective, mutation):
     problem = make_problem((6, 3), [activation])
     assert_same(*both_climbs(problem, objective, mutation))
 
 
+DIFFERENT_NETWORKS = [["logistic"], ["relu"], ["tanh", "softplus"]]
 DEPTHS = [
     ((3,), []),
     ((1,), []),
@@ -128,14 +132,16 @@ DEPTHS = [
 ]
 
 
-@pytest.mark.parametrize("mutation", BY_UNIT)
 @pytest.mark.parametrize(
-    ("units", "activations"), [*DEPTHS[2:], ((5, 3), ["step"]), ((5, 3), ["relu"])]
+    ("mutation", "depth", "weighted"),
+    pairwise(
+        list(BY_UNIT),
+        [*DEPTHS[2:], ((5, 3), ["step"]), ((5, 3), ["relu"])],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("weighted", [False, True])
-def test_noise_is_turned_to_where_the_loss_falls(
-    mutation, units, activations, weighted
-):
+def test_noise_is_turned_to_where_the_loss_falls(mutation, depth, weighted):
+    units, activations = depth
     problem = make_problem(units, activations)
     weight = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
     options = {"weight": weight, "alpha": 2.0, "descends": True}
@@ -163,27 +169,28 @@ def test_large_weights_are_penalised(mutation):
 
 
 @pytest.mark.parametrize(
-    ("mutation", "units", "activations"),
-    [
-        (mutation, units, activations)
-        for mutation in MUTATIONS
-        for units, activations in DEPTHS
-        # Which keeps nothing of the first hidden layer.
-        if activations or mutation != "lean unit"
-    ],
+    ("depth_and_mutation", "objective", "weighted", "adapt"),
+    pairwise(
+        [
+            (depth, mutation)
+            for mutation in MUTATIONS
+            for depth in DEPTHS
+            # Which keeps nothing of the first hidden layer.
+            if depth[1] or mutation != "lean unit"
+        ],
+        OBJECTIVES,
+        [False, True],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("adapt", [False, True])
-def test_same_climb_at_any_depth(
-    units, activations, objective, weighted, mutation, adapt
-):
+def test_same_climb_at_any_depth(depth_and_mutation, objective, weighted, adapt):
+    (units, activations), mutation = depth_and_mutation
     weight = np.random.default_rng(2).uniform(size=N) if weighted else None
     problem = make_problem(units, activations)
     assert_same(*both_climbs(problem, objective, mutation, weight=weight, adapt=adapt))
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("mutation", BY_UNIT)
 def test_same_climb_on_sparse_data(objective, mutation):
     problem = make_problem((5, 4, 3), ["tanh", "relu"])
@@ -207,10 +214,10 @@ def test_same_climb_whatever_the_layout_of_the_data(mutation, layout):
     assert_same(*both_climbs((layout(X), *problem), "log_loss", mutation))
 
 
-@pytest.mark.parametrize("units", [(5, 3), (5, 1)])
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("mutation", ["all", 0.4, *STREAMING])
+@pytest.mark.parametrize(
+    ("units", "objective", "weighted", "mutation"),
+    pairwise([(5, 3), (5, 1)], OBJECTIVES, [False, True], ["all", 0.4, *STREAMING]),
+)
 def test_same_climb_with_more_samples_than_fit_in_two_blocks(
     units, objective, weighted, mutation
 ):
@@ -221,15 +228,14 @@ def test_same_climb_with_more_samples_than_fit_in_two_blocks(
 
 
 @pytest.mark.parametrize(
-    ("mutation", "scale"),
+    ("mutation", "scale", "activations"),
     [
-        *((mutation, scale) for mutation in MUTATIONS for scale in (1e-30, 1e3, 1e9)),
+        *pairwise(MUTATIONS, [1e-30, 1e3, 1e9], DIFFERENT_NETWORKS),
         # Not with sums that are kept from one candidate to the next: one that was as
         # large as this has left a rounding error larger than all others.
-        *(("all", scale) for scale in (1e30, 1e38, 1e60)),
+        *pairwise(["all"], [1e30, 1e38, 1e60], DIFFERENT_NETWORKS),
     ],
 )
-@pytest.mark.parametrize("activations", [["logistic"], ["relu"], ["tanh", "softplus"]])
 def test_same_accuracy_whatever_the_scale_of_the_data(mutation, scale, activations):
     X, y, layers, start = make_problem((4,) * len(activations) + (3,), activations)
     X[:, 0] *= scale
@@ -338,7 +344,7 @@ def test_weights_only_count_relative_to_each_other(mutation, step_size):
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_start_that_overflows_is_worth_minus_infinity(mutation, objective):
     X, y, layers, start = make_problem((4, 3), ["tanh"])
     X[-1] = 1e308  # of its outputs, nobody could tell
@@ -382,9 +388,10 @@ def test_float32_stays_float32(mutation):
     assert compiled.value == pytest.approx(literal.objective(compiled.params), rel=1e-4)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-@pytest.mark.parametrize("activation", ["relu", "logistic"])
+@pytest.mark.parametrize(
+    ("mutation", "objective", "activation"),
+    pairwise(MUTATIONS, OBJECTIVES, ["relu", "logistic"]),
+)
 def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
     X, y, layers, start = make_problem((6, 3), [activation])
     _, compiled = both_climbs(
@@ -398,9 +405,10 @@ def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
     assert np.isfinite(compiled.params).all()
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "log_loss"])
-@pytest.mark.parametrize("sample", [0, -1])
-@pytest.mark.parametrize("mutation", ["all", *STREAMING])
+@pytest.mark.parametrize(
+    ("objective", "sample", "mutation"),
+    pairwise(OBJECTIVES, [0, -1], ["all", *STREAMING]),
+)
 def test_candidates_that_overflow_for_one_sample_are_rejected(
     objective, sample, mutation
 ):

@@ -11,6 +11,7 @@ from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._hyperplane_climb import MAX_FEATURES, HyperplaneClimb
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
 from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
+from tests.coverings import pairwise
 
 
 def make_problem(n_units, *, n_samples=300, n_features=6, dtype=np.float64):
@@ -64,13 +65,16 @@ def both_climbs(
     return literal, climb(start, second, problem, n_iter=n_iter, **steps)
 
 
-@pytest.mark.parametrize("n_units", [1, 4])
 @pytest.mark.parametrize(
-    "mutation", [{}, {"share": 0.3}, {"by_unit": True}], ids=["all", "share", "unit"]
+    ("n_units", "mutation", "adapt", "weighted", "sparse"),
+    pairwise(
+        [1, 4],
+        [{}, {"share": 0.3}, {"by_unit": True}],
+        [False, True],
+        [False, True],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("adapt", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("sparse", [False, True])
 def test_same_random_numbers_give_the_same_climb(
     n_units, mutation, adapt, weighted, sparse
 ):
@@ -104,18 +108,21 @@ def test_only_what_is_better_is_kept(climb):
 
 
 @pytest.mark.parametrize(
-    ("climb", "n_features"),
-    [
-        *((HyperplaneClimb, n) for n in (1, 5, MAX_FEATURES)),
-        *((ScreenedClimb, n) for n in (1, 24)),
-    ],
+    ("climb_and_features", "mutation", "adapt", "weighted"),
+    pairwise(
+        [
+            *((HyperplaneClimb, n) for n in (1, 5, MAX_FEATURES)),
+            *((ScreenedClimb, n) for n in (1, 24)),
+        ],
+        [{}, {"share": 0.3}],
+        [False, True],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("mutation", [{}, {"share": 0.3}], ids=["all", "share"])
-@pytest.mark.parametrize("adapt", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
 def test_every_way_for_one_unit_gives_the_same_climb(
-    climb, mutation, adapt, weighted, n_features
+    climb_and_features, mutation, adapt, weighted
 ):
+    climb, n_features = climb_and_features
     weight = np.random.default_rng(2).uniform(size=300) if weighted else None
     literal, compiled = both_climbs(
         make_problem(1, n_features=n_features),

@@ -91,6 +91,7 @@ def test_all_classifiers_fit_where_nothing_can_be_written(locked_package, tmp_pa
     run(FIT, cwd=tmp_path, PYTHONPATH=locked_package, **env)
 
 
+@pytest.mark.slow
 def test_the_users_cache_folder_is_used_and_not_missed_when_it_is_gone(tmp_path):
     cache = tmp_path / "cache"
     code = f"""{CALL}
@@ -123,7 +124,7 @@ def double(some):
         run(code, cwd=tmp_path, PYTHONPATH=path, NUMBA_CACHE_DIR=cache)
 
 
-def weights_of_many_fits():
+def weights_of_many_fits(dtype):
     """Fit what runs each kernel, and return all weights by a name of the fit."""
     rng = np.random.default_rng(0)
     X, wide = rng.normal(size=(40, 4)), rng.normal(size=(40, 20))
@@ -155,7 +156,7 @@ def weights_of_many_fits():
                     (HillClimbPerceptron(**how, **few), samples, y, weight),
                 ]
         for objective in ("accuracy", "log_loss", "f1_macro"):
-            how["objective"] = objective
+            how |= {"objective": objective, "surrogate_iter": 10}
             cases += [
                 (HillClimbMLP((3,), "logistic", **how), X, two, None),
                 (HillClimbMLP((3, 2), "logistic", **how), X, three, weight),
@@ -163,18 +164,21 @@ def weights_of_many_fits():
                 (HillClimbMLP(**deep | how), X, three, None),
             ]
     results = {}
-    for dtype in (np.float64, np.float32):
-        for i, (clf, samples, y, sample_weight) in enumerate(cases):
-            clf.set_params(random_state=0, tol=1)
-            with skperceptron.config_context(tracking=False):
-                clf.fit(samples.astype(dtype), y, sample_weight=sample_weight)
-            weights = clf.decision_function(samples.astype(dtype)).ravel()
-            results[f"{i} {clf} {dtype.__name__}"] = weights
+    for i, (clf, samples, y, sample_weight) in enumerate(cases):
+        clf.set_params(random_state=0, tol=1)
+        with skperceptron.config_context(tracking=False):
+            clf.fit(samples.astype(dtype), y, sample_weight=sample_weight)
+        weights = clf.decision_function(samples.astype(dtype)).ravel()
+        results[f"{i} {clf}"] = weights
     return results
 
 
+@pytest.mark.parametrize(
+    ("dtype", "rtol"),
+    [("float64", 1e-9), pytest.param("float32", 2e-3, marks=pytest.mark.slow)],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_everything_fits_alike_when_nothing_is_compiled(tmp_path):
+def test_everything_fits_alike_when_nothing_is_compiled(dtype, rtol, tmp_path):
     out = tmp_path / "weights.npz"
     code = f"""
 import warnings, numpy as np
@@ -182,13 +186,12 @@ from sklearn.exceptions import ConvergenceWarning
 warnings.simplefilter("error")
 warnings.simplefilter("ignore", ConvergenceWarning)
 from tests.optim.kernels.test_compile import weights_of_many_fits
-np.savez({str(out)!r}, *weights_of_many_fits().values())
+np.savez({str(out)!r}, *weights_of_many_fits({dtype!r}).values())
 """
     run(code, cwd=ROOT, NUMBA_DISABLE_JIT="1")
     with np.load(out) as arrays:
         interpreted = list(arrays.values())
-    compiled = weights_of_many_fits()
+    compiled = weights_of_many_fits(dtype)
     assert len(compiled) == len(interpreted)
     for (name, expected), found in zip(compiled.items(), interpreted, strict=True):
-        rtol = 1e-9 if name.endswith("64") else 2e-3
         assert_allclose(found, expected, rtol, rtol / 10, err_msg=name)

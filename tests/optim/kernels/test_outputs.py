@@ -51,7 +51,7 @@ def test_log_likelihood_agrees_with_the_vectorised_one(
     weight = np.random.default_rng(1).uniform(size=N) if weighted else np.empty(0)
     targets = make_targets(y, weight, dtype=dtype)
     terms = make_terms(n_outputs, N, dtype)
-    value, _ = _outputs.evaluate_sums(rows, 0, targets, terms, -np.inf)
+    value, _ = _outputs.evaluate(rows, 0, targets, terms, -np.inf)
     expected = log_likelihood(z.astype(float), y, weight if weighted else None)
     total = weight.sum() if weighted else N
     rtol = 1e-12 if dtype == np.float64 else 1e-5
@@ -66,22 +66,22 @@ def test_log_likelihood_is_precise_for_confident_networks():
         np.empty(0),
         Metric("log_loss").describe(2, np.dtype(float)),
     )
-    value, _ = _outputs.evaluate_sums(rows, 0, targets, make_terms(2, 3), -np.inf)
+    value, _ = _outputs.evaluate(rows, 0, targets, make_terms(2, 3), -np.inf)
     assert value == pytest.approx(-3 * np.exp(-40.0), rel=1e-13)
 
 
 def test_evaluation_may_end_where_the_value_is_not_enough():
     _, y, rows = make_problem(3, 30.0)
     targets, terms = make_targets(y, np.empty(0)), make_terms(3, N)
-    whole, _ = _outputs.evaluate_sums(rows, 0, targets, terms, -np.inf)
-    part, _ = _outputs.evaluate_sums(rows, 0, targets, terms, whole / 100)
+    whole, _ = _outputs.evaluate(rows, 0, targets, terms, -np.inf)
+    part, _ = _outputs.evaluate(rows, 0, targets, terms, whole / 100)
     assert whole < part < whole / 100
 
 
 def test_undefined_sums_make_an_undefined_value():
     _, y, rows = make_problem(3, 1.0)
     rows[1, N // 2] = np.nan
-    value, _ = _outputs.evaluate_sums(
+    value, _ = _outputs.evaluate(
         rows, 0, make_targets(y, np.empty(0)), make_terms(3, N), -np.inf
     )
     assert np.isnan(value)
@@ -93,7 +93,7 @@ def test_slope_is_the_derivative_of_the_loss(n_outputs, weighted):
     z, y, rows = make_problem(n_outputs, 2.0)
     weight = np.random.default_rng(1).uniform(size=N) if weighted else np.empty(0)
     targets, terms = make_targets(y, weight), make_terms(n_outputs, N)
-    _, exact = _outputs.evaluate_sums(rows, 0, targets, terms, -np.inf)
+    _, exact = _outputs.evaluate(rows, 0, targets, terms, -np.inf)
     slope = np.full_like(rows, 3.0)
     _outputs.update_slope(slope, targets, terms)
     if n_outputs == 1:
@@ -115,7 +115,7 @@ def test_accuracy_counts_ties_as_predict_does(n_outputs, weighted):
     z, y, rows = make_problem(n_outputs, 2.0)
     z, rows = np.round(z), np.round(rows)  # many equal sums, and many zeros
     weight = np.random.default_rng(1).uniform(size=N) if weighted else np.empty(0)
-    value, _ = _outputs.evaluate_sums(
+    value, _ = _outputs.evaluate(
         rows, 0, make_targets(y, weight, use_accuracy=True), make_terms(1, N), -np.inf
     )
     predicted = (z[:, 0] > 0) if n_outputs == 1 else z.argmax(axis=1)

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from skperceptron.optim import Metric, MetricOfSums
 from skperceptron.optim.kernels._elementwise import rough_log2
 from skperceptron.optim.kernels._metrics import pairwise_sum
-from skperceptron.optim.kernels._outputs import evaluate_sums
+from skperceptron.optim.kernels._outputs import evaluate
 
 SCORES = {
     "normal": lambda rng, n: rng.normal(size=n),
@@ -36,7 +36,9 @@ def expit(z):
         return 1 / (1 + np.exp(-z))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("scores", SCORES)
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_any_scores_are_ranked_as_by_scikit_learn(kind, scores, dtype):
@@ -79,7 +81,7 @@ def test_only_what_is_worse_is_rejected_early(kind, n_classes, of_proba):
 
         def with_at_least(enough, metric=metric):
             targets, terms = metric._targets, metric._terms
-            return evaluate_sums(metric._sums, 0, targets, terms, enough)[0]
+            return evaluate(metric._sums, 0, targets, terms, enough)[0]
 
         for enough in (value, value - 1e-12, value - 1e-3, 0.0):
             assert with_at_least(enough) == value
