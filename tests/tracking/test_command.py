@@ -16,6 +16,8 @@ from tests.tracking.faults import (
 )
 from tests.tracking.test_left_behind import nobody
 
+COMMAND = "skperceptron.tracking"
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -23,8 +25,10 @@ def command(monkeypatch, capsys):
 
     def run(*options):
         monkeypatch.setattr(sys, "argv", ["tracking", *options])
+        # It warns of a module that is run while it is imported, as doctests do.
+        monkeypatch.delitem(sys.modules, f"{COMMAND}.__main__", False)
         with pytest.raises(SystemExit) as ended:
-            runpy.run_module("skperceptron.tracking", run_name="__main__")
+            runpy.run_module(COMMAND, run_name="__main__")
         return ended.value.code, *capsys.readouterr()
 
     return run
