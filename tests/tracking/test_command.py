@@ -93,7 +93,7 @@ def test_it_is_a_command(tmp_path):
     }
 
     def run(*options):
-        command = [sys.executable, "-m", "skperceptron.tracking", *options]
+        command = [sys.executable, "-m", COMMAND, *options]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False
         )
