@@ -5,6 +5,7 @@ missing in a list, and for what is listed and not true any more.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -286,6 +287,60 @@ def test_only_studies_import_optuna():
         "recording._trial",
         "recording._watched_study",
     }
+
+
+# Tests of the inside of tracking
+
+TESTS = Path(__file__).parent
+INSIDE = re.compile(
+    r"skperceptron\.tracking\.(delivery|journal|recording|_)|\.jsonl|\._run_ticket"
+)
+# How runs wait in files, and how a thread delivers them: these go when that does.
+TESTS_OF_FILES_AND_THREAD = {
+    "reliability/test_malicious_journal",
+    "tracking/journal_files",
+    "tracking/test_delivery_steps",
+    "tracking/test_election",
+    "tracking/test_delivery",
+    "tracking/test_failures",
+    "tracking/test_forks",
+    "tracking/test_journal",
+    "tracking/test_left_runs",
+    "tracking/test_machines",
+    "tracking/test_pauses",
+    "tracking/test_store_making",
+    "tracking/test_transaction",
+}
+# One module each, such as that of the models; or what cannot be brought about from
+# outside, such as another version of scikit-learn.
+TESTS_OF_MODULES = {
+    "patience",
+    "reliability/test_round_trips",
+    "scaling/test_studies_across_processes",
+    "tracking/test_calls",
+    "tracking/test_destination",
+    "tracking/test_figures",
+    "tracking/test_fits",
+    "tracking/test_local_stores",
+    "tracking/test_model_logging",
+    "tracking/test_model_saving",
+    "tracking/test_model_trust",
+    "tracking/test_older_stores",
+    "tracking/test_reasons",
+    "tracking/test_studies",
+    "tracking/test_tracker_searches",
+}
+
+
+def test_promises_of_tracking_are_tested_with_what_users_can_reach():
+    """They hold, unchanged, whatever becomes of the inside."""
+    found = {
+        path.relative_to(TESTS).with_suffix("").as_posix()
+        for path in TESTS.rglob("*.py")
+        if INSIDE.search(path.read_text(encoding="utf-8"))
+    }
+    found.discard("test_imports")
+    assert found == TESTS_OF_FILES_AND_THREAD | TESTS_OF_MODULES
 
 
 # What is known of scikit-learn's and joblib's insides

@@ -6,10 +6,11 @@ import argparse
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 from skperceptron.tracking import TrackingWarning, flush
 from skperceptron.tracking._flush import waiting
-from skperceptron.tracking.journal import _journal
+from skperceptron.tracking.journal._folders import where_runs_wait
 
 
 def main() -> int:
@@ -30,14 +31,14 @@ def main() -> int:
         "(default: until each has answered, without a retry)",
     )
     options = parser.parse_args()
-    n_waiting = _show()
-    if options.show:
-        return 0
     with warnings.catch_warnings(record=True, action="always") as problems:
-        n_left = flush(options.timeout)
+        n_waiting = _show()
+        n_left = 0 if options.show else flush(options.timeout)
     for problem in problems:
         if issubclass(problem.category, TrackingWarning):
             print(problem.message, file=sys.stderr)
+    if options.show:
+        return 0
     # Other processes may have written, and delivered, in the meantime.
     print(f"{max(n_waiting - n_left, 0)} delivered, {n_left} still waiting")
     return 1 if n_left else 0
@@ -45,25 +46,28 @@ def main() -> int:
 
 def _show() -> int:
     """Print one line for each run that waits, and count them."""
-    print(f"journal {_journal.where_runs_wait()}")
-    runs = {entry.key: contents for _, entry, contents in waiting()}
-    for contents in runs.values():
-        record = contents.record
-        started = time.strftime(
-            "%Y-%m-%d %H:%M:%S", time.localtime(record.start_time / 1000)
-        )
-        status: str = "unfinished" if record.end_time is None else record.status
-        if contents.lacks_files:
+    print(f"journal {where_runs_wait()}")
+    rows = [row for _, row in waiting()]
+    for row in rows:
+        status = row["status"] or "unfinished"
+        if row["lacks_files"]:
             status = "its files"
-        store = contents.destination["tracking_uri"] or "the default store"
-        print(f"  {started}  {_plain(record.name)}  {status}  -> {_plain(store)}")
-    print(f"{len(runs)} waiting")
-    return len(runs)
+        store = row["store"] or "the default store"
+        texts = _moment(row["start_time"]), row["name"], status, f"-> {store}"
+        print("", *map(_plain, texts), sep="  ")
+    print(f"{len(rows)} waiting")
+    return len(rows)
 
 
-def _plain(text: str) -> str:
+def _moment(milliseconds: int) -> str:
+    with suppress(OverflowError, ValueError, TypeError):  # it is no time
+        return time.strftime("%F %T", time.localtime(milliseconds / 1000))
+    return "unknown time"
+
+
+def _plain(text: object) -> str:
     """Leave out what a terminal might take for a command."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import suppress
+from functools import cache
 from numbers import Real
 
 from skperceptron.tracking._credentials import hide_credentials
@@ -22,10 +23,10 @@ from skperceptron.tracking.delivery._store_check import (
     UnnamedStoreError,
     check_is_named,
 )
-from skperceptron.tracking.journal import _journal, _owners
-from skperceptron.tracking.journal._entry import Contents, Entry, UnreadableEntryError
+from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
 from skperceptron.tracking.journal._handover import before_flush
-from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._record import as_address
 
 # At most this many reasons are given why a store takes nothing.
 _MAX_REASONS = 3
@@ -77,7 +78,7 @@ def flush(timeout: float | None = None) -> int:
         call()
     found, reasons = _inboxes_by_store()
     for uri in found:
-        deliverer_for(uri).entries.places.allow_all()
+        deliverer_for(uri).delivery.places.allow_all()
     begun = {
         uri: deliverer_for(uri).begin_to_drain(inboxes)
         for uri, inboxes in found.items()
@@ -90,13 +91,14 @@ def flush(timeout: float | None = None) -> int:
         reasons += [what_prevents(uri, failure) for failure in failures]
     for reason in reasons:
         _warn(reason)
-    for journal in _journal.journals():
-        _journal.sweep(journal)
+    for journal in _journals():
+        journal.sweep()
+        journal.tell_notices()
     n_waiting = pending()
     if n_waiting and not reasons and time.monotonic() >= deadline:
         _warn(
             f"{n_waiting} runs still wait in the journal "
-            f"{_journal.where_runs_wait()}: {timeout} seconds were not enough to "
+            f"{where_runs_wait()}: {timeout} seconds were not enough to "
             "deliver all of them. Call flush again, with more time."
         )
     return n_waiting
@@ -106,25 +108,20 @@ def _inboxes_by_store() -> tuple[dict[str | None, set[Inbox]], list[str]]:
     """Find where something waits for each store, and why some has to wait on."""
     found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
     unnamed: set[str] = set()
-    for inbox, _, contents in waiting():
+    for journal in _journals():
+        journal.end_killed()
+    for journal, row in waiting():
+        inbox = Inbox(journal.folder, row["deliverer"])
         try:
-            check_is_named(contents.destination)
+            check_is_named(as_address(json.loads(row["address"])))
         except UnnamedStoreError as error:
             unnamed.add(str(error))
-        else:
-            found.setdefault(contents.destination["tracking_uri"], set()).add(inbox)
-    # One of the deliverers sees to what cannot be read, whichever that is.
-    unreadable = {
-        inbox
-        for journal in _journal.journals()
-        for inbox in _journal.inboxes(journal)
-        if _has_unreadable(inbox)
-    }
-    if unreadable:
-        found.setdefault(next(iter(found), None), set()).update(unreadable)
+            continue
+        except (ValueError, TypeError, AttributeError):
+            pass  # which the deliverer tells
+        found.setdefault(row["store"] or None, set()).add(inbox)
     reasons = [
-        f"Runs wait in the journal {_journal.where_runs_wait()}: "
-        f"{hide_credentials(reason)}."
+        f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
         for reason in sorted(unnamed)[:_MAX_REASONS]
     ]
     return found, reasons
@@ -164,17 +161,6 @@ def _drain_with_others(
         n_passes = deliverer.begin_to_drain(inboxes)
 
 
-def _has_unreadable(inbox: Inbox) -> bool:
-    for entry in inbox.entries():
-        try:
-            entry.read()
-        except UnreadableEntryError:
-            return True
-        except OSError:
-            continue
-    return False
-
-
 def pending() -> int:
     """Count the runs that wait in the journal for their delivery.
 
@@ -183,32 +169,30 @@ def pending() -> int:
     int
         Those of all processes that share the journal.
     """
-    return len({entry.key for _, entry, _ in waiting()})
+    return len(waiting())
 
 
-def waiting() -> Iterator[tuple[Inbox, Entry, Contents]]:
-    """Find what is not delivered, in the journal and where this process had to go.
-
-    Yields
-    ------
-    inbox : Inbox
-    entry : Entry
-    contents : Contents
-    """
-    own = {inbox for d in all_deliverers().values() for inbox in d.inboxes}
-    left = {i for journal in _journal.journals() for i in _journal.inboxes(journal)}
-    for inbox in own | left:
-        for entry in inbox.entries():
-            with suppress(OSError, UnreadableEntryError):
-                contents = entry.read()
-                if _has_to_wait(inbox, entry, contents):
-                    yield inbox, entry, contents
+def waiting() -> list[tuple[Journal, sqlite3.Row]]:
+    """List the rows of the runs that are not delivered, of all journals."""
+    return [(journal, row) for journal in _journals() for row in journal.waiting()]
 
 
-def _has_to_wait(inbox: Inbox, entry: Entry, contents: Contents) -> bool:
-    has_news = contents.is_done or not contents.record.is_empty
-    is_new = contents.run_id is None and entry.part == 0
-    return has_news or is_new or not _owners.is_alive(inbox.journal, contents.writer)
+def _journals() -> list[Journal]:
+    """List the journals that there are and that can be read."""
+    found = []
+    for journal in map(journal_in, journals()):
+        try:
+            if journal.exists:
+                journal.has("")
+                found.append(journal)
+        except OSError as error:
+            _tell_unusable(str(error))
+    return found
+
+
+@cache
+def _tell_unusable(reason: str) -> None:
+    _warn(f"Runs may wait in a journal that cannot be used: {reason}.")
 
 
 def _warn(message: str) -> None:

@@ -20,7 +20,8 @@ import pytest
 
 import skperceptron
 from skperceptron.tracking import flush
-from skperceptron.tracking.delivery._loop import Deliverer
+from tests.patience import PATIENCE
+from tests.tracking.faults import n_waiting_in
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 ROOT = Path(__file__).parents[2]
@@ -34,10 +35,10 @@ from sklearn.model_selection import GridSearchCV
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush, pending
-from skperceptron.tracking.delivery import _loop
+from tests.patience import be_patient
 
 if os.environ.get("PATIENT"):
-    _loop.Deliverer.wait_for.__defaults__ = (300.0,)
+    be_patient()
 X, y = load_iris(return_X_y=True)
 
 
@@ -51,7 +52,7 @@ def note(name, text=""):
 def fit(n=1, **params):
     for _ in range(n):
         clf = HillClimbPerceptron(**{"max_iter": 20, **params}).fit(X, y)
-        note("ended", clf._run_ticket.key)
+        note("ended", clf.run_id_)
     return clf
 
 
@@ -78,6 +79,7 @@ class Waiting:
 class Runs:
     """The runs of a store, or of one of its experiments."""
 
+    run_ids: list[str]
     keys: list[str]
     statuses: Counter[str]
     params: list[dict[str, str]]
@@ -108,6 +110,7 @@ def read_runs(store: Path | str, experiment_id: str = "0") -> Runs:
         )
         tags = texts_of("tags")
         return Runs(
+            list(statuses),
             [tag["skperceptron.key"] for tag in tags],
             Counter(statuses.values()),
             texts_of("params"),
@@ -173,14 +176,14 @@ class Program:
 
     @property
     def ended(self) -> list[str]:
-        """The keys of the fits that have ended."""
+        """The runs of the fits that have ended."""
         path = self.folder / "ended"
         return path.read_text().split() if path.exists() else []
 
     @property
-    def waiting(self) -> list[Path]:
-        """Files of runs in the journal."""
-        return sorted(self.journal.rglob("*.jsonl"))
+    def n_waiting(self) -> int:
+        """The number of runs that wait in the journal."""
+        return n_waiting_in(self.journal)
 
 
 @pytest.fixture
@@ -192,7 +195,8 @@ def program(tmp_path, new_store):
 def runs(tmp_path, monkeypatch):
     """An experiment of the test's own; call it to read its runs."""
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
-    monkeypatch.setattr(Deliverer.wait_for, "__defaults__", (300.0,))  # as in programs
+    for change in PATIENCE:  # as in programs
+        monkeypatch.setattr(*change)
     artifacts = (tmp_path / "artifacts").as_uri()
     experiment_id = mlflow.create_experiment(uuid.uuid4().hex, artifacts)
     mlflow.set_experiment(experiment_id=experiment_id)

@@ -23,8 +23,8 @@ def fit(**params):
     return HillClimbPerceptron(**{"max_iter": 20, **params}).fit(X, y)
 
 
-def keys_of(clfs):
-    return sorted(clf._run_ticket.key for clf in clfs)
+def runs_of(clfs):
+    return sorted(clf.run_id_ for clf in clfs)
 
 
 def test_fit_in_a_coroutine_is_delivered_when_it_returns(runs):
@@ -35,7 +35,7 @@ def test_fit_in_a_coroutine_is_delivered_when_it_returns(runs):
         return clf
 
     clf = asyncio.run(main())
-    assert runs().keys == keys_of([clf])
+    assert runs().run_ids == runs_of([clf])
 
 
 def test_fits_beside_the_loop_are_one_run_each(runs):
@@ -46,7 +46,7 @@ def test_fits_beside_the_loop_are_one_run_each(runs):
     clfs = asyncio.run(main())
     logged = runs()
     assert logged.are_finished_once
-    assert sorted(logged.keys) == keys_of(clfs)
+    assert sorted(logged.run_ids) == runs_of(clfs)
 
 
 def test_loop_goes_on_beside_a_fit(runs):
@@ -65,7 +65,7 @@ def test_loop_goes_on_beside_a_fit(runs):
         return await fitting
 
     clf = asyncio.run(main())
-    assert runs().keys == keys_of([clf])
+    assert runs().run_ids == runs_of([clf])
 
 
 def test_context_of_a_task_is_that_of_the_fits_it_starts(runs):
@@ -82,7 +82,7 @@ def test_context_of_a_task_is_that_of_the_fits_it_starts(runs):
 
     first, untracked, third = asyncio.run(main())
     assert [clf.run_id_ for clf in untracked] == [None, None]
-    assert sorted(runs().keys) == keys_of(first + third)
+    assert sorted(runs().run_ids) == runs_of(first + third)
 
 
 def test_fit_whose_task_is_cancelled_is_a_run_all_the_same(runs):
@@ -107,7 +107,7 @@ def test_fit_whose_task_is_cancelled_is_a_run_all_the_same(runs):
     asyncio.run(main())  # which waits for its threads
     logged = runs()
     assert logged.are_finished_once
-    assert logged.keys == keys_of([clf])
+    assert logged.run_ids == runs_of([clf])
 
 
 def test_searches_of_several_tasks_are_complete(runs):

@@ -3,16 +3,11 @@
 Files, threads, locks and connections of the parent are not those of its children.
 """
 
-import os
 import textwrap
-import threading
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from benchmarks._servers import find_postgresql, postgresql
-from skperceptron.tracking.delivery import _store
-from skperceptron.tracking.journal._entry import Entry
 
 # How a program starts two processes that call `child`, and waits for them; each defines
 # `start`, whose result is called to wait.
@@ -100,8 +95,8 @@ def run(program, way, code, child="fit(2)"):
 def assert_complete(program, runs, n_fits):
     assert runs.are_finished_once
     assert len(program.ended) == n_fits
-    assert sorted(runs.keys) == sorted(program.ended)
-    assert program.waiting == []
+    assert sorted(runs.run_ids) == sorted(program.ended)
+    assert program.n_waiting == 0
 
 
 @pytest.mark.parametrize(
@@ -149,7 +144,7 @@ def test_searches_of_forked_children_are_complete(way, program):
     runs = run(program, way, parent, child)
     assert runs.are_finished_once
     assert len(runs.keys) == (1 + 2 + 1) + 2 * (1 + 2 + 4 + 1)
-    assert program.waiting == []
+    assert program.n_waiting == 0
 
 
 @pytest.mark.slow
@@ -174,54 +169,6 @@ def test_forks_amid_fits_of_other_threads_lose_no_run(way, program):
     runs = run(program, way, code, "fit()")
     assert_complete(program, runs, len(program.ended))
     assert len(program.ended) > 21
-
-
-@contextmanager
-def forked_child():
-    """Have a child in the block that only waits, with all that is open."""
-    end, parents_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(parents_end)
-        os.read(end, 1)
-        os._exit(0)
-    os.close(end)
-    try:
-        yield
-    finally:
-        os.close(parents_end)
-        os.waitpid(pid, 0)
-
-
-# A lock of the file system belongs to all processes that have the file open.
-
-
-@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_store(tmp_path):
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    has_entered = threading.Event()
-
-    def enter():
-        with _store.store_lock(uri):
-            has_entered.set()
-
-    with ExitStack() as stack:
-        with _store.store_lock(uri):
-            stack.enter_context(forked_child())
-        threading.Thread(target=enter).start()
-        assert has_entered.wait(30)
-
-
-@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_run(tmp_path):
-    entry = Entry(tmp_path / f"{'0' * 32}.0.jsonl")
-    entry.path.touch()
-    with ExitStack() as stack:
-        with entry.locked() as is_mine:
-            assert is_mine
-            stack.enter_context(forked_child())
-        with entry.locked() as is_mine:
-            assert is_mine
 
 
 @pytest.mark.slow
@@ -277,4 +224,4 @@ def test_children_do_not_share_connections_to_a_database(way, program):
         prepare(program, way, "fit(5)")
         program.run("from ways import start\n" + textwrap.dedent(code))
     assert len(program.ended) == 2 + 2 * 5 + 5 + 1
-    assert program.waiting == []
+    assert program.n_waiting == 0

@@ -129,12 +129,12 @@ def test_fits_at_once_are_one_run_each(runs):
     fitted = at_once([partial(fit_three, seed) for seed in range(N_THREADS)])
     clfs = [clf for of_thread in fitted for clf in of_thread]
     logged = runs()
-    assert sorted(logged.keys) == sorted(clf._run_ticket.key for clf in clfs)
+    assert sorted(logged.run_ids) == sorted(clf.run_id_ for clf in clfs)
     assert logged.are_finished_once
     # Each run says what its own estimator says.
-    seeds = dict(zip(logged.keys, logged.params, strict=True))
+    seeds = dict(zip(logged.run_ids, logged.params, strict=True))
     for clf in clfs:
-        assert seeds[clf._run_ticket.key]["random_state"] == str(clf.random_state)
+        assert seeds[clf.run_id_]["random_state"] == str(clf.random_state)
     assert len({clf.run_id_ for clf in clfs}) == len(clfs)
 
 
@@ -207,7 +207,7 @@ def test_config_contexts_of_threads_do_not_mix(runs):
     untracked = [clf for of_thread in fitted[1::2] for clf in of_thread]
     logged = runs()
     assert logged.are_finished_once
-    assert sorted(logged.keys) == sorted(clf._run_ticket.key for clf in tracked)
+    assert sorted(logged.run_ids) == sorted(clf.run_id_ for clf in tracked)
     assert [clf.run_id_ for clf in untracked] == [None] * len(untracked)
 
 
@@ -233,4 +233,4 @@ def test_set_config_of_one_thread_holds_for_threads_that_set_nothing(runs):
 
     _, without, within = at_once([switch, fit_after, fit_in_context])
     assert without.run_id_ is None
-    assert runs().keys == [within._run_ticket.key]
+    assert runs().run_ids == [within.run_id_]

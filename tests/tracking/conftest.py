@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import uuid
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import mlflow
 import pytest
 
 from skperceptron.tracking import flush
-from tests.tracking.faults import Script
+from tests.tracking.faults import Script, StoreInAFile
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")
 
@@ -40,8 +42,8 @@ class Run:
         return max(self.metrics[metric])[1]
 
 
-def read_runs(experiment_id: str) -> list[Run]:
-    with closing(sqlite3.connect(STORE)) as db:
+def read_runs(experiment_id: str, store: str | Path = STORE) -> list[Run]:
+    with closing(sqlite3.connect(store)) as db:
         rows = db.execute(
             "SELECT run_uuid, name, status, start_time, end_time FROM runs "
             "WHERE experiment_id = ? ORDER BY start_time",
@@ -76,6 +78,7 @@ def runs(journal, tmp_path):
         return read_runs(experiment_id)
 
     read.at_once = lambda: read_runs(experiment_id)
+    read.experiment_id = experiment_id
     yield read
     mlflow.set_experiment("Default")
 
@@ -100,6 +103,12 @@ def tracking_uri(journal):
     yield mlflow.set_tracking_uri
     mlflow.set_tracking_uri(before)
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
+
+
+@pytest.fixture
+def away(journal, tmp_path, new_store):
+    """A store that is away, for processes that leave runs behind."""
+    return StoreInAFile(tmp_path / "away", new_store)
 
 
 @pytest.fixture
@@ -134,3 +143,15 @@ def own_experiment(experiment):
     """Make it the experiment of the process."""
     yield mlflow.set_experiment(experiment_id=experiment)
     mlflow.set_experiment("Default")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,30 +1,35 @@
 """Faults for tests to bring about, and what stores have of the runs after them."""
 
 import gc
+import itertools
 import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-import uuid
+import traceback
+import warnings
 from collections import Counter
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
+import psutil
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, flush
-from skperceptron.tracking.journal._entry import header
-from skperceptron.tracking.journal._journal import Inbox
-from skperceptron.tracking.journal._named_stores import note_store
-from skperceptron.tracking.journal._record import Metric, RunRecord
-from skperceptron.tracking.recording._destination import Destination
+from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, pending
 
 X, y = load_iris(return_X_y=True)
 # What a fit may take when its store does not answer, and a busy machine besides.
@@ -63,6 +68,13 @@ def within(seconds, is_so):
     return is_so()
 
 
+def n_waiting_in(journal):
+    """Count the runs that wait in a journal, which need not be that of the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKPERCEPTRON_JOURNAL", str(journal))
+        return pending()
+
+
 def rows(store, query):
     with closing(sqlite3.connect(store)) as db:
         return db.execute(query).fetchall()
@@ -88,10 +100,11 @@ class FakeServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, health, api):
+    def __init__(self, health, api, port=0):
         self.health, self.api = health, api
+        self.n_asked = 0
         self.closing = threading.Event()
-        super().__init__(("127.0.0.1", 0), FakeHandler)
+        super().__init__(("127.0.0.1", port), FakeHandler)
 
     @property
     def uri(self):
@@ -100,6 +113,7 @@ class FakeServer(ThreadingHTTPServer):
 
 class FakeHandler(BaseHTTPRequestHandler):
     def answer(self):
+        self.server.n_asked += 1
         is_health = self.path == "/health"
         status = self.server.health if is_health else self.server.api
         if status is None:
@@ -117,8 +131,8 @@ class FakeHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fake_server(health, api):
-    with FakeServer(health, api) as server:
+def fake_server(health, api, port=0):
+    with FakeServer(health, api, port) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -129,70 +143,218 @@ def fake_server(health, api):
             thread.join()
 
 
-def new_key():
-    return uuid.uuid4().hex
+class Relay(ThreadingHTTPServer):
+    """Hands requests on to a server, some of them only.
+
+    It refuses those whose content has `refuses` in it. When the server has done what
+    one asks for whose address has `kills_at` in it, nobody is told, but `kill` is
+    called with the relay and the sender's port.
+    """
+
+    daemon_threads = True
+    is_ready = True
+
+    def __init__(self, server, host="", prefix="", header="", without=("/health",)):
+        self.to = urlsplit(server).netloc
+        self.host, self.prefix, self.header = host, prefix, header
+        self.without, self.asked = without, []
+        self.refuses, self.kills_at, self.kill = None, None, None
+        super().__init__(("127.0.0.1", 0), RelayHandler, bind_and_activate=False)
+        self.server_bind()
+
+    @property
+    def uri(self):
+        return f"http://127.0.0.1:{self.server_port}{self.prefix}"
 
 
-def leave_behind(inbox, is_ended=True, parents=(), part_of=None, **changes):
-    """Write down a run, or a later part of one, whose process has died."""
-    inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = inbox.entry(part_of.key, 1) if part_of else inbox.entry(new_key())
-    record = RunRecord("a fit", 1_700_000_000_000)
-    record.end_time = record.start_time + 1 if is_ended else None
-    destination = {**Destination.current().address(), **changes}
-    note_store(destination)  # as its fit has
-    head = header(
-        record,
-        key=entry.key,
-        destination=destination,
-        parents=list(parents),
-        continues=part_of is not None,
-    )
-    head["writer"] = inbox.owner
-    entry.append(head, *record.events(), create=True)
-    return entry
+class RelayHandler(BaseHTTPRequestHandler):
+    def relay(self):
+        relay, url = self.server, urlsplit(self.path)
+        relay.asked.append(f"{self.command} {url.path}")
+        path = self.path.removeprefix(f"http://{url.netloc}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        is_welcome = (
+            url.netloc == relay.host
+            and path.startswith(f"{relay.prefix}/api/")
+            and self.headers.get("Authorization", "") == relay.header
+            and not path.endswith(relay.without)
+        )
+        if not relay.is_ready:
+            self.answer(503, b"{}")
+            return
+        if not is_welcome:
+            self.answer(500 if path.endswith("/health") else 403, b"{}")
+            return
+        if relay.refuses and relay.refuses in body:
+            self.answer(
+                400, b'{"error_code": "BAD_REQUEST", "message": "not this one"}'
+            )
+            return
+        is_deadly = relay.kills_at is not None and relay.kills_at in path
+        with closing(HTTPConnection(relay.to)) as connection:
+            headers = {"Content-Type": self.headers.get("Content-Type", "")}
+            target = path.removeprefix(relay.prefix)
+            connection.request(self.command, target, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if is_deadly:
+                relay.kill(relay, self.client_address[1])
+            else:
+                self.answer(answer.status, content)
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay  # noqa: N815
+
+    def log_message(self, *args):
+        pass
 
 
-def odd_entry(journal, name="odd"):
-    """Write down a run that is full of what MLflow refuses."""
-    here = Destination.current()
-    record = RunRecord(name, start_time=1_700_000_000_000, end_time=1_700_000_009_000)
-    names = ["", " ", ".", "..", "../../etc", "/a", "a//b", "./a", "a/", "ä€\n*", "\0"]
-    names += ["x" * 300, "\ud800", "a/b", ".hidden", "50% (of=all)", "a:b", "'", "`"]
-    record.params = {name: f"{name}{'v' * 7000}" for name in names}
-    record.params |= {"empty": "", "none": "None", "lone": "\ud800", "null": "a\0b"}
-    record.tags = {name: f"{name}{'v' * 9000}" for name in names} | {"empty": ""}
-    values = [float("nan"), float("inf"), -float("inf"), 0.0, -1e308, 5e-324]
-    record.metrics = [
-        Metric(name, value, step, 1_700_000_000_000 + step)
-        for name in names
-        for step, value in enumerate(values)
-    ]
-    inbox = Inbox(journal, "vm-1-dead")
-    inbox.folder.mkdir(parents=True, exist_ok=True)
-    entry = inbox.entry(uuid.uuid4().hex)
-    destination = {**here.address(), "experiment_id": None}
-    destination["experiment_name"] = "odd"
-    head = header(record, key=entry.key, destination=destination, parents=[])
-    head["writer"] = inbox.owner
-    entry.append(head, *record.events(), create=True)
-    return entry
+@contextmanager
+def relay_to(server, **options):
+    with Relay(server, **options) as relay:
+        relay.server_activate()
+        thread = threading.Thread(target=relay.serve_forever, daemon=True)
+        thread.start()
+        yield relay
+        relay.shutdown()
+        thread.join()
 
 
-def assert_odd_run_is_complete():
-    experiment = mlflow.get_experiment_by_name("odd")
-    (run,) = runs_of(experiment.experiment_id)
-    assert run.info.status == "FINISHED"
-    assert len(run.data.params) > 15
-    assert max(map(len, run.data.params.values())) == 6000
-    assert len(run.data.metrics) > 10
-    client = mlflow.MlflowClient()
-    assert len(client.get_metric_history(run.info.run_id, "a/b")) == 6
+# Processes that are killed
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_child(work):
+    """Do something in a forked process, and give back how that has ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads, and all in the child
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+def leave_behind(*fits, uri):
+    """Make fits for a store that is away in a process that is killed after them.
+
+    With it all is killed that it has started: nobody is left to deliver its runs.
+    """
+
+    def work():
+        mlflow.set_tracking_uri(uri)
+        for make_fit in fits or [fit]:
+            make_fit()
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+        die()
+
+    assert in_child(work) == signal.SIGKILL
+
+
+def fit_named(name, **params):
+    """Make a fit whose run has a name."""
+    clf = HillClimbPerceptron(max_iter=20, random_state=0, **params)
+    return clf.set_callbacks(MLflowTracker(run_name=name, log_models="none")).fit(X, y)
+
+
+def fit_partly():
+    """Begin a run that only its process would end."""
+    return HillClimbPerceptron(max_iter=20).partial_fit(X, y, classes=[0, 1, 2])
+
+
+# Stores that are away
+
+
+class StoreInAFile:
+    """A database whose folder is not there before `come_back`."""
+
+    def __init__(self, folder, new_store):
+        self.path = folder / "mlflow.db"
+        self.uri = f"sqlite:///{self.path}"
+        self._new_store = new_store
+        folder.touch()  # so that nobody can make it
+
+    def come_back(self):
+        self.path.parent.unlink()
+        self.path.parent.mkdir()
+        shutil.copy(self._new_store, self.path)
+
+    def execute(self, statement):
+        with closing(sqlite3.connect(self.path)) as db, db:
+            db.execute(statement)
+
+
+def fill(disk):
+    """Leave no space, and give back the file that takes it."""
+
+    def write(file):
+        while True:
+            file.write(b"x" * 4096)
+
+    with (disk / "filler").open("wb", buffering=0) as file:
+        with pytest.raises(OSError, match="No space"):
+            write(file)
+        return disk / "filler"
+
+
+# What stores refuse
+
+ODD_NAMES = ["", " ", ".", "..", "../../etc", "/a", "a//b", "./a", "a/", "ä€\n*", "\0"]
+ODD_NAMES += ["x" * 300, "\ud800", "a/b", ".hidden", "50% (of=all)", "a:b", "'", "`"]
+ODD_VALUES = [float("nan"), float("inf"), -float("inf"), 0.0, -1e308, 5e-324]
+
+
+def fit_odd():
+    """Make a search whose runs are full of names and values that stores refuse."""
+
+    def score(clf, X, y):
+        return dict(zip(names, itertools.cycle(ODD_VALUES), strict=False))
+
+    names = [name for name in ODD_NAMES if name.isprintable()]
+    tags = {name: f"{name}{'v' * 9000}" for name in ODD_NAMES} | {"null": "a\0\ud800b"}
+    tracker = MLflowTracker(run_name="odd", tags=tags, log_models="none")
+    steps = [(name, FunctionTransformer(take_all)) for name in ODD_NAMES]
+    clf = Pipeline([*steps, ("clf", HillClimbPerceptron(max_iter=5))])
+    grid = {f"{name}__kw_args": [{name: "v" * 7000}] for name in names if name}
+    search = GridSearchCV(clf, grid, cv=2, scoring=score, refit="a/b")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", "One or more of the test scores")
+        search.set_callbacks(tracker).fit(X, y)
+
+
+def take_all(X, **kwargs):
+    return X
+
+
+def assert_odd_runs_are_complete(runs):
+    found = {run.info.run_name: run for run in runs}
+    assert {"odd", "candidate 0", "fold 0", "fold 1", "refit"} <= set(found)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(found["odd"].data.tags) > 15
+    assert len(found["candidate 0"].data.params) > 12
+    assert set(map(len, found["candidate 0"].data.params.values())) == {6000}
+    assert len(found["fold 0"].data.metrics) > 15
 
 
 # What each script begins with.
 HEAD = """
-import os, signal, sys, threading, time
+import os, secrets, signal, sys, threading, time
 import numpy as np
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -209,16 +371,24 @@ def note(name, text):
     os.close(file)
 
 
-class Noted(HillClimbPerceptron):
+class Numbered(HillClimbPerceptron):
+    '''Tells its fits apart by how many iterations they make.'''
+
+    def fit(self, X, y):
+        self.max_iter += secrets.randbelow(5000)
+        return super().fit(X, y)
+
+
+class Noted(Numbered):
     '''Writes down which of its fits have ended.'''
 
     def fit(self, X, y):
         super().fit(X, y)
-        note("ended", self._run_ticket.key)
+        note("ended", self.n_iter_)
         return self
 
 
-class NotedLate(HillClimbPerceptron):
+class NotedLate(Numbered):
     '''Writes down that a fit has ended when the next one begins.'''
 
     before = None
@@ -227,7 +397,7 @@ class NotedLate(HillClimbPerceptron):
         if NotedLate.before is not None:
             note("ended", NotedLate.before)
         super().fit(X, y)
-        NotedLate.before = self._run_ticket.key
+        NotedLate.before = self.n_iter_
         return self
 
 

@@ -1,12 +1,7 @@
 """Places for files that take none: the runs arrive all the same."""
 
-import errno
-import os
-import subprocess
-import sys
 import uuid
 from contextlib import contextmanager
-from pathlib import Path
 
 import mlflow
 import optuna
@@ -18,7 +13,16 @@ import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush, pending, track_study
 from tests.tracking.conftest import read_runs
-from tests.tracking.faults import X, at_most, fake_server, fit, warned_once, y
+from tests.tracking.faults import (
+    X,
+    at_most,
+    fake_server,
+    fill,
+    fit,
+    leave_behind,
+    warned_once,
+    y,
+)
 
 TAG = "skperceptron.not_logged"
 
@@ -67,7 +71,7 @@ def test_run_without_its_files_is_complete_else(bad_place, experiment_at, journa
         assert run.latest("training_score") == clf.score(X, y)
         assert run.params["max_iter"] == "20"
         assert run.tags[TAG].startswith("model: ")
-        (folder,) = (journal / "not_logged").glob(run.tags["skperceptron.key"] + ".*")
+        (folder,) = (journal / "not_logged").glob(run.tags["skperceptron.key"] + "-*")
         assert str(folder) in run.tags[TAG]
         model = mlflow.sklearn.load_model(str(folder / "model"))
         assert (model.predict(X) == clf.predict(X)).all()
@@ -122,22 +126,13 @@ def test_searches_and_studies_end_without_their_files(experiment_at, journal):
     assert {"model", "cv_results.csv", "history.png"} <= kept
 
 
-def test_new_process_gets_past_files_of_one_that_is_gone(experiment_at, journal):
-    experiment_id = experiment_at("file:///proc/x")
-    code = (
-        "import os\n"
-        "from tests.tracking.faults import fit\n"
-        "import skperceptron.tracking.delivery._loop as d\n"
-        "d.Deliverer.wait_for = lambda *args: os._exit(0)\n"
-        "d.Deliverer.wake = lambda *args: None\n"
-        "fit()\n"
-    )
-    environment = {**os.environ, "MLFLOW_EXPERIMENT_ID": experiment_id}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-    assert pending() == 1
+def test_new_process_gets_past_files_of_one_that_is_gone(away):
+    leave_behind(uri=away.uri)
+    away.come_back()
+    away.execute("UPDATE experiments SET artifact_location = 'file:///proc/x'")
     with warned_once("without their files"):
         assert flush() == 0
-    (run,) = read_runs(experiment_id)
+    (run,) = read_runs("0", away.path)
     assert run.status == "FINISHED"
     assert TAG in run.tags
 
@@ -180,17 +175,13 @@ def test_files_wait_for_a_place_that_is_away_and_nothing_else(
             assert flush() == 3
 
 
-def test_files_arrive_when_their_place_is_back(experiment_at, tmp_path, monkeypatch):
-    experiment_id = experiment_at((tmp_path / "place").as_uri())
-
-    def fail(*args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "log_model_artifacts", fail)
-        with warned_once("No space left"):
-            search = MLflowTracker(registered_model_name=f"m{uuid.uuid4().hex}")
-            clf = HillClimbPerceptron(max_iter=20).set_callbacks(search).fit(X, y)
+def test_files_arrive_when_their_place_is_back(experiment_at, small_disk):
+    experiment_id = experiment_at(small_disk.as_uri())
+    filler = fill(small_disk)
+    tracker = MLflowTracker(registered_model_name=f"m{uuid.uuid4().hex}")
+    with warned_once("No space left"):
+        clf = HillClimbPerceptron(max_iter=20).set_callbacks(tracker).fit(X, y)
+    filler.unlink()
     assert pending() == 1
     (run,) = read_runs(experiment_id)
     assert run.status == "FINISHED"
@@ -199,22 +190,5 @@ def test_files_arrive_when_their_place_is_back(experiment_at, tmp_path, monkeypa
     (run,) = read_runs(experiment_id)
     assert TAG not in run.tags
     assert {name: len(values) for name, values in run.metrics.items()} == n_metrics
-    model = mlflow.sklearn.load_model(f"models:/{search.registered_model_name}/1")
+    model = mlflow.sklearn.load_model(f"models:/{tracker.registered_model_name}/1")
     assert (model.predict(X) == clf.predict(X)).all()
-
-
-def test_store_that_is_away_as_well_keeps_all_of_a_run_waiting(runs, monkeypatch):
-    def fail(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "not here")
-
-    with monkeypatch.context() as patch:
-        for name in ("log_model_artifacts", "set_terminated"):
-            patch.setattr(mlflow.MlflowClient, name, fail)
-        with warned_once("could not be logged"):
-            fit()
-    assert flush() == 0
-    (run,) = runs.at_once()
-    assert run.status == "FINISHED"
-    assert TAG not in run.tags
-    assert mlflow.sklearn.load_model(f"runs:/{run.run_id}/model") is not None
-    assert not (Path(os.environ["SKPERCEPTRON_JOURNAL"]) / "not_logged").exists()

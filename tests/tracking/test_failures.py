@@ -6,13 +6,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from skperceptron.tracking.delivery._entries import BusyError
+from skperceptron.tracking.delivery._delivery import UndecidedError
 from skperceptron.tracking.delivery._failures import Failures
-from skperceptron.tracking.journal._entry import Entry
 
 DOWN = ConnectionError("nobody there")
 REFUSED = MlflowException("no such name", INVALID_PARAMETER_VALUE)
-BUSY = BusyError("another process")
+UNDECIDED = UndecidedError("another machine")
 
 
 @pytest.fixture
@@ -24,12 +23,7 @@ def clock(monkeypatch):
     return Clock
 
 
-@pytest.fixture
-def runs(tmp_path):
-    entries = [Entry(tmp_path / f"{name}.0.jsonl") for name in ("first", "second")]
-    for entry in entries:
-        entry.path.touch()
-    return entries
+RUNS = ["first", "second"]
 
 
 def pauses(clock, failures, run, reason, n_times):
@@ -41,91 +35,89 @@ def pauses(clock, failures, run, reason, n_times):
         yield pause
 
 
-def test_store_that_is_down_is_tried_less_and_less_often(clock, runs):
+def test_store_that_is_down_is_tried_less_and_less_often(clock):
     failures = Failures()
     expected = [5, 10, 20, 40, 60, 60]
-    assert list(pauses(clock, failures, runs[0], DOWN, 6)) == expected
+    assert list(pauses(clock, failures, RUNS[0], DOWN, 6)) == expected
 
 
-def test_run_that_is_refused_is_tried_less_and_less_often(clock, runs):
+def test_run_that_is_refused_is_tried_less_and_less_often(clock):
     failures = Failures()
     expected = [5, 10, 20, 40, 80, 160, 320, 600, 600]
-    assert list(pauses(clock, failures, runs[0], REFUSED, 9)) == expected
+    assert list(pauses(clock, failures, RUNS[0], REFUSED, 9)) == expected
 
 
-def test_store_that_answers_again_is_tried_as_often_as_at_first(clock, runs):
+def test_store_that_answers_again_is_tried_as_often_as_at_first(clock):
     failures = Failures()
-    list(pauses(clock, failures, runs[0], DOWN, 3))
-    failures.note_success(runs[0], was_stored=True)
+    list(pauses(clock, failures, RUNS[0], DOWN, 3))
+    failures.note_success(RUNS[0], was_stored=True)
     assert not len(failures)
-    assert list(pauses(clock, failures, runs[0], DOWN, 2)) == [5, 10]
+    assert list(pauses(clock, failures, RUNS[0], DOWN, 2)) == [5, 10]
 
 
-def test_store_that_is_down_keeps_all_runs_waiting(clock, runs):
+def test_store_that_is_down_keeps_all_runs_waiting(clock):
     failures = Failures()
-    failures.note_failure(runs[0], DOWN)
+    failures.note_failure(RUNS[0], DOWN)
     assert failures.is_out_of_reach
-    assert [failures.prevents(run) for run in runs] == [DOWN, DOWN]
+    assert [failures.prevents(run) for run in RUNS] == [DOWN, DOWN]
     clock.now += 5
     assert not failures.is_out_of_reach
 
 
-@pytest.mark.parametrize("reason", [REFUSED, BUSY])
-def test_run_that_has_to_wait_keeps_no_other_waiting(reason, clock, runs):
+@pytest.mark.parametrize("reason", [REFUSED, UNDECIDED])
+def test_run_that_has_to_wait_keeps_no_other_waiting(reason, clock):
     failures = Failures()
-    failures.note_failure(runs[0], reason)
-    assert [failures.is_due(run) for run in runs] == [False, True]
-    assert failures.prevents(runs[1]) is None
+    assert failures.note_failure(RUNS[0], reason) > 0
+    assert failures.prevents(RUNS[1]) is None
     assert not failures.is_out_of_reach
 
 
-def test_run_that_fails_while_others_are_stored_is_no_outage(clock, runs):
+def test_run_that_fails_while_others_are_stored_is_no_outage(clock):
     failures = Failures()
-    failures.note_failure(runs[0], DOWN)
-    failures.note_success(runs[1], was_stored=True)
-    failures.note_failure(runs[0], DOWN)
+    failures.note_failure(RUNS[0], DOWN)
+    failures.note_success(RUNS[1], was_stored=True)
+    assert failures.note_failure(RUNS[0], DOWN) > 0
     assert failures.outage is None
-    assert [failures.is_due(run) for run in runs] == [False, True]
 
 
-def test_what_is_asked_for_is_tried_at_once(clock, runs):
+def test_what_is_asked_for_is_tried_at_once(clock):
     failures = Failures()
-    for run in runs:
-        failures.note_failure(run, REFUSED)
-    failures.allow(runs[0])
-    assert [failures.is_due(run) for run in runs] == [True, False]
+    for run in RUNS:
+        failures.note_failure(run, DOWN)
+    failures.allow(RUNS[0])
+    assert not failures.is_out_of_reach
+    assert failures.keys == {RUNS[1]}
     failures.allow_all()
-    assert failures.is_due(runs[1])
+    assert failures.retry_at <= clock.now
 
 
-def test_failures_of_runs_that_another_process_has_delivered_are_forgotten(clock, runs):
+def test_failures_of_runs_that_another_process_has_delivered_are_forgotten(clock):
     failures = Failures()
-    failures.note_failure(runs[0], DOWN)
-    runs[0].path.unlink()
-    failures.forget_removed()
+    failures.note_failure(RUNS[0], DOWN)
+    failures.keep_only(set())
     assert not len(failures)
     assert failures.outage is None
 
 
-def test_each_reason_is_told_once(clock, runs):
+def test_each_reason_is_told_once(clock):
     failures = Failures()
-    failures.note_failure(runs[0], REFUSED)
-    failures.note_failure(runs[1], DOWN)
+    failures.note_failure(RUNS[0], REFUSED)
+    failures.note_failure(RUNS[1], DOWN)
     assert failures.tell_new() == [DOWN, REFUSED, DOWN]
     assert failures.tell_new() == []
     assert failures.tell_all() == [DOWN, REFUSED]
 
 
-def test_reason_that_a_fit_was_told_is_not_told_again(clock, runs):
+def test_reason_that_a_fit_was_told_is_not_told_again(clock):
     failures = Failures()
-    failures.note_failure(runs[0], REFUSED)
-    assert failures.tell(runs[0]) is REFUSED
+    failures.note_failure(RUNS[0], REFUSED)
+    assert failures.tell(RUNS[0]) is REFUSED
     assert failures.tell_new() == []
 
 
-def test_process_that_is_faster_is_no_reason_to_tell(clock, runs):
+def test_machines_that_do_not_agree_yet_are_no_reason_to_tell(clock):
     failures = Failures()
-    failures.note_failure(runs[0], BUSY)
-    assert failures.prevents(runs[0]) is failures.tell(runs[0]) is None
+    failures.note_failure(RUNS[0], UNDECIDED)
+    assert failures.prevents(RUNS[0]) is failures.tell(RUNS[0]) is None
     assert failures.tell_new() == []
-    assert failures.has(BusyError)
+    assert failures.are_undecided

@@ -2,10 +2,11 @@
 
 import os
 import threading
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from skperceptron.tracking.delivery import _forks
+from skperceptron.tracking.delivery import _forks, _store
 from skperceptron.tracking.delivery._forks import no_fork
 
 pytestmark = pytest.mark.filterwarnings(
@@ -71,3 +72,38 @@ def test_child_has_nothing_to_wait_for(writing, monkeypatch):
 def test_thread_may_fork_while_it_writes_itself():
     with no_fork():
         assert fork() == 0
+
+
+@contextmanager
+def forked_child():
+    """Have a child in the block that only waits, with all that is open."""
+    end, parents_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(parents_end)
+        os.read(end, 1)
+        os._exit(0)
+    os.close(end)
+    try:
+        yield
+    finally:
+        os.close(parents_end)
+        os.waitpid(pid, 0)
+
+
+# A lock of the file system belongs to all processes that have the file open.
+
+
+def test_child_that_was_forked_amid_a_delivery_does_not_keep_its_store(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    has_entered = threading.Event()
+
+    def enter():
+        with _store.store_lock(uri):
+            has_entered.set()
+
+    with ExitStack() as stack:
+        with _store.store_lock(uri):
+            stack.enter_context(forked_child())
+        threading.Thread(target=enter).start()
+        assert has_entered.wait(30)

@@ -1,194 +1,582 @@
-"""The files of the journal, whatever is in them."""
+"""Where runs wait: nothing is lost, and nobody delivers what another one does."""
 
-import json
 import os
 import random
 import shutil
+import signal
+import sqlite3
 import stat
 import subprocess
 import sys
-import uuid
+import threading
+import time
 import warnings
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-import mlflow
 import pytest
 
 from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.journal import _journal, _owners
-from skperceptron.tracking.journal._entry import (
-    Entry,
-    LaterFormatError,
-    UnreadableEntryError,
-    header,
+from skperceptron.tracking.journal import _database, _owners
+from skperceptron.tracking.journal._database import JournalError, LaterVersionError
+from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._record import (
+    ADDRESS,
+    Dataset,
+    ParentRun,
+    RunHead,
+    RunRecord,
 )
-from skperceptron.tracking.journal._journal import Inbox
-from skperceptron.tracking.journal._record import Metric, RunRecord
-from skperceptron.tracking.recording._destination import Destination
+from tests.tracking.faults import die, fit, in_child, warned_once
+from tests.tracking.journal_files import DEAD, START, new_key, parent_of
 
-KEY = "0123456789abcdef" * 2
-# What version 1 of the format looks like; never to be changed.
-FORMAT_1 = (
-    '{"kind": "run", "format": 1, "key": "%(key)s", "name": "HillClimbPerceptron", '
-    '"start_time": 1700000000000, "destination": {"tracking_uri": %(uri)s, '
-    '"working_directory": "/tmp", "experiment_id": %(experiment)s, '
-    '"experiment_name": null, "parent_run_id": null}, "parents": [{"key": '
-    '"%(parent)s", "name": "GridSearchCV", "start_time": 1699999999000, '
-    '"is_managed": false}], "writer": "vm-4242-deadbeef", "continues": false}\n'
-    '{"kind": "log", "params": {"max_iter": "3"}, "tags": {"python_version": '
-    '"3.11.7"}, "metrics": [["objective", 0.25, 0, 1700000000100], ["objective", 0.5, '
-    '1, 1700000000200], ["objective", NaN, 2, 1700000000300]], "dataset": {"digest": '
-    '"abcd1234", "n_samples": 150, "n_features": 4}, "registered_model_name": null}\n'
-    '{"kind": "something new"}\n'
-    '{"kind": "end", "status": "FINISHED", "end_time": 1700000000400}\n'
-)
-DESTINATION = {
-    "tracking_uri": None,
-    "working_directory": "/tmp",
-    "experiment_id": None,
-    "experiment_name": None,
-    "parent_run_id": None,
-}
-
-
-def old_entry(key=KEY, experiment=None, uri=None):
-    words = {"experiment": json.dumps(experiment), "uri": json.dumps(uri)}
-    return FORMAT_1 % {"key": key, "parent": key[::-1], **words}
-
-
-def deliverable_entry(inbox):
-    """Write a file of version 1 for the store of the test."""
-    here = Destination.current()
-    entry = inbox.entry(uuid.uuid4().hex)
-    text = old_entry(entry.key, here.experiment_id, here.tracking_uri)
-    entry.path.write_text(text)
-    return entry
+ROOT = Path(__file__).parents[2]
+STORE = "sqlite:////nowhere/mlflow.db"
+ME = {_owners.this_process()}
 
 
 @pytest.fixture
-def inbox(journal):
-    """The inbox of a process that has died."""
-    inbox = Inbox(journal, "vm-4242-deadbeef")
-    inbox.folder.mkdir(parents=True)
-    return inbox
+def db(journal):
+    """The journal of the test."""
+    return journal_in(journal)
 
 
-@pytest.fixture
-def entry(journal):
-    """A file of this process with a first line."""
-    inbox = Inbox(journal, _owners.this_process())
-    inbox.open()
-    entry = inbox.entry(KEY)
-    record = RunRecord("a name", 5)
-    head = header(record, key=KEY, destination=DESTINATION, parents=[])
-    entry.append(head, create=True)
-    return entry
+def head(*parents, key=None, **changes):
+    address = {**dict.fromkeys(ADDRESS), "tracking_uri": STORE}
+    return RunHead(key or new_key(), address, parents, **changes)
 
 
-def log(*values):
-    record = RunRecord("", metrics=[Metric("loss", v, i, 7) for i, v in values])
-    return record.events()[0]
+def record(*values, is_ended=True, **fields):
+    record = RunRecord("a name", START, **fields)
+    for step, value in enumerate(values):
+        record.add_metric("loss", value, step)
+    record.end_time = START + 10**12 if is_ended else None
+    return record
 
 
-def values(entry):
-    return [metric.value for metric in entry.read().record.metrics]
+def claim(db, limit=100, deliverers=ME):
+    return db.claim(STORE, deliverers, limit)
 
 
-def test_what_is_appended_is_read(entry):
-    entry.append(log((0, 0.5)))
-    entry.append(log((1, 0.25), (2, 0.125)), {"kind": "end", **ENDED})
-    contents = entry.read()
-    assert (contents.record.name, contents.record.start_time) == ("a name", 5)
-    assert [m.value for m in contents.record.metrics] == [0.5, 0.25, 0.125]
-    assert contents.record.status == "FAILED"
-    assert contents.is_done
-    assert contents.n_damaged == 0
-    assert contents.position == entry.path.stat().st_size
+def names(runs):
+    return [run.record.name for run in runs]
 
 
-ENDED = {"status": "FAILED", "end_time": 9}
+def losses(run):
+    return [metric.value for metric in run.record.metrics]
 
 
-def test_what_is_delivered_is_not_read_again(entry):
-    entry.append(log((0, 0.5)))
-    position = entry.read().position
-    entry.append(log((1, 0.25)))
-    entry.append({"kind": "delivered", "run_id": "r", "position": position})
-    assert entry.read().run_id == "r"
-    assert values(entry) == [0.25]
+@contextmanager
+def other_process(code, journal):
+    """Let a process do something in the journal, and wait until it prints."""
+    head = (
+        "import sys, time, uuid\n"
+        "from pathlib import Path\n"
+        "from skperceptron.tracking.journal._journal import journal_in\n"
+        "from skperceptron.tracking.journal._record import *\n"
+        "db = journal_in(Path(sys.argv[1]))\n"
+        f"address = dict.fromkeys(ADDRESS) | {{'tracking_uri': {STORE!r}}}\n"
+    )
+    command = [sys.executable, "-c", head + code, str(journal)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
 
 
-def test_everything_is_readable_by_its_owner_only(entry):
-    (entry.files).mkdir(mode=0o700)
-    for path in [*entry.path.parents[1].rglob("*"), entry.path.parents[1]]:
+def fork(work):
+    """Let a forked process do something, and give back its id."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads, and all in the child
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            finally:
+                os._exit(1)
+    return child
+
+
+# Writing
+
+
+def test_what_is_written_is_claimed_as_one(db):
+    whole = head()
+    dataset = Dataset("abcd1234", 150, 4)
+    db.write(whole, record(0.5, is_ended=False, params={"a": "b"}, dataset=dataset))
+    db.write(whole, record(0.25, tags={"c": "d"}, status="FAILED"))
+    (run,) = claim(db)
+    assert losses(run) == [0.5, 0.25]
+    assert (run.record.params, run.record.tags) == ({"a": "b"}, {"c": "d"})
+    assert run.record.dataset == dataset
+    assert (run.record.status, run.record.end_time) == ("FAILED", START + 10**12)
+    assert (run.run_id, run.n_tries, run.is_done) == (None, 0, True)
+
+
+def test_any_text_can_be_written(db):
+    odd = "a\0b\ud800'\"\n\U0001f600"
+    db.write(head(), RunRecord(odd, START, {odd: odd}, {odd: odd}, end_time=START))
+    (run,) = claim(db)
+    assert run.record.params == run.record.tags == {odd: odd}
+
+
+def test_runs_above_others_come_before_them(db):
+    above = parent_of("a search"), parent_of("candidate 0")
+    db.write(head(*above), record())
+    first, second, third = claim(db)
+    assert names([first, second]) == ["a search", "candidate 0"]
+    assert (second.parent, third.parent) == (above[0].key, above[1].key)
+    assert third.parent_run_id is None
+    db.settle([(first, "one"), (second, "two")])
+    db.release([third.key])
+    (third,) = claim(db)
+    assert third.parent_run_id == "two"
+
+
+def test_run_above_begins_with_the_first_below_it(db):
+    above = parent_of("a search", start_time=START)
+    earlier = ParentRun(above.key, above.name, START - 5, True)
+    for parent in (above, earlier):
+        db.write(head(parent), record())
+    assert claim(db)[0].record.start_time == START - 5
+
+
+def test_everything_is_readable_by_its_owner_only(db, journal):
+    db.files(db.new_files(new_key()))
+    db.write(head(), record())
+    for path in [journal, *journal.rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_what_follows_half_a_line_is_read(entry):
-    entry.append(log((0, 0.5)))
-    with entry.path.open("a") as file:
-        file.write('{"kind": "lo')  # the writer was killed here
-    entry.append({"kind": "delivering"})
-    entry.append({"kind": "created", "run_id": "r"})
-    contents = entry.read()
-    assert contents.was_tried
-    assert contents.run_id == "r"
-    assert contents.n_damaged == 1
-    assert values(entry) == [0.5]
+def test_threads_and_processes_write_at_once(db, journal):
+    def write():
+        for _ in range(50):
+            db.write(head(), record(0.5))
+
+    code = (
+        "for _ in range(50): db.write(RunHead(uuid.uuid4().hex, address),"
+        " RunRecord('a name', end_time=1))\n"
+        "print(flush=True)\n"
+    )
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    with other_process(code, journal) as one, other_process(code, journal) as two:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert one.stdout.readline() == two.stdout.readline() == "\n"
+    assert len(db.waiting()) == 6 * 50
 
 
-def test_file_that_could_not_be_begun_can_be_begun_later(entry, monkeypatch):
-    other = Entry(entry.path.with_name(f"{KEY[::-1]}.0.jsonl"))
+def test_forked_processes_write_beside_their_parent(db):
+    stop = threading.Event()
 
-    def full(file, data):
-        write(file, bytes(data[:9]))
-        raise OSError(28, "No space left on device")
+    def write():
+        while not stop.is_set():
+            db.write(head(), record(0.5))
 
-    write = os.write
-    with monkeypatch.context() as patch:
-        patch.setattr("os.write", full)
-        with pytest.raises(OSError, match="No space"):
-            other.append(log((0, 0.5)), create=True)
-    assert not other.path.exists()
-    other.append(log((0, 0.5)), create=True)
+    def work():
+        for _ in range(20):
+            db.write(head(key=None), record(tags={"child": "yes"}))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert in_child(work) == 0
+    finally:
+        stop.set()
+        thread.join()
+    with db.database._transaction("BEGIN") as file:
+        assert file.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        query = "SELECT count(*) FROM event WHERE body LIKE '%child%'"
+        assert file.execute(query).fetchone()[0] == 5 * 20
+
+
+def write_until_killed(db, acknowledged):
+    params = {"x" * 50: "y" * 500}
+    while True:
+        whole = head()
+        db.write(whole, record(*range(20), params=params))
+        with acknowledged.open("a") as file:
+            file.write(f"{whole.key}\n")
+
+
+def test_kills_lose_nothing_that_was_written(db, tmp_path):
+    dice, acknowledged = random.Random(0), tmp_path / "acknowledged"
+    db.write(head(), record())
+    for _ in range(10):
+        children = [
+            fork(lambda: write_until_killed(db, acknowledged)) for _ in range(2)
+        ]
+        for child in children:
+            time.sleep(dice.random() * 0.2)
+            os.kill(child, signal.SIGKILL)
+        for child in children:
+            os.waitpid(child, 0)
+    keys = acknowledged.read_text().split()
+    assert len(keys) > 100
+    assert set(keys) <= {row["key"] for row in db.waiting()}
+
+
+@pytest.mark.parametrize("kind", ["ext4", "nfs4"])
+def test_journal_works_where_hosts_share_files(kind, db, journal, monkeypatch):
+    monkeypatch.setattr(_database, "file_system_of", lambda path: kind)
+    db.write(head(), record())
+    Journal(journal).write(head(), record())
+    assert len(claim(db, deliverers=None)) == 2
+    assert (journal / "journal.db-wal").exists() == (kind == "ext4")
+
+
+def test_file_system_of_a_folder_is_known():
+    assert _database.file_system_of(Path("/proc/self")) == "proc"
+
+
+def test_journal_that_was_removed_is_made_again(db, journal):
+    db.write(head(), record())
+    shutil.rmtree(journal)
+    db.write(head(), record())
+    assert len(claim(db)) == 1
+
+
+# Claims
+
+
+def test_what_is_claimed_by_a_process_is_free_when_that_has_died(db, journal):
+    db.write(head(), record())
+    code = (
+        f"print(len(db.claim({STORE!r}, None, 10)), flush=True)\n"
+        "time.sleep(600)\n"
+    )  # fmt: skip
+    with other_process(code, journal) as process:
+        assert process.stdout.readline() == "1\n"
+        assert claim(db) == []
+        assert db.count_claimed(STORE) == 1
+    assert db.count_claimed(STORE) == 0
+    (run,) = claim(db)
+    assert run.n_tries == 1  # MLflow may have it
+
+
+def test_run_below_one_that_is_being_delivered_waits(db, journal):
+    db.write(head(parent_of("a search")), record())
+    code = (
+        f"runs = db.claim({STORE!r}, None, 10)\n"
+        "db.release([runs[1].key])\n"
+        "print(flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with other_process(code, journal) as process:
+        process.stdout.readline()
+        assert claim(db) == []
+    assert len(claim(db)) == 2
+
+
+def test_processes_that_claim_at_once_share_the_runs(db, journal):
+    for _ in range(200):
+        db.write(head(), record())
+    code = (
+        "n = 0\n"
+        f"while runs := db.claim({STORE!r}, None, 7):\n"
+        "    n += len(runs)\n"
+        "    db.settle([(run, 'x') for run in runs])\n"
+        "print(n, flush=True)\n"
+    )
+    with other_process(code, journal) as one, other_process(code, journal) as two:
+        counts = [int(process.stdout.readline()) for process in (one, two)]
+    assert sum(counts) == 200
+
+
+def test_each_process_delivers_its_own(db):
+    db.write(head(), record())
+    db.write(head(deliverer=DEAD), record())
+    assert len(claim(db)) == 1
+    assert len(claim(db, deliverers={DEAD})) == 1
+
+
+def test_the_newest_run_comes_first_and_what_has_failed_last(db):
+    for name, end_time in [("failed", 4), ("old", 1), ("new", 3), ("middle", 2)]:
+        db.write(head(), RunRecord(name, START, end_time=START + end_time))
+        if name == "failed":
+            (run,) = claim(db)
+            db.postpone(run.key, "away", 0)
+    assert names(claim(db)) == ["new", "middle", "old", "failed"]
+
+
+def test_what_comes_while_a_run_is_delivered_stays(db):
+    whole = head()
+    db.write(whole, record(0.5, is_ended=False))
+    (run,) = claim(db)
+    db.write(whole, record(0.25))
+    db.settle([(run, "the run")])
+    (run,) = claim(db)
+    assert losses(run) == [0.25]
+    assert run.run_id == db.run_id_of(whole.key) == "the run"
+    db.settle([(run, "the run")])
+    assert claim(db) == []
+    assert not db.is_due(whole.key)
+
+
+def test_what_was_postponed_waits_for_its_time(db):
+    whole = head(parent_of("a search"))
+    db.write(whole, record())
+    later = 2 * START
+    for run in claim(db):
+        db.postpone(run.key, "the store is away", later)
+    assert claim(db) == []
+    db.try_again(STORE, whole.key)  # and what is above it
+    assert [run.n_tries for run in claim(db)] == [1, 1]
+
+
+def test_what_was_released_was_not_tried(db):
+    db.write(head(), record())
+    (run,) = claim(db)
+    db.release([run.key])
+    assert [run.n_tries for run in claim(db)] == [0]
+
+
+def test_run_that_may_exist_counts_as_tried(db):
+    db.write(head(may_exist=True), record())
+    assert claim(db)[0].n_tries == 1
+
+
+# Artifacts
+
+
+def test_artifacts_are_there_until_they_are_settled(db):
+    whole = head()
+    names = [db.new_files(whole.key) for _ in range(2)]
+    db.write(whole, record(files=names))
+    (run,) = claim(db)
+    assert run.record.files == names
+    db.settle_without_files(run, "the run", names[1:], "full", 0)
+    (run,) = claim(db)
+    assert run.record.files == names[1:]
+    assert run.lacks_files
+    db.settle([(run, "the run")])
+    assert not db.files(names[1]).exists()
+
+
+def test_artifacts_of_which_no_run_tells_are_removed_after_a_while(db):
+    new, old, known = (db.new_files(new_key()) for _ in range(3))
+    db.write(head(key=known[:32]), record(files=[known]))
+    for name in (old, known):
+        os.utime(db.files(name), (0, 0))
+    db.sweep()
+    assert {path.name for path in db.files("").iterdir()} == {new, known}
+
+
+# Ends
+
+
+def test_runs_of_the_dead_end_when_they_were_heard_of_last(db):
+    above = parent_of("a search")
+    ended = RunRecord("a fit", START, end_time=START + 7)
+    db.write(head(above, deliverer=DEAD, origin=DEAD), ended, owner=DEAD)
+    db.end_killed()
+    search, fit = claim(db, deliverers=None)
+    assert (search.record.status, search.record.end_time) == ("KILLED", START + 7)
+    assert (search.was_killed, fit.was_killed) == (True, False)
+
+
+def test_runs_of_the_living_go_on(db):
+    db.write(head(parent_of("a search")), record(is_ended=False))
+    db.end_killed()
+    assert {run.record.end_time for run in claim(db)} == {None}
+
+
+def test_search_that_nobody_ends_ends_with_the_last_below_it(db):
+    search = parent_of("a search", is_managed=False)
+    db.write(head(search), RunRecord("a fit", START, end_time=START + 7))
+    assert db.end_unmanaged(*ME, idle_since=START)  # not yet
+    runs = claim(db)
+    assert db.end_unmanaged(*ME, idle_since=START + 8)  # a run below it waits
+    db.settle([(run, "x") for run in runs])
+    assert not db.end_unmanaged(*ME, idle_since=START + 8)
+    (run,) = claim(db)
+    assert (run.record.status, run.record.end_time) == ("FINISHED", START + 7)
+
+
+# Sweeping
+
+
+def test_settled_runs_are_known_as_long_as_their_process_lives(db):
+    mine, dead = head(), head(deliverer=DEAD)
+    for whole in (mine, dead):
+        db.write(whole, record())
+    db.settle([(run, "x") for run in claim(db, deliverers=None)])
+    db.sweep()
+    assert (db.run_id_of(mine.key), db.run_id_of(dead.key)) == ("x", None)
+
+
+def test_settled_run_is_known_as_long_as_one_below_it_waits(db):
+    above = parent_of("a search")
+    db.write(head(key=above.key, deliverer=DEAD), record())
+    db.settle([(run, "x") for run in claim(db, deliverers=None)])
+    db.write(head(above, deliverer=DEAD), record())
+    db.sweep()
+    (below,) = claim(db, deliverers=None)
+    assert below.parent_run_id == "x"
+
+
+# Files that are no journals
+
+
+def damage(path, dice):
+    content = bytearray(path.read_bytes())
+    for _ in range(200):
+        content[dice.randrange(len(content))] = dice.randrange(256)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"nonsense" * 1000, b"SQLite format 3\0" + bytes(5000), bytes(4096)],
+    ids=["text", "half a header", "zero bytes"],
+)
+def test_file_that_is_no_journal_is_put_aside(content, db, journal, runs):
+    journal.mkdir(mode=0o700)
+    path = journal / "journal.db"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with warned_once("was put aside"):
+        fit()
+    (aside,) = journal.glob("journal.db.corrupt-*")
+    assert aside.read_bytes() == content
+    assert [run.status for run in runs()] == ["FINISHED"]
+
+
+def test_foreign_tables_are_put_aside(db, journal):
+    db.write(head(), record())
+    with db.database._transaction("BEGIN") as file:
+        file.execute("CREATE TRIGGER x AFTER INSERT ON run BEGIN DELETE FROM run; END")
+    db.database.close()
+    db.write(head(), record())
+    assert len(claim(db)) == 1
+    with pytest.warns(TrackingWarning, match="tables are not those of a journal"):
+        db.tell_notices()
+
+
+def test_journal_that_is_damaged_while_it_is_used_loses_no_new_run(db, journal):
+    dice = random.Random(0)
+    for _ in range(10):
+        for _ in range(30):
+            db.write(head(), record(0.5))
+        db.database.close()
+        damage(journal / "journal.db", dice)
+        new = head()
+        db.write(new, record(0.25))
+        found = [row["key"] for row in db.waiting()]
+        assert new.key in found
+        db.database.notices.clear()  # whether it was put aside depends on the damage
+        shutil.rmtree(journal)
+
+
+def test_journal_of_a_later_version_is_left_alone(journal, runs, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    journal.mkdir(mode=0o700)
+    path = journal / "journal.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 2")
+        file.execute("CREATE TABLE something (else_ INTEGER)")
+    path.chmod(0o600)
+    before = path.read_bytes()
+    with pytest.raises(LaterVersionError):
+        Journal(journal).prepare()
+    with pytest.warns(TrackingWarning, match="later version"):
+        fit()
+    with pytest.warns(TrackingWarning, match="later version"):
+        assert flush() == 0
+    assert pending() == 0
+    assert path.read_bytes() == before
+    assert len(runs.at_once()) == 1
+
+
+# Folders of others
+
+
+def make_writable(journal, monkeypatch):
+    journal.chmod(0o770)
+
+
+def give_away(journal, monkeypatch):
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+
+
+def link(journal, monkeypatch):
+    journal.rename(journal.with_name("elsewhere"))
+    journal.symlink_to(journal.with_name("elsewhere"))
+
+
+def link_file(journal, monkeypatch):
+    (journal / "journal.db").rename(journal / "other.db")
+    (journal / "journal.db").symlink_to(journal / "other.db")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (make_writable, "can be written by other users"),
+        (give_away, "belongs to another user"),
+        (link, "is a link"),
+        (link_file, "is a link"),
+    ],
+)
+def test_folder_that_others_can_write_is_refused(change, reason, journal, monkeypatch):
+    Journal(journal).write(head(), record())
+    change(journal, monkeypatch)
+    with pytest.raises(JournalError, match=reason):
+        Journal(journal).write(head(), record())
+    with pytest.raises(JournalError, match=reason):
+        claim(Journal(journal))
+    if journal.is_symlink():
+        journal.unlink()
+
+
+def test_fit_goes_on_where_the_folder_is_refused(journal, runs, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    journal.mkdir(mode=0o777)
+    journal.chmod(0o777)
+    with pytest.warns(TrackingWarning, match="can be written by other users"):
+        fit()
+    assert len(runs.at_once()) == 1
+
+
+# Processes
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param("plain", marks=pytest.mark.slow), "a.b.local"]
 )
-def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, journal):
+def test_process_is_alive_until_it_ends_whatever_its_host_is_called(name, db, journal):
     code = (
-        "import socket, sys, pathlib\n"
-        f"socket.gethostname = lambda: {name!r}\n"
-        "from skperceptron.tracking.journal import _journal, _owners\n"
-        f"inbox = _journal.Inbox(pathlib.Path({str(journal)!r}), "
-        "_owners.this_process())\n"
-        "inbox.open()\n"
-        "print(inbox.owner, flush=True)\n"
-        "sys.stdin.readline()\n"
+        f"import socket; socket.gethostname = lambda: {name!r}\n"
+        "db.prepare()\n"
+        "from skperceptron.tracking.journal import _owners\n"
+        "print(_owners.this_process(), flush=True)\n"
+        "time.sleep(600)\n"
     )
-    command = [sys.executable, "-c", code]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as one:
-        with subprocess.Popen(command, **pipes) as other:
-            owners = [process.stdout.readline().strip() for process in (one, other)]
-            assert all(_owners.is_alive(journal, owner) for owner in owners)
-            one.kill()
-            one.wait()
-            assert not _owners.is_alive(journal, owners[0])
-            assert _owners.is_alive(journal, owners[1])
-        assert not _owners.is_alive(journal, owners[1])
-    _journal.sweep(journal)
-    assert os.listdir(journal) == ["processes"]
-    assert os.listdir(journal / "processes") == []
+    with other_process(code, journal) as one, other_process(code, journal) as other:
+        owners = [process.stdout.readline().strip() for process in (one, other)]
+        assert all(_owners.is_alive(journal, owner) for owner in owners)
+        os.kill(one.pid, signal.SIGKILL)
+        one.wait()
+        assert not _owners.is_alive(journal, owners[0])
+        assert _owners.is_alive(journal, owners[1])
+    assert not _owners.is_alive(journal, owners[1])
+    db.sweep()
+    assert set(os.listdir(journal / "processes")) <= ME
 
 
-def test_process_shows_life_again_when_its_journal_was_removed(entry, journal):
+def test_process_shows_life_again_when_its_journal_was_removed(db, journal):
+    db.prepare()
     shutil.rmtree(journal)
-    inbox = Inbox(journal, _owners.this_process())
-    inbox.open()
-    sign = journal / "processes" / _owners.this_process()
-    assert sign.exists()
+    db.prepare()
+    assert (journal / "processes" / _owners.this_process()).exists()
 
 
 def test_process_without_a_name_is_dead(journal):
@@ -196,221 +584,12 @@ def test_process_without_a_name_is_dead(journal):
         assert not _owners.is_alive(journal, name)
 
 
-def test_parts_of_a_run_are_listed_in_order(entry):
-    inbox = Inbox(entry.path.parents[1], entry.path.parent.name)
-    for part in (10, 2, 1):
-        inbox.entry(KEY, part).append(log((0, 0.5)), create=True)
-    assert [e.part for e in inbox.entries()] == [0, 1, 2, 10]
+def test_killed_child_loses_nothing_and_leaves_its_parent_alone(db):
+    def work():
+        db.write(head(), record(tags={"child": "yes"}))
+        die()
 
-
-def test_file_of_version_1_is_read(inbox):
-    entry = inbox.entry(KEY)
-    entry.path.write_text(old_entry())
-    contents = entry.read()
-    assert contents.record.params == {"max_iter": "3"}
-    assert [m.step for m in contents.record.metrics] == [0, 1, 2]
-    assert contents.record.dataset.n_samples == 150
-    assert contents.record.end_time == 1700000000400
-    assert contents.parents[0]["name"] == "GridSearchCV"
-    assert not contents.continues
-
-
-def test_file_of_version_1_is_delivered(inbox, runs):
-    deliverable_entry(inbox)
-    assert pending() == 1
-    search, fit = runs()
-    assert (fit.name, fit.status) == ("HillClimbPerceptron", "FINISHED")
-    assert (search.name, search.status) == ("GridSearchCV", "KILLED")
-    assert fit.parent == search.run_id
-    assert len(fit.metrics["objective"]) == 3
-    assert pending() == 0
-    assert not inbox.folder.exists()
-
-
-@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
-def test_run_of_a_killed_process_ends_as_its_file_says(status, inbox, runs):
-    key, address = uuid.uuid4().hex, Destination.current().address()
-    head = header(
-        RunRecord("trial 0"),
-        key=key,
-        destination=address,
-        parents=[],
-        status_if_killed=status,
-    )
-    inbox.entry(key).append({**head, "writer": inbox.owner}, create=True)
-    assert [run.status for run in runs()] == [status]
-
-
-def test_file_with_an_unknown_status_cannot_be_read(entry):
-    text = entry.path.read_text()
-    entry.path.write_text(text.replace('"KILLED"', '"LOST"'))
-    with pytest.raises(UnreadableEntryError, match="'LOST' is no status"):
-        entry.read()
-
-
-def test_file_of_a_later_version_is_left_alone_and_reported_once(inbox, journal):
-    path = inbox.entry(KEY).path
-    text = json.dumps({"format": 2, "something": "else"}) + "\nwhatever"
-    path.write_text(text)
-    os.utime(path, (0, 0))
-    with pytest.raises(LaterFormatError):
-        Entry(path).read()
-    with pytest.warns(TrackingWarning, match="later version") as caught:
-        flush()
-    assert len(caught) == 1
-    flush()  # a warning would be an error here
-    assert path.read_text() == text
-
-
-def test_file_that_cannot_be_read_is_put_aside_and_reported(inbox):
-    path = inbox.entry(KEY).path
-    for content in (b"first", b"second"):
-        path.write_bytes(content)
-        with pytest.warns(TrackingWarning, match="put aside"):
-            flush()
-    aside = sorted(p.read_bytes() for p in inbox.folder.glob("*.damaged*"))
-    assert aside == [b"first", b"second"]
-    assert not path.exists()
-
-
-def test_no_end_of_the_file_makes_it_unreadable_but_within_the_first_line(inbox):
-    entry = inbox.entry(KEY)
-    whole = old_entry().encode()
-    first = whole.index(b"\n") + 1
-    for length in range(len(whole)):
-        entry.path.write_bytes(whole[:length])
-        if length < first:
-            with pytest.raises(UnreadableEntryError):
-                entry.read()
-        else:
-            assert entry.read().position <= length
-
-
-def test_no_damage_does_more_than_make_lines_unreadable(inbox):
-    entry, dice = inbox.entry(KEY), random.Random(0)
-    whole = bytearray(old_entry().encode())
-    for _ in range(2000):
-        damaged = bytearray(whole)
-        for _ in range(dice.randint(1, 4)):
-            damaged[dice.randrange(len(whole))] = dice.randrange(256)
-        entry.path.write_bytes(damaged)
-        try:
-            contents = entry.read()
-        except UnreadableEntryError:
-            continue
-        assert isinstance(contents.record.name, str)
-        # What earlier versions have not written is None.
-        assert set(contents.destination) == {*DESTINATION, "environment_run_id"}
-
-
-HEAD = json.loads(old_entry().splitlines()[0])
-WRONG = [None, [], {}, "x", -1, 1e400, 10**30, "\ud800", [[[[]]]], True]
-
-
-@pytest.mark.parametrize("field", sorted(HEAD))
-def test_first_line_of_any_types_is_readable_or_not(field, inbox):
-    entry = inbox.entry(KEY)
-    for value in WRONG:
-        entry.path.write_text(json.dumps({**HEAD, field: value}) + "\n")
-        try:
-            contents = entry.read()
-        except UnreadableEntryError:
-            continue
-        _owners.is_alive(inbox.journal, contents.writer)
-        assert 0 <= contents.record.start_time < 2**63
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"kind": "end", "status": "HAPPY", "end_time": 1}',
-        '{"kind": "end", "status": "FINISHED", "end_time": 1e400}',
-        '{"kind": "end", "status": "FINISHED", "end_time": -1}',
-        '{"kind": "log"}',
-        '{"kind": ["log"]}',
-        '["kind"]',
-        "17",
-        "[" * 100_000,
-        '{"kind": "delivered", "run_id": "r", "position": "here"}',
-        json.dumps(log((0, 0.5)))[:-1].replace("7]]", f"{10**30}]]") + "}",
-        json.dumps(log((0, 0.5)))[:-1].replace("0.5", "1" * 400) + "}",
-    ],
-)
-def test_line_of_wrong_types_is_counted(line, entry):
-    with entry.path.open("a") as file:
-        file.write(line + "\n")
-    entry.append(log((0, 0.5)))
-    assert values(entry) == [0.5]
-    assert entry.read().n_damaged == (0 if line == '{"kind": ["log"]}' else 1)
-
-
-def test_names_of_parents_that_are_paths_are_not_accepted(inbox):
-    entry = inbox.entry(KEY)
-    parent = {**HEAD["parents"][0], "key": "../../../tmp/evil"}
-    entry.path.write_text(json.dumps({**HEAD, "parents": [parent]}) + "\n")
-    with pytest.raises(UnreadableEntryError, match="no identity"):
-        entry.read()
-
-
-def test_links_and_pipes_are_not_followed(inbox, tmp_path):
-    outside = tmp_path / "outside.jsonl"
-    outside.write_text(old_entry())
-    inbox.entry(KEY).path.symlink_to(outside)
-    os.mkfifo(inbox.entry(KEY, 1).path)
-    inbox.entry(KEY, 2).path.mkdir()
-    (inbox.journal / "linked").symlink_to(tmp_path)
-    assert inbox.entries() == []
-    assert Inbox(inbox.journal, "linked") not in _journal.inboxes(inbox.journal)
-    with pytest.raises(OSError, match="symbolic"):
-        inbox.entry(KEY).read()
-    with pytest.raises(OSError, match="symbolic"):
-        inbox.entry(KEY).append(log((0, 0.5)))
-    assert outside.read_text() == old_entry()
-
-
-@pytest.mark.parametrize("kind", ["link to a folder", "file"])
-def test_removing_an_entry_leaves_alone_what_is_outside(kind, entry, tmp_path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").touch()
-    if kind == "file":
-        entry.files.touch()
-    else:
-        entry.files.symlink_to(outside)
-    entry.remove()
-    assert (outside / "precious").exists()
-    assert not os.path.lexists(entry.files)
-    assert not entry.path.exists()
-
-
-def test_artifacts_outside_the_journal_are_not_delivered(inbox, runs, tmp_path):
-    secret = tmp_path / "secret.txt"
-    secret.write_text("secret")
-    entry = deliverable_entry(inbox)
-    entry.files.mkdir()
-    (entry.files / "stolen.txt").symlink_to(secret)
-    with pytest.warns(TrackingWarning, match="logged without its files"):
-        fit = runs()[1]
-    assert fit.status == "FINISHED"
-    assert mlflow.MlflowClient().list_artifacts(fit.run_id) == []
-    assert secret.exists()
-
-
-def test_only_one_delivers(entry):
-    with entry.locked() as first, entry.locked() as second:
-        assert (first, second) == (True, False)
-    with entry.locked() as third:
-        assert third
-        entry.remove()
-    with entry.locked() as fourth:
-        assert not fourth
-
-
-def test_counting_survives_any_journal(inbox, journal):
-    (journal / "a file").touch()
-    (journal / "processes").rmdir() if (journal / "processes").exists() else None
-    (journal / "processes").touch()
-    inbox.entry(KEY).path.write_text("nonsense\n")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert pending() == 0
+    db.write(head(), record())
+    assert in_child(work) == signal.SIGKILL
+    db.write(head(), record())
+    assert len(claim(db, deliverers=None)) == 3

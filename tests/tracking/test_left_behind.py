@@ -1,252 +1,156 @@
 """Runs that other processes have left behind, and what stands in their way."""
 
-import json
-import socket
+import pickle
 import time
-from collections import Counter
 
 import pytest
+from sklearn.model_selection import GridSearchCV
 
+import skperceptron
 from benchmarks._servers import free_port
-from skperceptron.tracking import TrackingWarning, flush
-from skperceptron.tracking.delivery import _all_stores, _failures
-from skperceptron.tracking.journal import _known_runs
-from skperceptron.tracking.journal._journal import Inbox
-from skperceptron.tracking.recording._destination import Destination
-from tests.tracking.faults import fake_server, leave_behind, new_key, within
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, pending
+from tests.tracking.conftest import read_runs
+from tests.tracking.faults import (
+    X,
+    at_most,
+    die,
+    fake_server,
+    fit,
+    fit_partly,
+    leave_behind,
+    statuses_of,
+    warned_once,
+    within,
+    y,
+)
 
-DEAD = "vm-1-dead"
-# More than any system counts processes.
-NO_PROCESS = 2**30
-
-
-@pytest.fixture
-def inbox(journal, runs):
-    """Of a process that was killed."""
-    return Inbox(journal, DEAD)
-
-
-def parent_of(name):
-    return {"key": new_key(), "name": name, "start_time": 1, "is_managed": True}
+pytestmark = pytest.mark.usefixtures("journal")
 
 
-class TestStoreThatIsAway:
-    @pytest.fixture
-    def uri(self, monkeypatch):
-        monkeypatch.setattr(_failures, "FIRST_RETRY", 0.2)
-        monkeypatch.setattr(_failures, "LAST_RETRY", 0.4)
-        return f"http://127.0.0.1:{free_port()}"
-
-    @pytest.fixture
-    def deliverer(self, inbox, uri):
-        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
-        with pytest.warns(TrackingWarning, match="could not be delivered"):
-            assert flush() == 1
-        return _all_stores.deliverer_for(uri)
-
-    def test_is_tried_now_and_then_after_a_flush(self, deliverer):
-        before = deliverer._n_passes
-        time.sleep(2)
-        assert 2 <= deliverer._n_passes - before <= 100
-
-    def test_is_told_once_more_by_the_next_flush(self, deliverer):
-        with pytest.warns(TrackingWarning, match="could not be delivered") as caught:
-            assert flush() == 1
-        assert len(caught) == 1
+def nobody():
+    """Make an address where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"
 
 
-def test_run_that_another_process_is_delivering_is_looked_at_now_and_then(inbox):
-    entry = leave_behind(inbox)
-    deliverer = _all_stores.deliverer_for(Destination.current().tracking_uri)
-    with entry.locked():
-        with pytest.warns(TrackingWarning, match="another process"):
-            assert flush(timeout=0.5) == 1
-        before = deliverer._n_passes
-        time.sleep(2)
-        assert deliverer._n_passes - before <= 100
-    # By itself, though nobody asks for it again.
-    assert within(20, lambda: not entry.path.exists())
+def fit_n(n):
+    def make_fits():
+        with skperceptron.config_context(log_models="none"):
+            for _ in range(n):
+                fit()
+
+    return make_fits
 
 
-class TestUnreadableFileOfARunAbove:
-    """Its process was killed between making the file and writing to it."""
-
-    @pytest.fixture
-    def candidate(self, inbox):
-        return parent_of("candidate 0")
-
-    @pytest.fixture
-    def damaged(self, inbox, candidate):
-        path = inbox.entry(candidate["key"]).path
-        path.parent.mkdir(parents=True)
-        path.touch()
-        return path
-
-    @pytest.fixture
-    def folds(self, inbox, candidate, damaged):
-        return [leave_behind(inbox, parents=[candidate]) for _ in range(3)]
-
-    def test_is_put_aside_alone(self, damaged, folds, inbox, runs, monkeypatch):
-        monkeypatch.setattr("skperceptron.tracking.delivery._loop.SECONDS_TO_WRITE", 0)
-        with pytest.warns(TrackingWarning, match="was put aside") as caught:
-            assert flush() == 0
-        assert len(caught) == 1
-        found = runs.at_once()
-        (above,) = [run for run in found if run.name == "candidate 0"]
-        below = [run for run in found if run is not above]
-        assert [run.parent for run in below] == [above.run_id] * 3
-        assert [run.status for run in below] == ["FINISHED"] * 3
-        assert [path.name for path in inbox.folder.iterdir()] == [
-            damaged.with_suffix(".damaged").name
-        ]
-
-    def test_that_is_still_being_written_keeps_them_waiting(
-        self, damaged, folds, runs, journal, monkeypatch
-    ):
-        monkeypatch.setattr(
-            "skperceptron.tracking.journal._owners.is_alive",
-            lambda journal, process: True,
-        )
-        with pytest.warns(TrackingWarning, match="which is above it"):
-            assert flush(timeout=1) == 3
-        assert damaged.exists()
-        assert runs.at_once() == []
+def test_runs_are_delivered_by_themselves_when_their_store_is_back(away):
+    leave_behind(fit, fit_partly, uri=away.uri)
+    with warned_once("could not be delivered"):
+        assert flush() == 2
+    away.come_back()
+    assert within(30, lambda: pending() == 0)
+    assert statuses_of(away.path) == {"FINISHED": 1, "KILLED": 1}
 
 
-def test_flush_does_not_wait_for_parts_of_a_run_that_is_refused(inbox):
-    first = leave_behind(inbox, experiment_id=None, experiment_name="")
-    leave_behind(inbox, part_of=first, experiment_id=None, experiment_name="")
-    deliverer = _all_stores.deliverer_for(Destination.current().tracking_uri)
-    before = deliverer._n_tried
-    with pytest.warns(TrackingWarning, match="could not be delivered"):
-        assert flush() == 1
-    assert deliverer._n_tried - before <= 4
+def test_store_that_is_away_is_asked_now_and_then():
+    leave_behind(uri=(uri := nobody()))
+    with fake_server(500, 500, port=int(uri.rpartition(":")[2])) as server:
+        for _ in range(2):
+            with warned_once("could not be delivered"):
+                assert flush() == 1
+        n_asked = server.n_asked
+        assert 2 <= n_asked <= 6
+        time.sleep(1)
+        assert server.n_asked - n_asked <= 5
 
 
-def test_too_little_time_is_no_fault_of_the_store(inbox, runs, monkeypatch):
-    for _ in range(200):
-        leave_behind(inbox)
-    with pytest.warns(TrackingWarning, match="were not enough") as caught:
-        n_waiting = flush(timeout=0.3)
-    assert n_waiting > 0
-    assert not any("no answer" in str(warning.message) for warning in caught)
+def test_too_little_time_is_no_fault_of_the_store(away):
+    leave_behind(fit_n(60), uri=away.uri)
+    away.come_back()
+    with warned_once("were not enough"):
+        assert flush(timeout=0.1) > 0
     assert flush() == 0
-    assert len(runs.at_once()) == 200
+    assert statuses_of(away.path) == {"FINISHED": 60}
 
 
 class TestFlushWithATimeout:
     """What becomes of a server that starts meanwhile is in test_server.py."""
 
-    def test_tries_a_store_that_is_away_until_the_time_is_over(self, inbox):
-        uri = f"http://127.0.0.1:{free_port()}"
-        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
+    def test_tries_a_store_that_is_away_until_the_time_is_over(self):
+        leave_behind(uri=nobody())
         begun_at = time.monotonic()
-        with pytest.warns(TrackingWarning, match="could not be delivered") as caught:
+        with at_most(30), warned_once("could not be delivered"):
             assert flush(timeout=1.5) == 1
-        assert 1.4 < time.monotonic() - begun_at < 30
-        assert len(caught) == 1
+        assert time.monotonic() - begun_at > 1.4
 
-    def test_and_none_tries_it_once(self, inbox):
-        uri = f"http://127.0.0.1:{free_port()}"
-        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
-        before = _all_stores.deliverer_for(uri)._n_passes
-        with pytest.warns(TrackingWarning, match="could not be delivered"):
-            assert flush() == 1
-        assert _all_stores.deliverer_for(uri)._n_passes - before <= 3
-
-    def test_keeps_no_other_store_waiting(self, inbox, runs):
-        uri = f"http://127.0.0.1:{free_port()}"
-        leave_behind(inbox, tracking_uri=uri, experiment_id=None)
-        leave_behind(inbox)
+    def test_keeps_no_other_store_waiting(self, away):
+        leave_behind(uri=nobody())
+        leave_behind(uri=away.uri)
+        away.come_back()
         with pytest.warns(TrackingWarning, match="could not be delivered"):
             assert flush(timeout=1) == 1
-        assert len(runs.at_once()) == 1
+        assert statuses_of(away.path) == {"FINISHED": 1}
 
-    def test_does_not_try_again_what_a_store_refuses(self, inbox):
-        leave_behind(inbox, experiment_id=None, experiment_name="")
-        begun_at = time.monotonic()
-        with pytest.warns(TrackingWarning, match="could not be delivered"):
+    def test_does_not_try_again_what_a_store_refuses(self, away):
+        leave_behind(uri=away.uri)
+        away.come_back()
+        away.execute("UPDATE experiments SET lifecycle_stage = 'deleted'")
+        with at_most(200), pytest.warns(TrackingWarning, match="must be in"):
             assert flush(timeout=300) == 1
-        assert time.monotonic() - begun_at < 200
 
 
-def test_silence_of_the_store_is_told(inbox):
-    with fake_server(health=None, api=None) as server:
-        leave_behind(inbox, tracking_uri=server.uri, experiment_id=None)
-        with pytest.warns(TrackingWarning, match=r"no answer within [\d.]+ s"):
-            assert flush(timeout=1) == 1
+def test_silence_of_the_store_is_told():
+    leave_behind(uri=(uri := nobody()))
+    hangs = fake_server(None, None, port=int(uri.rpartition(":")[2]))
+    with hangs, warned_once(r"no answer within [\d.]+ s"):
+        assert flush(timeout=3) == 1
 
 
-class TestKilledSearch:
-    """The process of a search is gone, and so is a worker that has outlived it."""
+def test_run_is_not_looked_up_in_a_store_that_is_gone(away, tmp_path):
+    file = tmp_path / "clf"
+    leave_behind(lambda: file.write_bytes(pickle.dumps(fit())), uri=away.uri)
+    away.come_back()
+    away.path.unlink()
+    assert pickle.loads(file.read_bytes()).run_id_ is None
+    assert not away.path.exists()
 
-    @pytest.fixture
-    def search(self):
-        return {**parent_of("a search"), "start_time": 1_600_000_000_000}
 
-    @pytest.fixture
-    def candidate(self):
-        return {**parent_of("candidate 0"), "start_time": 1_600_000_000_000}
+def test_killed_search_ends_with_the_last_of_its_folds(away):
+    def search():
+        n_fits = 0
 
-    def fold_of_worker(self, journal, inbox, parents):
-        worker = f"{socket.gethostname()}-{NO_PROCESS}-2"
-        entry = leave_behind(Inbox(journal, worker), parents=parents)
-        head, rest = entry.path.read_text().split("\n", 1)
-        searches = {"origin": inbox.owner, "has_rivals": True}
-        entry.path.write_text(json.dumps(json.loads(head) | searches) + "\n" + rest)
-        return entry
+        class Killed(HillClimbPerceptron):
+            def fit(self, X, y):
+                nonlocal n_fits
+                n_fits += 1
+                if n_fits > 5:
+                    die()
+                return super().fit(X, y)
 
-    @pytest.fixture
-    def inbox(self, journal, runs):
-        return Inbox(journal, f"{socket.gethostname()}-{NO_PROCESS}-1")
+        search = GridSearchCV(Killed(max_iter=20), {"step_size": [0.1, 0.2, 0.3]}, cv=3)
+        search.set_callbacks(MLflowTracker(log_models="none")).fit(X, y)
 
-    def test_leaves_nothing_running_above_the_fold_of_a_worker(
-        self, search, candidate, inbox, journal, runs
-    ):
-        self.fold_of_worker(journal, inbox, [search, candidate])
-        assert flush() == 0
-        statuses = {run.name: run.status for run in runs.at_once()}
-        assert statuses == {
-            "a search": "KILLED",
-            "candidate 0": "KILLED",
-            "a fit": "FINISHED",
-        }
+    leave_behind(search, uri=away.uri)
+    killed_at = time.time() * 1000
+    away.come_back()
+    assert flush() == 0
+    found = {run.run_id: run for run in read_runs("0", away.path)}
+    above = [run for run in found.values() if run.run_id in parents_of(found)]
+    folds = [run for run in found.values() if run.run_id not in parents_of(found)]
+    assert [run.status for run in folds].count("FINISHED") == 5
+    assert "RUNNING" not in {run.status for run in found.values()}
+    for run in above:
+        ends = [fold.end_time for fold in folds if is_below(fold, run, found)]
+        assert max(ends) <= run.end_time <= killed_at
+    assert {run.name for run in above} == {"GridSearchCV", "candidate 0", "candidate 1"}
 
-    def test_ends_with_the_last_of_its_folds(self, search, candidate, inbox, runs):
-        for _ in range(3):
-            leave_behind(inbox, parents=[search, candidate])
-        assert flush() == 0
-        found = runs.at_once()
-        ends = [run.end_time for run in found if run.name == "a fit"]
-        above = [run for run in found if run.name != "a fit"]
-        assert [run.status for run in above] == ["KILLED"] * 2
-        assert [run.end_time for run in above] == [max(ends)] * 2
 
-    def test_that_had_begun_itself_ends_with_the_last_of_its_folds(
-        self, search, candidate, inbox, runs
-    ):
-        """Nobody has heard of the candidate yet but from its fold."""
-        above = leave_behind(inbox, is_ended=False)
-        fold = leave_behind(inbox, parents=[{**search, "key": above.key}, candidate])
-        end = {"kind": "end", "status": "FINISHED", "end_time": 1_700_000_009_000}
-        fold.append(end)
-        assert flush() == 0
-        found = runs.at_once()
-        assert Counter(run.status for run in found) == {"KILLED": 2, "FINISHED": 1}
-        assert {run.end_time for run in found} == {1_700_000_009_000}
+def parents_of(found):
+    return {run.parent for run in found.values()}
 
-    def test_ends_later_when_a_worker_has_outlived_it(
-        self, search, candidate, inbox, journal, runs
-    ):
-        leave_behind(inbox, parents=[search])
-        assert flush() == 0
-        _known_runs._run_ids.clear()  # as in another process
-        _known_runs._last_ends.clear()
-        fold = self.fold_of_worker(journal, inbox, [search, candidate])
-        end = {"kind": "end", "status": "FINISHED", "end_time": 1_700_000_009_000}
-        fold.append(end)
-        assert flush() == 0
-        above = [run for run in runs.at_once() if run.name != "a fit"]
-        assert [(run.status, run.end_time) for run in above] == [
-            ("KILLED", 1_700_000_009_000)
-        ] * 2
+
+def is_below(run, other, found):
+    while run.parent is not None:
+        run = found[run.parent]
+        if run is other:
+            return True
+    return False

@@ -23,9 +23,9 @@ from skperceptron.tracking._local_stores import (
     default_store_in,
 )
 from skperceptron.tracking.delivery._store import client_of
-from skperceptron.tracking.journal._journal import Inbox
 from skperceptron.tracking.recording._destination import Destination
 from tests.tracking.faults import fit, leave_behind, statuses_of
+from tests.tracking.journal_files import leave_run
 
 ODD_NAMES = ["a space", "ü", "g%41", "100%", "h#x", "q?x", "a+b&c"]
 ALL_AT_ONCE = "ü e%41#?+&"
@@ -128,12 +128,13 @@ def test_default_store_gets_every_run_its_files_and_its_model(
 
 
 def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
-    tmp_path, journal, monkeypatch
+    tmp_path, away, monkeypatch
 ):
     folder = tmp_path / ALL_AT_ONCE
     folder.mkdir()
     for variable, name in {"SKPERCEPTRON_JOURNAL": "j", "HOME": "h"}.items():
         monkeypatch.setenv(variable, str(folder / name))
+    leave_behind(uri=away.uri)
     (folder / "t").mkdir()
     temporary = tempfile.gettempdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "t"))
@@ -144,8 +145,8 @@ def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
     tracker = MLflowTracker(log_folds=False)
     search = GridSearchCV(HillClimbPerceptron(max_iter=5), {"step_size": [1, 2]}, cv=2)
     search.set_callbacks(tracker).fit(*load_iris(return_X_y=True))
-    leave_behind(Inbox(folder / "j", "vm-1-dead"))
     assert pending() == 1
+    away.come_back()
     assert flush() == 0
     mlflow.set_experiment("Default")
     files = mlflow.artifacts.list_artifacts(run_id=tracker.run_id_)
@@ -154,14 +155,14 @@ def test_home_journal_temporary_files_and_artifacts_may_be_in_any_folder(
     monkeypatch.setattr("tempfile.tempdir", temporary)
     model = mlflow.sklearn.load_model(f"runs:/{tracker.run_id_}/model")
     assert model.n_iter_ == 5
-    assert not list((folder / "j").glob("*/*.jsonl"))
+    assert pending() == 0
 
 
 def test_flush_delivers_to_the_default_store_of_another_folder(journal, tmp_path, runs):
     folder = tmp_path / ALL_AT_ONCE
     folder.mkdir()
     address = {"tracking_uri": None, "working_directory": str(folder)}
-    leave_behind(Inbox(journal, "vm-1-dead"), experiment_id=None, **address)
+    leave_run(journal, experiment_id=None, **address)
     assert flush() == 0
     assert statuses_of(folder / "mlflow.db") == {"FINISHED": 1}
 

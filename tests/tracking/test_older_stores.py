@@ -43,14 +43,7 @@ def _refuses_known_nans(monkeypatch):
 def store(metrics, run_id=None):
     record = RunRecord("diverged", start_time=1000)
     record.metrics, record.params = metrics, {"tol": "0.1"}
-    return deliver(
-        record,
-        Destination.current().address(),
-        key="twice",
-        parent_run_id=None,
-        run_id=run_id,
-        created=lambda run_id: None,
-    )
+    return deliver(record, Destination.current().address(), "twice", run_id=run_id)
 
 
 @pytest.mark.usefixtures("_refuses_known_nans")

@@ -12,14 +12,11 @@ import pytest
 
 from benchmarks._servers import free_port
 from skperceptron.tracking import flush
-from skperceptron.tracking.journal import _known_runs
-from skperceptron.tracking.journal._journal import Inbox
 from tests.tracking.faults import (
     BOUND,
     Script,
     fake_server,
     keys_of,
-    leave_behind,
     rows,
     statuses_of,
     within,
@@ -117,17 +114,6 @@ def test_long_fit_can_be_followed(code, first_script):
     assert max(jumps) <= 50
     assert max(seen) >= 40
     assert set(statuses_of(first_script.store)) == {"FINISHED"}
-
-
-def test_late_child_of_a_dead_process_leaves_its_search_as_it_ended(journal, runs):
-    inbox = Inbox(journal, "vm-1-dead")
-    search = leave_behind(inbox)
-    assert flush() == 0
-    _known_runs._run_ids.clear()  # as in another process
-    parent = {"name": "a search", "start_time": 1, "is_managed": True}
-    leave_behind(inbox, parents=[{**parent, "key": search.key}])
-    assert flush() == 0
-    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 2
 
 
 @pytest.mark.slow

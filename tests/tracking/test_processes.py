@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,9 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 import skperceptron
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking.journal import _handover
+from tests.patience import be_patient
 
-# A process waits until its runs are delivered, however slow the machine is.
-_handover.SECONDS_TO_WAIT = 120
+be_patient()
 
 X, y = load_iris(return_X_y=True)
 
@@ -39,6 +39,7 @@ def run_script(tmp_path, monkeypatch):
     store = tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of other tests' stores
 
     def run(code):

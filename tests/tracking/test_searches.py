@@ -1,7 +1,5 @@
 """Runs of fits that a search makes in other processes and threads."""
 
-import time
-
 import mlflow
 import pytest
 from joblib import parallel_config
@@ -18,11 +16,6 @@ from sklearn.preprocessing import StandardScaler
 import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import flush
-from skperceptron.tracking.delivery import _all_stores, _failures, _loop, _store
-from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
-from skperceptron.tracking.recording._destination import Destination
-from skperceptron.tracking.recording._fit_run import TrackedRun
-from tests.tracking.faults import new_key, within
 
 pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
@@ -68,53 +61,6 @@ def test_workers_log_to_the_same_experiment_below_the_active_run(backend, runs):
     assert len(fits) == 13
     assert {run.parent for run in fits} == {search.run_id}
     assert {run.status for run in found} == {"FINISHED"}
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_search_without_refit_ends_when_nothing_happens_any_more(
-    backend, runs, monkeypatch
-):
-    monkeypatch.setattr(_loop, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
-    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
-    with parallel_config(backend=backend):
-        make_search(n_jobs=2).set_params(refit=False).fit(X, y)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if [run.status for run in runs.at_once()] == ["FINISHED"] * 13:
-            return
-        time.sleep(0.1)
-    raise AssertionError([run.status for run in runs.at_once()])
-
-
-def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
-    monkeypatch.setattr(_loop, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
-    here = Destination.current()
-    failures = _all_stores.deliverer_for(here.tracking_uri)._failures
-    monkeypatch.setattr(_failures, "FIRST_RETRY", 0.7)
-    monkeypatch.setattr(failures, "_retry_after", 0.7)
-    search = ParentRun(new_key(), "GridSearchCV", now())
-    below = here.below(search)
-
-    def fit_fold():
-        fold = TrackedRun(RunRecord("a fold"), below, new_key())
-        fold.end()
-        fold.deliver(wait=False)
-
-    def refuse(uri):
-        raise ConnectionError("away")
-
-    fit_fold()
-    assert flush() == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(_store, "_check_answers", refuse)
-        fit_fold()
-        time.sleep(1.5)
-        fit_fold()
-        last = now()
-    assert within(30, lambda: split_off(runs(), search.name)[0].status == "FINISHED")
-    above, folds = split_off(runs.at_once(), "GridSearchCV")
-    assert len(folds) == 3
-    assert above.end_time >= last
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

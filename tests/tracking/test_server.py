@@ -1,26 +1,30 @@
 """A real MLflow server on loopback."""
 
-import math
+import os
+import signal
 import threading
 import time
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from contextlib import suppress
 
 import mlflow
+import psutil
 import pytest
-import requests
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 import skperceptron
 from benchmarks._servers import free_port, mlflow_server
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import __main__, flush, pending
-from skperceptron.tracking.delivery import _runs, _store
-from skperceptron.tracking.journal._journal import Inbox
-from tests.tracking.faults import leave_behind
+from skperceptron.tracking import TrackingWarning, flush, pending
+from tests.tracking.faults import (
+    Relay,
+    fit,
+    fit_named,
+    in_child,
+    leave_behind,
+    relay_to,
+)
+from tests.tracking.test_command import command  # noqa: F401 - a fixture
 
 X, y = load_iris(return_X_y=True)
 
@@ -52,16 +56,11 @@ def test_fit_is_a_run_of_the_server(tracked_by_server):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """List what is asked of servers."""
-    request, found = requests.Session.request, []
-
-    def noted_request(session, method, url, **options):
-        found.append(f"{method} {urlsplit(url).path.rpartition('/mlflow/')[2]}")
-        return request(session, method, url, **options)
-
-    monkeypatch.setattr(requests.Session, "request", noted_request)
-    return found
+def asked(server, tracked_by_server):
+    """Have a relay before the server that lists what it is asked."""
+    with relay_to(server) as relay:
+        mlflow.set_tracking_uri(relay.uri)
+        yield relay.asked
 
 
 REQUESTS = ["runs/create", "runs/log-batch", "runs/log-inputs", "runs/update"]
@@ -72,15 +71,14 @@ def test_run_takes_four_requests(tracked_by_server, asked, monkeypatch, has_name
     if has_name:
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
         monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
-    # However long the fits take here.
-    monkeypatch.setattr(_runs, "SECONDS_BETWEEN_LOOKS_AT_NAMES", math.inf)
-    monkeypatch.setattr(_store, "SECONDS_BETWEEN_CHECKS", math.inf)
     clf = HillClimbPerceptron(max_iter=20)
     with skperceptron.config_context(log_models="none"):
         first = clf.fit(X, y).run_id_
         asked.clear()
         second = clf.fit(X, y).run_id_
-    assert asked == [f"POST {name}" for name in REQUESTS]
+    # Now and then it is asked whether it is there, and for an experiment by its name.
+    of_run = [request for request in asked if "/experiments/" not in request]
+    assert of_run == [f"POST /api/2.0/mlflow/{name}" for name in REQUESTS]
     experiments = {mlflow.get_run(run).info.experiment_id for run in (first, second)}
     assert len(experiments) == 1
     assert (experiments == {tracked_by_server}) != has_name
@@ -88,7 +86,9 @@ def test_run_takes_four_requests(tracked_by_server, asked, monkeypatch, has_name
 
 def test_model_of_a_new_run_is_logged_without_a_question(tracked_by_server, asked):
     clf = HillClimbPerceptron(max_iter=20).fit(X, y)
-    assert not {"GET runs/get", "POST logged-models/search"} & set(asked)
+    questions = ("mlflow/runs/get", "mlflow/logged-models/search")
+    assert asked
+    assert not [request for request in asked if request.endswith(questions)]
     run = mlflow.get_run(clf.run_id_)
     (output,) = run.outputs.model_outputs
     model = mlflow.get_logged_model(output.model_id)
@@ -117,73 +117,6 @@ def test_notebooks_link_to_the_page_of_the_run(server, tracked_by_server):
 # What leads to a server
 
 
-class Relay(ThreadingHTTPServer):
-    """Hands requests on to a server, some of them only."""
-
-    daemon_threads = True
-    is_ready = True
-
-    def __init__(self, server, host="", prefix="", header="", without=("/health",)):
-        self.to = urlsplit(server).netloc
-        self.host, self.prefix, self.header = host, prefix, header
-        self.without, self.asked = without, []
-        super().__init__(("127.0.0.1", 0), RelayHandler, bind_and_activate=False)
-        self.server_bind()
-
-    @property
-    def uri(self):
-        return f"http://127.0.0.1:{self.server_port}{self.prefix}"
-
-
-class RelayHandler(BaseHTTPRequestHandler):
-    def relay(self):
-        relay, url = self.server, urlsplit(self.path)
-        relay.asked.append(url.path)
-        path = self.path.removeprefix(f"http://{url.netloc}")
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        is_welcome = (
-            url.netloc == relay.host
-            and path.startswith(f"{relay.prefix}/api/")
-            and self.headers.get("Authorization", "") == relay.header
-            and not path.endswith(relay.without)
-        )
-        if not relay.is_ready:
-            self.answer(503, b"{}")
-            return
-        if not is_welcome:
-            self.answer(500 if path.endswith("/health") else 403, b"{}")
-            return
-        with closing(HTTPConnection(relay.to)) as connection:
-            headers = {"Content-Type": self.headers.get("Content-Type", "")}
-            target = path.removeprefix(relay.prefix)
-            connection.request(self.command, target, body, headers)
-            answer = connection.getresponse()
-            self.answer(answer.status, answer.read())
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay  # noqa: N815
-
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def relay_to(server, **options):
-    with Relay(server, **options) as relay:
-        relay.server_activate()
-        thread = threading.Thread(target=relay.serve_forever, daemon=True)
-        thread.start()
-        yield relay
-        relay.shutdown()
-        thread.join()
-
-
 def assert_fit_is_logged(uri, server, experiment):
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
@@ -205,7 +138,7 @@ def test_server_behind_a_proxy_is_reached(server, tracked_by_server, monkeypatch
         monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
         uri = "http://mlflow.corp.example"
         assert_fit_is_logged(uri, server, tracked_by_server)
-    assert all(path.startswith("/api/") for path in proxy.asked)
+    assert all(" /api/" in request for request in proxy.asked)
 
 
 def test_server_that_no_proxy_is_for_is_reached(server, tracked_by_server, monkeypatch):
@@ -237,7 +170,7 @@ class TestServerThatIsJustStarting:
     """It begins to listen, or to answer, while somebody flushes."""
 
     @pytest.fixture(params=["does not listen", "answers 503"])
-    def uri(self, request, server):
+    def uri(self, request, server, journal):
         relay = Relay(server)
 
         def start():
@@ -249,6 +182,7 @@ class TestServerThatIsJustStarting:
             relay.server_activate()
             relay.serve_forever()
 
+        leave_behind(uri=relay.uri)
         thread = threading.Thread(target=start)
         thread.start()
         yield relay.uri
@@ -256,13 +190,66 @@ class TestServerThatIsJustStarting:
         thread.join()
         relay.server_close()
 
-    def test_gets_everything_while_a_flush_has_time(self, uri, journal):
-        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
+    def test_gets_everything_while_a_flush_has_time(self, uri):
         assert flush(timeout=120) == 0
         assert pending() == 0
 
-    def test_gets_everything_from_the_command(self, uri, journal, monkeypatch, capsys):
-        leave_behind(Inbox(journal, "vm-1-dead"), tracking_uri=uri, experiment_id="0")
-        monkeypatch.setattr("sys.argv", ["tracking", "--timeout", "120"])
-        assert __main__.main() == 0
-        assert "1 delivered, 0 still waiting" in capsys.readouterr().out
+    def test_gets_everything_from_the_command(self, uri, command):  # noqa: F811
+        code, out, _ = command("--timeout", "120")
+        assert code == 0
+        assert "1 delivered, 0 still waiting" in out
+
+
+def test_run_that_a_server_refuses_keeps_no_others_waiting(
+    server, tracked_by_server, journal
+):
+    with relay_to(server) as relay:
+        relay.refuses = b'"refused"'
+        mlflow.set_tracking_uri(relay.uri)
+        with pytest.warns(TrackingWarning, match="not this one"):
+            fit_named("refused")
+        assert [fit().run_id_ is None for _ in range(3)] == [False] * 3
+        assert pending() == 1
+        relay.refuses = None
+        assert flush() == 0
+        runs = mlflow.search_runs([tracked_by_server], output_format="list")
+        assert [run.info.status for run in runs] == ["FINISHED"] * 4
+
+
+# What is sent for a run with a model; somebody dies after each of it.
+STEPS = [*REQUESTS[:3], "logged-models", "runs/outputs", REQUESTS[3]]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_delivery_that_was_killed_is_completed_by_the_next(
+    step, server, tracked_by_server, journal
+):
+    def kill_sender(relay, port):
+        relay.kills_at = None
+        killed.append(os.kill(process_at(port), signal.SIGKILL))
+
+    killed = []
+    with relay_to(server) as relay:
+        mlflow.set_tracking_uri(relay.uri)
+        relay.kills_at, relay.kill = step, kill_sender
+        in_child(fit)
+        assert len(killed) == 1
+        assert flush() == 0
+        (run_id,) = mlflow.search_runs([tracked_by_server])["run_id"]
+        run = mlflow.get_run(run_id)
+        assert run.info.status == "FINISHED"
+        curve = mlflow.MlflowClient().get_metric_history(run_id, "objective")
+        assert sorted(metric.step for metric in curve) == list(range(21))
+        assert len(run.inputs.dataset_inputs) == len(run.outputs.model_outputs) == 1
+        model = mlflow.sklearn.load_model(f"runs:/{run_id}/model")
+        assert model.predict(X).size == 150
+
+
+def process_at(port):
+    """Find the process that has opened a connection from a port."""
+    for process in psutil.process_iter():
+        with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
+            for connection in process.net_connections("tcp"):
+                if connection.laddr.port == port and process.pid != os.getpid():
+                    return process.pid
+    raise LookupError(port)

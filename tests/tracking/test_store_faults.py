@@ -4,10 +4,8 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
 import time
 import uuid
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,19 +13,17 @@ import mlflow
 import pytest
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.delivery import _loop, _store
-from skperceptron.tracking.delivery._loop import Deliverer
+from skperceptron.tracking import flush, pending
 from tests.tracking.faults import (
     BOUND,
     X,
-    assert_odd_run_is_complete,
+    assert_odd_runs_are_complete,
     at_most,
+    fill,
     finish_other_tests,
     fit,
+    fit_odd,
     keys_of,
-    odd_entry,
-    rows,
     runs_of,
     statuses_of,
     warned_once,
@@ -73,28 +69,6 @@ def test_locked_store_gets_everything_when_it_is_free(runs):
         assert pending() == 3
     assert flush() == 0
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 4
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(disk):
-    def write(file):
-        while True:
-            file.write(b"x" * 4096)
-
-    with (disk / "filler").open("wb", buffering=0) as file:
-        with pytest.raises(OSError, match="No space"):
-            write(file)
-        return disk / "filler"
 
 
 def test_full_disk_of_the_store_keeps_runs_waiting(small_disk, tracking_uri):
@@ -143,85 +117,13 @@ def test_journal_that_cannot_be_written_is_one_warning(
     assert pending() == 0
 
 
-# A store that is being made
-
-
-def test_store_that_somebody_else_makes_meanwhile_is_theirs(
-    tracking_uri, tmp_path, monkeypatch
-):
-    store = tmp_path / "mlflow.db"
-    tracking_uri(f"sqlite:///{store}")
-    link = os.link
-
-    def link_late(new, path):
-        mlflow.MlflowClient().create_experiment("theirs")
-        link(new, path)
-
-    monkeypatch.setattr(os, "link", link_late)
-    fit()
-    assert statuses_of(store) == {"FINISHED": 1}
-    assert ("theirs",) in rows(store, "SELECT name FROM experiments")
-    assert not list(tmp_path.glob(".mlflow.db.*"))
-
-
-@pytest.fixture
-def slow_store(tracking_uri, tmp_path, monkeypatch):
-    """A new store; to make it takes longer than a fit waits for an answer."""
-    make_database, wait_until = _store._make_database, Deliverer._wait_until
-    may_be_made = threading.Event()
-
-    def make_late(tracking_uri, path):
-        assert may_be_made.wait(100)
-        make_database(tracking_uri, path)
-
-    def wait_no_longer_than_for_its_begin(deliverer, is_so, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not deliverer._is_getting_ready:
-            if wait_until(deliverer, is_so, 0.05):
-                return True
-        return wait_until(deliverer, is_so, 0)
-
-    tracking_uri(f"sqlite:///{tmp_path / 'new.db'}")
-    with monkeypatch.context() as patch:
-        patch.setattr(_store, "_make_database", make_late)
-        patch.setattr(Deliverer, "_wait_until", wait_no_longer_than_for_its_begin)
-        yield may_be_made
-        may_be_made.set()
-    assert flush() == 0
-    assert statuses_of(tmp_path / "new.db") == {"FINISHED": 1}
-
-
-def test_fit_waits_longer_for_a_store_that_is_being_made(slow_store):
-    threading.Timer(1, slow_store.set).start()
-    fit()  # a warning would be an error here
-    assert pending() == 0
-
-
-def test_store_that_takes_all_too_long_to_make_is_told_calmly(slow_store, monkeypatch):
-    monkeypatch.setattr(_loop, "SECONDS_TO_GET_READY", 0.2)
-    with warned_once("MLflow was not ready within"):
-        fit()
-
-
-def test_store_is_made_where_files_cannot_be_linked(
-    tracking_uri, tmp_path, monkeypatch
-):
-    def refuse(new, path):
-        raise PermissionError("this file system has no links")
-
-    monkeypatch.setattr(os, "link", refuse)
-    tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    fit()
-    assert statuses_of(tmp_path / "mlflow.db") == {"FINISHED": 1}
-
-
 # What a store refuses
 
 
-def test_odd_values_are_logged_in_an_accepted_form(journal, runs):
-    odd_entry(journal)
+def test_odd_values_are_logged_in_an_accepted_form(runs):
+    fit_odd()
     assert flush() == 0
-    assert_odd_run_is_complete()
+    assert_odd_runs_are_complete(runs_of(runs.experiment_id))
 
 
 def test_deleted_experiment_keeps_its_runs_waiting_and_no_others(journal, runs):
@@ -259,27 +161,3 @@ def test_run_that_is_deleted_during_its_fit_keeps_up_no_others(runs):
     mlflow.MlflowClient().restore_run(deleted)
     assert flush() == 0
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 2
-
-
-def test_run_that_breaks_a_store_does_not_keep_others_waiting(
-    journal, runs, monkeypatch
-):
-    entry = odd_entry(journal, name="breaks")
-    create_run = mlflow.MlflowClient.create_run
-
-    def create(self, *args, run_name, **kwargs):
-        if run_name == "breaks":
-            raise mlflow.exceptions.MlflowException("internal error")
-        return create_run(self, *args, run_name=run_name, **kwargs)
-
-    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create)
-    with pytest.warns(TrackingWarning, match="internal error"):
-        assert flush() == 1
-    for _ in range(3):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit()
-            flush()
-    assert [run.status for run in runs.at_once()] == ["FINISHED"] * 3
-    assert entry.path.exists()
-    monkeypatch.undo()

@@ -1,6 +1,7 @@
 """Runs of users who have no folder of their own that can be written."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.journal import _journal
-from skperceptron.tracking.journal._notes import Notes
-from skperceptron.tracking.journal._temporary_state import make_temporary_folder
-from tests.tracking.faults import fit, leave_behind
+from tests.tracking.faults import fit, leave_behind, statuses_of
 from tests.tracking.test_command import command  # noqa: F401 - a fixture
 
 # Nobody can make a folder there, not even root.
@@ -27,7 +25,8 @@ def temporary(tmp_path, monkeypatch):
     """An own folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     return folder
 
 
@@ -84,12 +83,6 @@ def test_fits_and_models_of_a_user_without_a_home_are_tracked(temporary, tmp_pat
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def in_waiting():
-    """Leave a run behind where runs wait instead."""
-    inbox = _journal.Inbox(_journal.make_temporary_journal(), "vm-1-dead")
-    return leave_behind(inbox)
-
-
 def test_fit_is_tracked(runs, without_folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrackingWarning)
@@ -98,54 +91,57 @@ def test_fit_is_tracked(runs, without_folder):
     assert pending() == 0
 
 
-def test_other_processes_see_and_deliver_what_waits(runs, without_folder, command):  # noqa: F811
-    entry = in_waiting()
+def test_other_processes_see_and_deliver_what_waits(
+    away,
+    without_folder,
+    command,  # noqa: F811
+    temporary,
+):
+    leave_behind(uri=away.uri)
     assert pending() == 1
     _, out, _ = command("--show")
-    assert str(entry.path.parents[1]) in out
+    assert str(temporary) in out
     assert "1 waiting" in out
+    away.come_back()
     assert flush() == 0
-    assert [run.status for run in runs.at_once()] == ["FINISHED"]
+    assert statuses_of(away.path) == {"FINISHED": 1}
 
 
 @pytest.mark.parametrize("without_folder", WITHOUT_HOME, indirect=True)
 def test_flush_delivers_from_both_when_the_usual_folder_is_back(
-    runs, without_folder, tmp_path, monkeypatch
+    away, without_folder, tmp_path, monkeypatch
 ):
-    in_waiting()
+    leave_behind(uri=away.uri)
     monkeypatch.setattr("platformdirs.user_state_path", lambda *_: tmp_path / "state")
-    leave_behind(_journal.Inbox(_journal.default_folder(), "vm-2-dead"))
+    leave_behind(uri=away.uri)
+    assert (tmp_path / "state").exists()
     assert pending() == 2
+    away.come_back()
     assert flush() == 0
-    assert len(runs.at_once()) == 2
-
-
-def test_what_is_noted_is_known_to_other_processes(without_folder):
-    Notes("stores").add("a store")
-    assert "a store" in Notes("stores")
-    assert "another" not in Notes("stores")
+    assert statuses_of(away.path) == {"FINISHED": 2}
 
 
 def test_nothing_is_raised_where_there_is_no_temporary_folder(
     without_folder, monkeypatch
 ):
     monkeypatch.setattr(tempfile, "tempdir", NOWHERE)
-    assert isinstance(_journal.default_folder(), Path)
     assert pending() == 0
     assert flush() == 0
 
 
-def test_folder_is_the_users_alone(temporary):
-    folder = make_temporary_folder()
-    assert folder == make_temporary_folder()
-    assert folder.parent == temporary
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+def mode_of(path):
+    return stat.S_IMODE(path.lstat().st_mode)
 
 
+@pytest.mark.parametrize("without_folder", WITHOUT_HOME[:1], indirect=True)
 @pytest.mark.parametrize("kind", ["link", "file", "open to all", "of another user"])
-def test_what_somebody_else_has_put_there_is_not_used(kind, temporary, tmp_path):
-    theirs = make_temporary_folder()
-    theirs.rmdir()
+def test_what_somebody_else_has_put_there_is_not_used(
+    kind, away, without_folder, temporary, tmp_path
+):
+    leave_behind(uri=away.uri)
+    (theirs,) = temporary.glob("skperceptron-journal-*")
+    assert mode_of(theirs) == 0o700
+    shutil.rmtree(theirs)
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     if kind == "link":
         theirs.symlink_to(tmp_path / "elsewhere")
@@ -159,8 +155,8 @@ def test_what_somebody_else_has_put_there_is_not_used(kind, temporary, tmp_path)
         if os.getuid() != 0:
             pytest.skip("only root can give a folder away")
         os.chown(theirs, 12345, 12345)
-    mine = make_temporary_folder()
-    assert mine != theirs
-    assert stat.S_IMODE(mine.lstat().st_mode) == 0o700
-    assert make_temporary_folder() == mine
-    assert not list((tmp_path / "elsewhere").iterdir())
+    leave_behind(fit, fit, uri=away.uri)
+    assert pending() == 2
+    (mine,) = set(temporary.glob("skperceptron-journal-*")) - {theirs}
+    assert mode_of(mine) == 0o700
+    assert kind == "file" or not list(theirs.iterdir())

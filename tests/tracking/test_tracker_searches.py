@@ -1,7 +1,6 @@
 """A tracker logs a whole search and leaves it as it is."""
 
 import copy
-import time
 
 import mlflow
 import numpy as np
@@ -23,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, flush
-from skperceptron.tracking.delivery import _loop
-from skperceptron.tracking.recording import _sklearn_internals, _tracker
+from skperceptron.tracking import MLflowTracker
+from skperceptron.tracking.recording import _sklearn_internals
+from tests.tracking.faults import within
 from tests.tracking.models import bump
 from tests.tracking.tracked_searches import (
     BACKENDS,
@@ -270,40 +269,24 @@ class TestSeveralMetrics:
         assert "cv_results.png" in artifacts_of(tree.search)
 
 
-def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
-    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
-    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
-    finished = []
+def test_folds_are_delivered_with_their_scores_before_the_search_has_ended(runs):
+    found = []
 
-    def wait_for_folds(run, search):
-        deadline = time.monotonic() + 60
-        while len(finished) < 6 and time.monotonic() < deadline:
-            time.sleep(0.05)
-            folds = [r for r in runs.at_once() if r.name.startswith("fold")]
-            finished[:] = [r for r in folds if r.status == "FINISHED"]
+    def are_there():
+        folds = [run for run in runs.at_once() if run.name.startswith("fold")]
+        found[:] = [run for run in folds if run.status == "FINISHED"]
+        return len(found) == 6
 
-    monkeypatch.setattr(_tracker, "draw_search", wait_for_folds)
-    make_search().fit(X, y)
-    assert len(finished) == 6
-
-
-def test_folds_are_delivered_while_the_best_candidate_is_refitted(runs, monkeypatch):
-    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
-    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
-    finished = []
-
-    class Patient(HillClimbPerceptron):
+    class Watching(HillClimbPerceptron):
         def fit(self, X, y):
-            deadline = time.monotonic() + 60
-            while len(X) == 150 and len(finished) < 6 and time.monotonic() < deadline:
-                time.sleep(0.05)
-                folds = [r for r in runs.at_once() if r.name.startswith("fold")]
-                finished[:] = [r for r in folds if r.status == "FINISHED"]
+            assert len(X) < 150 or within(60, are_there)
             return super().fit(X, y)
 
     tracker = MLflowTracker(log_models="none")
-    make_search(Patient(max_iter=5), tracker=tracker).fit(X, y)
-    assert len(finished) == 6
+    search = make_search(Watching(max_iter=5), tracker=tracker).fit(X, y)
+    columns = [search.cv_results_[f"split{split}_test_score"] for split in range(2)]
+    scores = [fold.latest("test_score") for fold in found]
+    assert sorted(scores) == sorted(np.concatenate(columns))
 
 
 def test_folds_have_the_scores_of_the_search_and_no_others(runs):
@@ -311,20 +294,6 @@ def test_folds_have_the_scores_of_the_search_and_no_others(runs):
     fold = Tree(runs()).folds[2, 1]
     assert fold.latest("train_score") == search.cv_results_["split1_train_score"][2]
     assert "training_score" not in fold.metrics
-
-
-def test_folds_have_their_scores_before_the_search_has_ended(runs, monkeypatch):
-    scores = []
-
-    def look(*arguments):
-        flush()
-        folds = [run for run in runs.at_once() if run.name.startswith("fold")]
-        scores.extend(fold.latest("test_score") for fold in folds)
-
-    monkeypatch.setattr(_tracker, "log_search", look)
-    search = make_search().fit(X, y)
-    columns = [search.cv_results_[f"split{split}_test_score"] for split in range(2)]
-    assert sorted(scores) == sorted(np.concatenate(columns))
 
 
 def test_scores_come_from_the_results_where_folds_do_not_know_them(runs, monkeypatch):

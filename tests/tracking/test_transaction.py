@@ -48,7 +48,7 @@ def test_run_of_a_fit_takes_one_commit(runs):
 
 
 def test_nobody_sees_a_part_of_it(store):
-    def create(after_commit):
+    def create():
         seen = []
         run_id = store.create_run("0").info.run_id
         other = threading.Thread(target=lambda: seen.append(count_runs(store)))
@@ -79,7 +79,7 @@ def count_looks_at_experiments(calls):
 
 
 def test_experiment_is_looked_up_once_for_all_runs(store):
-    def create(after_commit):
+    def create():
         return [store.create_run("0").info.run_id for _ in range(3)]
 
     def one_by_one():
@@ -95,7 +95,7 @@ def test_experiment_is_looked_up_once_for_all_runs(store):
 def test_experiment_that_was_deleted_meanwhile_takes_no_more_runs(store):
     experiment_id = store.create_experiment("short-lived")
 
-    def create(after_commit):
+    def create():
         return store.create_run(experiment_id).info.experiment_id
 
     assert in_one_transaction(store, create) == experiment_id
@@ -104,41 +104,22 @@ def test_experiment_that_was_deleted_meanwhile_takes_no_more_runs(store):
         in_one_transaction(store, create)
 
 
-def test_what_follows_is_called_after_the_commit(store):
-    seen = []
-
-    def create(after_commit):
-        store.create_run("0")
-        after_commit(lambda: seen.append(count_runs(store)))
-        assert seen == []
-
-    in_one_transaction(store, create)
-    assert seen == [1]
-
-
-def test_other_stores_are_told_at_once():
-    seen = []
-
-    def create(after_commit):
-        after_commit(lambda: seen.append("called"))
-        return len(seen)
-
-    assert in_one_transaction(object(), create) == 1
+def test_other_stores_are_called_as_they_are():
+    assert in_one_transaction(object(), lambda: 1) == 1
 
 
 def test_what_fails_is_done_again_without_transaction(store):
     calls = []
 
-    def create(after_commit):
+    def create():
         calls.append(store.create_run("0").info.run_id)
-        after_commit(lambda: calls.append("after"))
         if len(calls) == 1:
             raise IntegrityError("INSERT", {}, ValueError("another fit was faster"))
-        return calls[-2]
+        return calls[-1]
 
     second = in_one_transaction(store, create)
     assert [run.info.run_id for run in store.search_runs(["0"])] == [second]
-    assert len(calls) == 3
+    assert len(calls) == 2
 
 
 def test_what_mlflow_would_go_back_for_is_done_again(store):
@@ -147,7 +128,7 @@ def test_what_mlflow_would_go_back_for_is_done_again(store):
     metric = Metric("loss", 0.5, 1000, 1)
     store.log_batch(known, [metric], synchronous=True)
 
-    def log(after_commit):
+    def log():
         new = store.create_run("0").info.run_id
         store.log_batch(known, [metric, Metric("loss", 0.4, 1001, 2)], synchronous=True)
         return new
@@ -159,7 +140,7 @@ def test_what_mlflow_would_go_back_for_is_done_again(store):
 
 
 def test_refusal_is_raised_and_leaves_nothing(store):
-    def create(after_commit):
+    def create():
         store.create_run("0")
         store.log_param("no run", "a", "1")
 
@@ -171,7 +152,7 @@ def test_refusal_is_raised_and_leaves_nothing(store):
 def test_store_that_is_away_is_not_asked_twice(store):
     asked = []
 
-    def create(after_commit):
+    def create():
         asked.append("once")
         raise MlflowException("locked", error_code=TEMPORARILY_UNAVAILABLE)
 
@@ -181,6 +162,6 @@ def test_store_that_is_away_is_not_asked_twice(store):
 
 
 def test_thread_works_alone_again_afterwards(store):
-    in_one_transaction(store, lambda after_commit: store.create_run("0"))
+    in_one_transaction(store, lambda: store.create_run("0"))
     store.create_run("0")
     assert count_runs(store) == 2

@@ -17,9 +17,10 @@ from multiprocessing.util import Finalize
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.delivery._loop import Deliverer
-from skperceptron.tracking.journal import _handover, _journal, _owners
+from skperceptron.tracking.journal import _handover, _owners
+from skperceptron.tracking.journal._folders import Inbox, where_runs_wait
 from skperceptron.tracking.journal._handover import FilesAwayError, before_finish
-from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._journal import journal_in
 
 # Then each store has at least this many seconds, however long another one took.
 _MIN_PATIENCE = 1.0
@@ -80,7 +81,7 @@ def what_prevents(tracking_uri: str | None, failure: Exception) -> str:
         return f"{failure}."
     return (
         f"Runs for {tracking_uri or 'the default store'} could not be delivered and "
-        f"stay in the journal {_journal.where_runs_wait()}: {reason_of(failure)}."
+        f"stay in the journal {where_runs_wait()}: {reason_of(failure)}."
     )
 
 
@@ -100,7 +101,8 @@ def finish() -> None:
     deadline = time.monotonic() + _handover.SECONDS_TO_WAIT
     begun = []
     for deliverer in list(_deliverers.values()):
-        deliverer.entries.end_groups()
+        with suppress(OSError):
+            deliverer.end_searches()
         if deliverer.can_deliver:
             begun.append((deliverer, deliverer.begin_to_drain(set())))
     for deliverer, n_passes in begun:
@@ -112,9 +114,12 @@ def finish() -> None:
             for failure in deliverer.new_failures()[:1]:
                 message = what_prevents(uri, failure)
                 warnings.warn(message, TrackingWarning, stacklevel=1)
-        for inbox in deliverer.inboxes:
-            inbox.close()
+    folders = {i.journal for d in _deliverers.values() for i in d.inboxes}
     _owners.remove_sign_of_life()
+    for folder in folders:
+        with suppress(OSError):
+            journal_in(folder).sweep(gone={_owners.this_process()})
+            journal_in(folder).database.close()
 
 
 def _start_anew() -> None:

@@ -13,7 +13,6 @@ from http import HTTPStatus
 
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.journal._entry import Entry
 from skperceptron.tracking.journal._record import Address
 
 # A place for files that could not be reached is tried again after a while, ...
@@ -43,8 +42,8 @@ class Missing:
 
     Attributes
     ----------
-    parts : list of Entry
-        Whose files they are.
+    files : list of str
+        Their folders, as the journal names them.
 
     experiment_id : str
         Of the run.
@@ -56,16 +55,10 @@ class Missing:
         How long it took to find out. None if it was known.
     """
 
-    parts: list[Entry]
+    files: list[str]
     experiment_id: str
     error: Exception
     seconds: float | None
-
-    @property
-    def names(self) -> str:
-        """What they are called."""
-        names = {item.name for part in self.parts for item in part.files.iterdir()}
-        return ", ".join(sorted(names))
 
 
 class Places:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._entries import BusyError
+from skperceptron.tracking.delivery._delivery import (
+    UndecidedError,
+    WaitsForAboveError,
+)
 from skperceptron.tracking.delivery._store_check import UnnamedStoreError
-from skperceptron.tracking.journal._entry import Entry
 from skperceptron.tracking.journal._handover import FilesAwayError
 
 # A store that could not be reached is tried again after a while, then less often.
@@ -18,8 +19,8 @@ FIRST_RETRY = 5.0
 LAST_RETRY = 60.0
 # So is a run that a store refuses, though it takes others.
 LAST_RETRY_OF_REFUSED = 600.0
-# A run that another process is delivering is looked at again after this time.
-RETRY_OF_BUSY = 0.5
+# A run on which several machines do not agree yet is looked at again after this time.
+RETRY_OF_UNDECIDED = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Failures:
         self._outage_is_told = False
         self._retry_at = 0.0
         self._retry_after = FIRST_RETRY
-        self._of_runs: dict[Path, Failure] = {}
-        self._told: set[Path] = set()
+        self._of_runs: dict[str, Failure] = {}
+        self._told: set[str] = set()
         # Of files that wait: one place may have many.
         self._told_causes: set[object] = set()
 
@@ -87,9 +88,9 @@ class Failures:
 
     # What has happened
 
-    def note_success(self, entry: Entry, *, was_stored: bool) -> None:
+    def note_success(self, key: str, *, was_stored: bool) -> None:
         """Note that a run is delivered, or that there was nothing to do."""
-        self._of_runs.pop(entry.path, None)
+        self._of_runs.pop(key, None)
         if was_stored:
             self._note_stored()
 
@@ -97,15 +98,21 @@ class Failures:
         self.n_stored += 1
         self.outage, self._retry_after = None, FIRST_RETRY
 
-    def note_failure(self, entry: Entry, reason: Exception) -> None:
-        """Note why a run could not be delivered, which may be an outage."""
-        before = self._of_runs.get(entry.path)
+    def note_failure(self, key: str, reason: Exception) -> float:
+        """Note why a run could not be delivered, which may be an outage.
+
+        Returns
+        -------
+        float
+            Seconds for which the run is to be left alone.
+        """
+        before = self._of_runs.get(key)
         n_times = 1 if before is None else before.n_times + 1
         # The store has taken other runs since this one failed before.
         takes_others = before is not None and before.n_stored < self.n_stored
         retry_after = 0.0
-        if isinstance(reason, BusyError):
-            retry_after = RETRY_OF_BUSY
+        if isinstance(reason, UndecidedError):
+            retry_after = RETRY_OF_UNDECIDED
         elif isinstance(reason, FilesAwayError):
             retry_after = reason.retry_after
             if reason.was_stored:
@@ -113,15 +120,16 @@ class Failures:
         elif (
             takes_others
             or _runs.is_refusal(reason)
-            or isinstance(reason, UnnamedStoreError)
+            or isinstance(reason, UnnamedStoreError | WaitsForAboveError)
         ):
             longer = FIRST_RETRY * 2.0 ** min(n_times - 1, 10)
             retry_after = min(longer, LAST_RETRY_OF_REFUSED)
         else:
             self._note_outage(reason)
-        self._of_runs[entry.path] = Failure(
+        self._of_runs[key] = Failure(
             reason, n_times, time.monotonic(), retry_after, self.n_stored
         )
+        return retry_after
 
     def _note_outage(self, reason: Exception) -> None:
         if self.outage is None:
@@ -138,23 +146,27 @@ class Failures:
 
     # When to try again
 
-    def allow(self, entry: Entry) -> None:
+    def allow(self, key: str) -> None:
         """Let a run be tried at once, whatever was before."""
         self.outage, self._retry_at = None, 0.0
-        self._of_runs.pop(entry.path, None)
+        self._of_runs.pop(key, None)
 
     def allow_all(self) -> None:
         """Let everything be tried at once."""
         self.outage, self._retry_at = None, 0.0
         self._of_runs = {
-            path: replace(failure, retry_after=0.0)
-            for path, failure in self._of_runs.items()
+            key: replace(failure, retry_after=0.0)
+            for key, failure in self._of_runs.items()
         }
 
-    def forget_removed(self) -> None:
+    @property
+    def keys(self) -> set[str]:
+        """The runs."""
+        return set(self._of_runs)
+
+    def keep_only(self, keys: set[str]) -> None:
         """Forget the failures of runs that wait no longer."""
-        for path in [path for path in self._of_runs if not path.exists()]:
-            del self._of_runs[path]
+        self._of_runs = {key: self._of_runs[key] for key in keys}
         if not self._of_runs:
             self.outage, self._retry_after = None, FIRST_RETRY
 
@@ -170,28 +182,13 @@ class Failures:
             return self._retry_at
         return min((f.retry_at for f in self._of_runs.values()), default=math.inf)
 
-    def is_due(self, entry: Entry) -> bool:
-        """Whether a run is to be tried now."""
-        failure = self._of_runs.get(entry.path)
-        return failure is None or failure.retry_at <= time.monotonic()
-
-    def are_in(self, folder: Path) -> bool:
-        """Whether runs that wait in a folder have failed."""
-        return any(path.parent == folder for path in self._of_runs)
-
-    def failed_at(self, entry: Entry) -> float:
-        """When a run failed last; before all times if it has not."""
-        failure = self._of_runs.get(entry.path)
-        return -math.inf if failure is None else failure.failed_at
-
     # What there is to tell
 
-    def has(
-        self, kind: type[Exception], *, but: tuple[type[Exception], ...] = ()
-    ) -> bool:
-        """Whether a run waits for a reason of this kind, but not of some others."""
+    @property
+    def are_undecided(self) -> bool:
+        """Whether other machines have to agree on runs."""
         return any(
-            isinstance(failure.reason, kind) and not isinstance(failure.reason, but)
+            isinstance(failure.reason, UndecidedError)
             for failure in self._of_runs.values()
         )
 
@@ -200,24 +197,24 @@ class Failures:
         """Whether the store is out of reach, and somebody has been told so."""
         return self.outage is not None and self._outage_is_told
 
-    def prevents(self, entry: Entry) -> Exception | None:
-        """Find what keeps a run from its store, other than another process."""
-        return self.outage or self._refusal_of(entry)
+    def prevents(self, key: str) -> Exception | None:
+        """Find what keeps a run from its store, other than other machines."""
+        return self.outage or self._refusal_of(key)
 
-    def tell(self, entry: Entry) -> Exception | None:
+    def tell(self, key: str) -> Exception | None:
         """Find what keeps a run from its store, and note that it was told."""
-        refusal = self._refusal_of(entry)
+        refusal = self._refusal_of(key)
         if refusal is not None:
-            self._told.add(entry.path)
+            self._told.add(key)
             refusal = self._unless_told(refusal)
         if self.outage is not None:
             self._outage_is_told = True
         return self.outage or refusal
 
-    def _refusal_of(self, entry: Entry) -> Exception | None:
-        failure = self._of_runs.get(entry.path)
-        is_busy = failure is not None and isinstance(failure.reason, BusyError)
-        return None if failure is None or is_busy else failure.reason
+    def _refusal_of(self, key: str) -> Exception | None:
+        failure = self._of_runs.get(key)
+        is_open = failure is not None and isinstance(failure.reason, UndecidedError)
+        return None if failure is None or is_open else failure.reason
 
     def _unless_told(self, reason: Exception) -> Exception | None:
         """Leave out that files wait, if that was told of others."""
@@ -232,9 +229,9 @@ class Failures:
         """List what has not been told before."""
         reasons = [
             failure.reason
-            for path, failure in self._of_runs.items()
-            if path not in self._told
-            and not isinstance(failure.reason, BusyError)
+            for key, failure in self._of_runs.items()
+            if key not in self._told
+            and not isinstance(failure.reason, UndecidedError)
             and self._unless_told(failure.reason) is not None
         ]
         if self.outage is not None and not self._outage_is_told:
@@ -244,7 +241,7 @@ class Failures:
 
     def tell_all(self) -> list[Exception]:
         """List what there is, each reason once."""
-        reasons = [f.reason for path, f in self._of_runs.items() if path.exists()]
+        reasons = [f.reason for f in self._of_runs.values()]
         if self.outage is not None:
             reasons.insert(0, self.outage)
         self._note_all_told()

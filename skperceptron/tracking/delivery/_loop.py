@@ -12,32 +12,23 @@ import math
 import threading
 import time
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
-from itertools import islice
-from pathlib import Path
 
+from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.delivery import _runs, _store
-from skperceptron.tracking.delivery._entries import (
-    BusyError,
-    EntryDelivery,
-    UndecidedError,
-    UnreadableParentError,
-    WaitsForAnotherError,
-)
+from skperceptron.tracking.delivery._delivery import Delivery, WaitsForAboveError
 from skperceptron.tracking.delivery._failures import Failures
 from skperceptron.tracking.delivery._forks import no_fork
 from skperceptron.tracking.delivery._store_check import check_is_named
 from skperceptron.tracking.journal import _handover, _owners
-from skperceptron.tracking.journal._entry import (
-    Entry,
-    LaterFormatError,
-    UnreadableEntryError,
-)
-from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.journal._folders import Inbox
+from skperceptron.tracking.journal._journal import Journal, WaitingRun, journal_in
+from skperceptron.tracking.journal._record import now
 
 # While nobody waits, the thread rests this many times longer than it works: where all
 # processors are at fits, they lose some three times as much as it takes ...
@@ -61,8 +52,6 @@ SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, at most this many runs may wait here, where they would
 # be lost with this one.
 MAX_BEHIND = 10
-# A file that is this old and still empty will stay so.
-SECONDS_TO_WRITE = 60.0
 # At most this many runs are stored in one transaction.
 MAX_BATCH_SIZE = 10
 
@@ -80,8 +69,8 @@ class Deliverer:
     is_expecting : bool
         Whether other processes may write to the inbox of this one.
 
-    entries : EntryDelivery
-        What delivers a file.
+    delivery : Delivery
+        What delivers a run.
     """
 
     def __init__(self, tracking_uri: str | None) -> None:
@@ -94,10 +83,12 @@ class Deliverer:
         self._n_passes = self._n_tried = self._n_waiting = 0
         self._inboxes: set[Inbox] = set()
         self._visits: set[Inbox] = set()
+        self._journals: set[Journal] = set()
         self._failures = Failures()
-        self._not_ours: set[Path] = set()
-        self.entries = EntryDelivery()
-        self._looked_at = time.monotonic()
+        self._told: set[str] = set()
+        self.delivery = Delivery()
+        self._looked_at = self._active_at = time.monotonic()
+        self._has_open_searches = True
 
     @property
     def inboxes(self) -> set[Inbox]:
@@ -109,12 +100,13 @@ class Deliverer:
         """Deliver from an inbox from now on."""
         with self._changed:
             self._inboxes.add(inbox)
+            self._journals.add(_journal_of(inbox))
 
     def wake(self, after: float = 0.0) -> None:
         """Let the thread look for something to do, at the latest in some seconds."""
         with self._changed:
             self._due = min(self._due, time.monotonic() + after)
-            self.entries.active_at = time.monotonic()
+            self._active_at = time.monotonic()
             self._changed.notify_all()
             if self._thread is None or not self._thread.is_alive():
                 name = "skperceptron delivery"
@@ -123,18 +115,20 @@ class Deliverer:
                 self._thread.start()
 
     def wait_for(
-        self, entry: Entry, *, until: Callable[[], bool] | None = None
+        self, journal: Journal, key: str, *, until: Callable[[], bool] | None = None
     ) -> None:
         """Wait until a run is delivered, at most `SECONDS_TO_WAIT`.
 
         Parameters
         ----------
-        entry : Entry
-            Its file.
+        journal : Journal
+            Where it waits.
+
+        key : str
+            The run.
 
         until : callable or None, default=None
-            Tells whether it is. None waits for a run that has ended until its file is
-            removed.
+            Tells whether it is. None waits until MLflow has all of it.
 
         Raises
         ------
@@ -142,24 +136,25 @@ class Deliverer:
             Whatever prevented it; `StoreDownError` where that was so before. It will be
             tried again.
         """
-        is_delivered = until or (lambda: not entry.path.exists())
+        is_delivered = until or (lambda: not journal.is_due(key))
         self.tell_notices()
         with self._changed:
             if self._failures.outage_is_told:
                 self.wake(max(self._failures.retry_at - time.monotonic(), 0))
                 raise _handover.StoreDownError from self._failures.outage
-            self._failures.allow(entry)
+            self._failures.allow(key)
+            journal.try_again(self.tracking_uri, key)
             n_stored = self._failures.n_stored
             self.wake()
             has_answer = self._wait_patiently(
-                lambda: self._failures.prevents(entry) is not None or is_delivered(),
+                lambda: self._failures.prevents(key) is not None or is_delivered(),
                 _handover.SECONDS_TO_WAIT,
             )
             if not has_answer and self._failures.n_stored > n_stored:
                 return  # its turn will come: so many others were waiting
             if not has_answer:
                 self._note_silence(_handover.SECONDS_TO_WAIT)
-            reason = self._failures.tell(entry)
+            reason = self._failures.tell(key)
         self.tell_notices()
         if reason is not None:
             raise reason
@@ -176,23 +171,12 @@ class Deliverer:
             has_caught_up = self._wait_patiently(
                 lambda: (
                     self._failures.outage is not None
-                    or self._n_behind(inbox) <= MAX_BEHIND
+                    or self._count_due([inbox]) <= MAX_BEHIND
                 ),
                 _handover.SECONDS_TO_WAIT,
             )
             if not has_caught_up:
                 self._note_silence(_handover.SECONDS_TO_WAIT)
-
-    def _n_behind(self, inbox: Inbox) -> int:
-        """Count the runs for this store that wait for nothing but their delivery."""
-        entries = [
-            entry
-            for entry in inbox.entries()
-            if entry.path not in self._not_ours and self._failures.is_due(entry)
-        ]
-        if len(entries) <= MAX_BEHIND:
-            return len(entries)
-        return sum(map(_has_to_be_delivered, entries))
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
         """Try everything once.
@@ -209,7 +193,10 @@ class Deliverer:
         """
         with self._changed:
             self._visits |= inboxes
+            self._journals |= set(map(_journal_of, inboxes))
             self._failures.allow_all()
+            for journal in self._journals:
+                journal.try_again(self.tracking_uri)
             self.wake()
             return self._n_passes + 1 + self._is_in_pass
 
@@ -271,7 +258,7 @@ class Deliverer:
     @property
     def _is_undecided(self) -> bool:
         with self._changed:
-            return self._failures.has(UndecidedError)
+            return self._failures.are_undecided
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
@@ -344,6 +331,7 @@ class Deliverer:
     def failures(self) -> list[Exception]:
         """Tell what prevents deliveries now, each reason once."""
         with self._changed:
+            self._forget_delivered()
             return self._failures.tell_all()
 
     @property
@@ -355,8 +343,7 @@ class Deliverer:
     @property
     def is_held_up(self) -> bool:
         """Whether another process is just delivering what this one wanted to."""
-        with self._changed:
-            return self._failures.has(BusyError, but=(WaitsForAnotherError,))
+        return any(j.count_claimed(self.tracking_uri) for j in self._journals)
 
     @property
     def is_away(self) -> bool:
@@ -366,10 +353,29 @@ class Deliverer:
 
     def tell_notices(self) -> None:
         """Say what the thread has seen; a warning in a thread reaches nobody."""
+        for journal in self._journals:
+            journal.tell_notices()
         with suppress(IndexError):  # all are told, by other threads as well
             while True:
-                message = self.entries.notices.popleft()
+                message = self.delivery.notices.popleft()
                 warnings.warn(message, TrackingWarning, stacklevel=4)
+
+    def end_searches(self) -> None:
+        """End the runs of searches of which nobody tells when they end."""
+        for inbox in self.inboxes:
+            _journal_of(inbox).end_unmanaged(inbox.owner)
+
+    def _count_due(self, inboxes: Collection[Inbox]) -> int:
+        return sum(
+            journal.count_due(self.tracking_uri, deliverers)
+            for journal, deliverers in _by_journal(inboxes)
+        )
+
+    def _forget_delivered(self) -> None:
+        keys = self._failures.keys
+        if keys:
+            waiting = [journal.due_among(keys) for journal in self._journals]
+            self._failures.keep_only(set().union(*waiting))
 
     # The thread
 
@@ -384,240 +390,170 @@ class Deliverer:
                 self._visits = set()
             try:
                 _store.calm_down_warnings()
-                self._deliver_from(inboxes)
-                self._end_groups(inboxes)
+                self._make_pass(inboxes)
+            except Exception as error:  # of the journal; the next pass may do better
+                self._note_error(reason_of(error))
             finally:  # whatever it is, those who wait go on, and begin another thread
+                with self._changed, suppress(OSError):
+                    self._forget_delivered()
                 with self._changed:
-                    self._failures.forget_removed()
                     # What waits elsewhere and has failed is to be tried again, too.
-                    self._visits |= {
-                        i for i in inboxes if self._failures.are_in(i.folder)
-                    }
+                    if self._failures.keys:
+                        self._visits |= inboxes
                     self._looked_at = time.monotonic()
                     self._n_passes += 1
                     self._is_in_pass = False
                     self._changed.notify_all()
 
+    def _note_error(self, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            self.delivery.notices.append(f"{reason}.")
+
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
         at = min(self._due, self._failures.retry_at)
-        is_looking = self.entries.groups or self.is_expecting
+        is_looking = self._has_open_searches or self.is_expecting
         if is_looking and self._failures.outage is None:
-            idle = self._looked_at - self.entries.active_at > SECONDS_UNTIL_IDLE
+            idle = self._looked_at - self._active_at > SECONDS_UNTIL_IDLE
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
         return at - time.monotonic()
 
-    def _end_groups(self, inboxes: set[Inbox]) -> None:
-        """End the runs of searches that are over, as far as can be told.
+    def _make_pass(self, inboxes: set[Inbox]) -> None:
+        """Try everything once that waits in some inboxes."""
+        self._has_open_searches = False
+        for journal, owners in _by_journal(inboxes):
+            try:
+                if journal.exists:
+                    self._deliver_from(journal, owners)
+            except OSError:
+                if journal.exists:  # else somebody has removed it meanwhile
+                    raise
 
-        While the store is away nothing happens below them, though fits may go on.
-        """
-        if self._failures.outage is None and self.entries.end_groups(
-            after=SECONDS_UNTIL_SEARCH_IS_OVER
-        ):
-            self._deliver_from(inboxes)
+    def _deliver_from(self, journal: Journal, deliverers: Collection[str]) -> None:
+        journal.end_killed(deliverers)
+        me = _owners.this_process()
+        if self._failures.outage is None and me in deliverers:
+            idle_since = now() - int(1000 * SECONDS_UNTIL_SEARCH_IS_OVER)
+            self._has_open_searches |= journal.end_unmanaged(me, idle_since)
+        tried: set[str] = set()
+        while self._deliver_some(journal, deliverers, tried):
+            pass
 
-    def _deliver_from(self, inboxes: set[Inbox]) -> None:
-        tried: set[Path] = set()
-        alone: set[Path] = set()
-        has_rested = has_more = True
-        while has_rested or has_more or self.entries.has_left_open:
-            has_rested = self.entries.has_left_open = False
-            began_at = time.thread_time()
-            next_ones, has_more = self._next_in_order(inboxes, tried)
-            waiting = deque(next_ones)
-            while waiting and not has_rested:
-                if self._failures.is_out_of_reach:
-                    return
-                if not self._try_batch(waiting, alone):
-                    inbox, entry = waiting.popleft()
-                    tried.add(entry.path)
-                    self._try(inbox, entry)
-                # Afterwards there may be something newer.
-                if len(waiting) <= MAX_WAITING:
-                    has_rested = self._rest(time.thread_time() - began_at, inboxes)
-                began_at = time.thread_time()
-
-    def _try_batch(self, waiting: deque[tuple[Inbox, Entry]], alone: set[Path]) -> bool:
-        """Deliver some of what comes next in one transaction, if that can be.
-
-        Parameters
-        ----------
-        waiting : deque of (Inbox, Entry)
-            What is to be delivered; what is delivered is taken out.
-
-        alone : set of Path
-            What is to be tried alone; what could not be delivered here is added.
-
-        Returns
-        -------
-        bool
-            Whether something was delivered.
-        """
-        if not self.entries.has_transactions:
+    def _deliver_some(
+        self, journal: Journal, deliverers: Collection[str], tried: set[str]
+    ) -> bool:
+        """Deliver what comes next in a journal, and tell whether there was anything."""
+        inboxes = {Inbox(journal.folder, owner) for owner in deliverers}
+        if self._failures.is_out_of_reach or not self._count_due(inboxes):
             return False
-        next_ones = list(islice(waiting, MAX_BATCH_SIZE))
-        some = [item for item in next_ones if item[1].path not in alone]
-        if len(some) < 2 or some[0] is not next_ones[0]:
+        began_at = time.thread_time()
+        runs = journal.claim(self.tracking_uri, deliverers, MAX_BATCH_SIZE, but=tried)
+        if not runs:
             return False
-        delivered: set[Path] = set()
-        # Whatever that says, it is said again when they are tried one by one.
-        with suppress(Exception):
-            ours = [item for item in some if self._is_ours(item[1])]
+        self._active_at = time.monotonic()
+        tried |= {run.key for run in runs}
+        run_ids: dict[str, str] = {}
+        try:
             with self._undisturbed():
-                delivered = self.entries.deliver_batch(ours)
-        for item in next_ones:
-            waiting.popleft()
-            if item[1].path in delivered:
-                self._note_success(item[1], was_stored=True)
-        left = [item for item in next_ones if item[1].path not in delivered]
-        alone.update(entry.path for _, entry in left)
-        waiting.extendleft(reversed(left))
-        return bool(delivered)
+                for run in runs:
+                    check_is_named(run.address)
+                run_ids = self.delivery.deliver_together(runs)
+        except Exception:
+            # It is said again when they are tried one by one. Until then, nobody knows
+            # whether they have arrived.
+            runs = [replace(run, n_tries=run.n_tries + 1) for run in runs]
+        delivered = [run for run in runs if run.key in run_ids]
+        if delivered:
+            journal.settle([(run, run_ids[run.key]) for run in delivered])
+        for run in delivered:
+            self._note_success(run)
+        left = [run for run in runs if run.key not in run_ids]
+        self._deliver_one_by_one(journal, left, run_ids)
+        # Afterwards there may be something newer.
+        if self._count_due(inboxes) <= MAX_WAITING:
+            self._rest(time.thread_time() - began_at, inboxes)
+        return True
 
-    def _next_in_order(
-        self, inboxes: set[Inbox], tried: set[Path]
-    ) -> tuple[list[tuple[Inbox, Entry]], bool]:
-        """List what is due: the newest first, so that one sees what goes on.
+    def _deliver_one_by_one(
+        self, journal: Journal, runs: list[WaitingRun], run_ids: dict[str, str]
+    ) -> None:
+        reasons: dict[str | None, Exception] = {}
+        for i, run in enumerate(runs):
+            if self._failures.is_out_of_reach:
+                journal.release([left.key for left in runs[i:]])
+                return
+            try:
+                self._try(journal, run, run_ids)
+            except Exception as error:  # whatever a store may answer
+                if isinstance(error, WaitsForAboveError):
+                    error = reasons.get(run.parent, error)
+                reasons[run.key] = error
+                self._note_failure(journal, run, error)
+            else:
+                self._note_success(run)
 
-        Of what other processes left behind, only those come that are below most others:
-        what was killed has gone on for as long as they have.
+    def _try(self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]) -> None:
+        check_is_named(run.address)
+        with self._undisturbed():
+            try:
+                self.delivery.deliver(journal, run, run_ids)
+            except Exception as error:
+                if not _runs.may_be_hiccup(error):
+                    raise
+                # It may have arrived.
+                again = replace(run, n_tries=run.n_tries + 1)
+                self.delivery.deliver(journal, again, run_ids)
 
-        Returns
-        -------
-        items : list of (Inbox, Entry)
-        has_more : bool
-            Whether others are to follow.
-        """
-        found = [(inbox, entry) for inbox in inboxes for entry in inbox.entries()]
-        self._not_ours &= {entry.path for _, entry in found}
-        newest: Counter[str] = Counter()
-        for _, entry in found:
-            newest[entry.key] = max(newest[entry.key], entry.written_at())
-        left_out = tried | self._not_ours
-        due = [
-            (inbox, entry)
-            for inbox, entry in found
-            if entry.path not in left_out and self._failures.is_due(entry)
-        ]
-        # What has failed comes last, so that it keeps up nothing else.
-        failed_at = self._failures.failed_at
-
-        depths = {entry.path: _depth(inbox, entry) for inbox, entry in due}
-        deepest = max(depths.values(), default=0)
-        items = [item for item in due if depths[item[1].path] == deepest]
-        items.sort(key=lambda item: (failed_at(item[1]), -newest[item[1].key]))
-        return items, len(items) < len(due)
-
-    def _rest(self, seconds: float, inboxes: set[Inbox]) -> bool:
+    def _rest(self, seconds: float, inboxes: set[Inbox]) -> None:
         """Leave the processor to the fits, unless somebody waits for the store."""
         end = time.monotonic() + REST * seconds
-        has_rested = False
         while (
             not self._n_waiting
             and (pause := end - time.monotonic()) > 0
-            and _is_written_to(inboxes)
+            and self._are_written_to(inboxes)
         ):
             pause = min(pause, SECONDS_UNTIL_NO_REST)
             with self._changed:
                 self._changed.wait_for(lambda: self._n_waiting > 0, pause)
-            has_rested = True
-        return has_rested
 
-    def _try(self, inbox: Inbox, entry: Entry, *, again: bool = True) -> None:
-        try:
-            with self._undisturbed():
-                was_stored = self._is_ours(entry) and self.entries.deliver(inbox, entry)
-        except UnreadableEntryError as error:
-            self._complain(inbox, entry, error)
-        except UnreadableParentError as error:
-            self._complain(inbox, error.entry, error.reason)
-            is_put_aside = not error.entry.path.exists()
-            if again and is_put_aside:
-                self._try(inbox, entry, again=False)
-            else:
-                self._note_failure(entry, error)
-        except Exception as error:  # whatever a store may answer
-            if not entry.path.exists():  # another process was faster
-                return
-            if again and _runs.may_be_hiccup(error):
-                self._try(inbox, entry, again=False)
-            else:
-                self._note_failure(entry, error)
-        else:
-            self._note_success(entry, was_stored)
+    def _are_written_to(self, inboxes: set[Inbox]) -> bool:
+        newest = max(
+            journal.last_sign(self.tracking_uri, deliverers)
+            for journal, deliverers in _by_journal(inboxes)
+        )
+        return now() - newest < 1000 * SECONDS_UNTIL_NO_REST
 
     def _undisturbed(self) -> AbstractContextManager[None]:
         """Let nothing be forked in the block that would spoil the store."""
         is_sqlite = self.tracking_uri is None or self.tracking_uri.startswith("sqlite")
         return no_fork() if is_sqlite else nullcontext()
 
-    def _is_ours(self, entry: Entry) -> bool:
-        # Not locked for that, which would turn the deliverer away whose it is.
-        destination = entry.read_head().destination
-        if destination["tracking_uri"] != self.tracking_uri:
-            self._not_ours.add(entry.path)
-            return False
-        check_is_named(destination)
-        return True
-
-    def _note_success(self, entry: Entry, was_stored: bool) -> None:
+    def _note_success(self, run: WaitingRun) -> None:
         with self._changed:
             self._n_tried += 1
-            self._failures.note_success(entry, was_stored=was_stored)
+            self._failures.note_success(run.key, was_stored=True)
             self._changed.notify_all()
 
-    def _note_failure(self, entry: Entry, reason: Exception) -> None:
-        with self._changed:
-            self._n_tried += 1
-            self._failures.note_failure(entry, reason)
-            self._changed.notify_all()
-
-    def _complain(
-        self, inbox: Inbox, entry: Entry, error: UnreadableEntryError
+    def _note_failure(
+        self, journal: Journal, run: WaitingRun, reason: Exception
     ) -> None:
-        """Say, once, that a file cannot be read, and leave it where it can be found."""
-        if isinstance(error, LaterFormatError):
-            if entry.path in self._not_ours:
-                return
-            self._not_ours.add(entry.path)
-            self.entries.notices.append(
-                f"A run waits in the journal, in {entry.path}, until that version "
-                f"delivers it: {error}."
-            )
-            return
-        with suppress(OSError):
-            is_new = time.time() - entry.path.stat().st_mtime < SECONDS_TO_WRITE
-            if is_new and _owners.is_alive(inbox.journal, inbox.owner):
-                return  # still being written, perhaps
-            path = entry.put_aside()
-            self.entries.notices.append(
-                "A file of the journal cannot be read and was put aside as "
-                f"{path}: {error}."
-            )
+        with self._changed:
+            self._n_tried += 1
+            retry_after = self._failures.note_failure(run.key, reason)
+            if not isinstance(reason, _handover.FilesAwayError):  # it has noted that
+                next_try = now() + int(1000 * retry_after)
+                journal.postpone(run.key, reason_of(reason), next_try)
+            self._changed.notify_all()
 
 
-def _has_to_be_delivered(entry: Entry) -> bool:
-    """Tell whether there is something new in a file, or it is to be removed."""
-    try:
-        contents = entry.read()
-    except (OSError, UnreadableEntryError):
-        return False
-    return contents.is_done or not contents.record.is_empty
+def _journal_of(inbox: Inbox) -> Journal:
+    return journal_in(inbox.journal)
 
 
-def _depth(inbox: Inbox, entry: Entry) -> int:
-    """Count the runs above one that another process has left behind."""
-    if inbox.owner == _owners.this_process():
-        return 0
-    try:
-        return len(entry.read_head().parents)
-    except (OSError, UnreadableEntryError):  # said when its turn comes
-        return 0
-
-
-def _is_written_to(inboxes: set[Inbox]) -> bool:
-    entries = [entry for inbox in inboxes for entry in inbox.entries()]
-    newest = max((entry.written_at() for entry in entries), default=0)
-    return time.time() - newest / 1e9 < SECONDS_UNTIL_NO_REST
+def _by_journal(inboxes: Collection[Inbox]) -> list[tuple[Journal, set[str]]]:
+    found: defaultdict[Journal, set[str]] = defaultdict(set)
+    for inbox in inboxes:
+        found[_journal_of(inbox)].add(inbox.owner)
+    return list(found.items())

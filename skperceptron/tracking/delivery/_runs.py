@@ -9,7 +9,7 @@ import posixpath
 import re
 import stat
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +68,10 @@ _REFUSALS = {
 def deliver(
     record: RunRecord,
     address: Address,
-    *,
     key: str,
-    parent_run_id: str | None,
-    run_id: str | None,
-    created: Callable[[str], None],
+    parent_run_id: str | None = None,
+    *,
+    run_id: str | None = None,
     ends: bool = False,
 ) -> str:
     """Store a record in MLflow.
@@ -88,14 +87,11 @@ def deliver(
     key : str
         Identity of the run.
 
-    parent_run_id : str or None
+    parent_run_id : str or None, default=None
         The run above it.
 
-    run_id : str or None
+    run_id : str or None, default=None
         The run to add to. None creates one.
-
-    created : callable
-        Called with the new run's id as soon as there is one.
 
     ends : bool, default=False
         Whether to end the run as the record says.
@@ -112,14 +108,11 @@ def deliver(
     """
     client = client_of(address)
     if run_id is None:
-        # Not a part of what may be undone: it is remembered that it is there.
-        experiment_of(client, address)
+        experiment_of(client, address)  # not a part of what may be undone
     store = partial(
         _store_record, client, record, address, key, parent_run_id, run_id, ends
     )
-    return in_one_transaction(
-        client, lambda after: store(lambda new_id: after(partial(created, new_id)))
-    )
+    return in_one_transaction(client, store)
 
 
 def _store_record(
@@ -130,7 +123,6 @@ def _store_record(
     parent_run_id: str | None,
     run_id: str | None,
     ends: bool,
-    created: Callable[[str], None],
 ) -> str:
     tags = record.tags
     if run_id is None:
@@ -141,7 +133,6 @@ def _store_record(
             tags=accepted({**tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
             run_name=accepted_text(record.name, MAX_NAME_LENGTH),
         ).info.run_id
-        created(run_id)
         tags = {}
     _log(client, run_id, record, tags)
     if record.dataset is not None:

@@ -23,7 +23,7 @@ class UnnamedStoreError(Exception):
         )
         super().__init__(
             f"no fit of yours on this machine was logged to {name_of_store(address)}, "
-            f"and a file of the journal alone is not believed. If you trust it, {way}"
+            f"and a journal alone is not believed. If you trust it, {way}"
         )
 
 

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 T = TypeVar("T")
-# Takes what is to be called once the transaction is committed.
-AfterCommit = Callable[[Callable[[], None]], None]
 
 
-def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) -> T:
+def in_one_transaction(client: MlflowClient, store: Callable[[], T]) -> T:
     """Call a function in one transaction, if the client has a database.
 
     Inside of `one_transaction` it becomes a part of that.
@@ -33,9 +31,8 @@ def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) 
         Through which the function stores something.
 
     store : callable
-        The function. It is given `after_commit`, which takes functions to call once
-        what was stored is kept: after a transaction, at once where there is none. It is
-        called a second time, without transaction, if it cannot be done in one.
+        The function. It is called a second time, without transaction, if it cannot be
+        done in one.
 
     Returns
     -------
@@ -48,21 +45,19 @@ def in_one_transaction(client: MlflowClient, store: Callable[[AfterCommit], T]) 
         When the store cannot be reached or refuses something.
     """
     sessions = _sessions_of(client)
-    if sessions is None:
-        return store(_call)
-    if sessions.after_commit is not None:
-        return store(sessions.after_commit)
+    if sessions is None or sessions.is_shared:
+        return store()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import IntegrityError
 
     try:
-        with sessions.one() as after_commit:
-            return store(after_commit)
+        with sessions.one():
+            return store()
     except MlflowException as error:
         if not (sessions.gave_up or isinstance(error.__cause__, IntegrityError)):
             raise
         # Two fits to the same new data, for one, cannot both create its entry.
-        return store(_call)
+        return store()
 
 
 def has_transactions(client: MlflowClient) -> bool:
@@ -71,18 +66,13 @@ def has_transactions(client: MlflowClient) -> bool:
 
 
 @contextmanager
-def one_transaction(client: MlflowClient) -> Iterator[AfterCommit]:
+def one_transaction(client: MlflowClient) -> Iterator[None]:
     """Let all that this thread does with a client in the block be one transaction.
 
     Parameters
     ----------
     client : MlflowClient
         One that `has_transactions`.
-
-    Yields
-    ------
-    after_commit : callable
-        Takes functions to call once what was stored is kept.
 
     Raises
     ------
@@ -92,12 +82,8 @@ def one_transaction(client: MlflowClient) -> Iterator[AfterCommit]:
     sessions = _sessions_of(client)
     if sessions is None:
         raise ValueError("the client has no database")
-    with sessions.one() as after_commit:
-        yield after_commit
-
-
-def _call(function: Callable[[], None]) -> None:
-    function()
+    with sessions.one():
+        yield
 
 
 class _Sessions:
@@ -150,30 +136,26 @@ class _Sessions:
         return known[experiment_id]
 
     @contextmanager
-    def one(self) -> Iterator[AfterCommit]:
+    def one(self) -> Iterator[None]:
         """Let all that this thread does in the block be one transaction."""
-        calls: list[Callable[[], None]] = []
         with self._make(**self._to_write) as session:
             # Some methods commit early, to find errors, and go back in case of one, to
             # go on from there. That would undo what others have written before.
             vars(session).update(commit=session.flush, rollback=self._give_up)
             self._of_thread.session = session
-            self._of_thread.after_commit = calls.append
             self._of_thread.experiments = {}
             self._of_thread.gave_up = False
             try:
-                yield calls.append
+                yield
             finally:
-                self._of_thread.session = self._of_thread.after_commit = None
+                self._of_thread.session = None
                 self._of_thread.experiments = None
                 del session.commit, session.rollback
-        for call in calls:
-            call()
 
     @property
-    def after_commit(self) -> AfterCommit | None:
-        """Takes what follows the transaction of this thread, if it is in one."""
-        return getattr(self._of_thread, "after_commit", None)
+    def is_shared(self) -> bool:
+        """Whether this thread is in one."""
+        return getattr(self._of_thread, "session", None) is not None
 
     @property
     def gave_up(self) -> bool:

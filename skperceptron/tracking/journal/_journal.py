@@ -1,234 +1,812 @@
-"""What is to be logged, on disk until it is logged.
+"""Where runs wait until MLflow has them: a folder of the user's own.
 
-A journal is a folder that only its owner can read. Each process that has something to
-log has a folder in it, and each run one file there: lines of JSON, appended to while
-the fit goes on and removed once MLflow has everything. Nothing here knows MLflow.
+A row of `run` says where a run goes and how far it is. The rows of `event` are what it
+has to say that MLflow does not have yet. Any number of processes and threads may use
+them at once. Nothing here knows MLflow.
 
 ::
 
     journal/
-      processes/<process>          locked by a living process, so that others know
-      <process>/<run>.<part>.jsonl what the run says, and how far it is delivered
-      <process>/<run>.<part>.files/ its artifacts
-      not_logged/<run>.<part>/     artifacts that no store takes, for the user
+      journal.db           the tables, see `_database`
+      files/<run>-<n>/     artifacts that wait
+      not_logged/          artifacts that no store takes, for the user
+      processes/<process>  locked by a process that lives, see `_owners`
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
+import json
 import os
 import shutil
+import sqlite3
 import time
+import uuid
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from skperceptron.tracking.journal._entry import NAME, Entry, UnreadableEntryError
-from skperceptron.tracking.journal._owners import (
-    PROCESSES,
-    forget_dead,
-    is_alive,
-    show_life,
-)
-from skperceptron.tracking.journal._temporary_state import (
-    make_temporary_folder,
-    temporary_folders,
-    usual_folder,
+from skperceptron.tracking._warnings import TrackingWarning
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._database import Database
+from skperceptron.tracking.journal._record import (
+    KEY,
+    ParentRun,
+    RunHead,
+    RunRecord,
+    Status,
+    WaitingRun,
+    as_address,
+    as_status,
+    as_time,
+    now,
 )
 
-# Folder of the files that no store takes.
-NOT_LOGGED = "not_logged"
-ENVIRONMENT_VARIABLE = "SKPERCEPTRON_JOURNAL"
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Runs above another one: a study, its trial, a search, its candidate, and so on.
+MAX_DEPTH = 100
 # A model is saved before its run is written; nobody takes that long for it.
-_SECONDS_UNTIL_ORPHANED = 3600
-# What nobody can make, where there is no folder for temporary files either.
-_NOWHERE = Path(os.devnull) / "journal"
+SECONDS_UNTIL_ORPHANED = 3600
+# What cannot be read is not tried again, nor what is below it.
+NEVER = 2**62
 # Bytes that a run and its model may need.
 _MIN_FREE = 1_000_000
-_NO_INBOXES = (PROCESSES, NOT_LOGGED)
+# All runs below one, and itself.
+_BELOW = """WITH RECURSIVE below(key) AS (
+    SELECT ? UNION SELECT run.key FROM run JOIN below ON run.parent = below.key
+)"""
+# What can be delivered now, with the parameters that `_due` makes.
+_DUE = (
+    "due AND store = ? AND next_try <= ? AND "
+    "(? OR deliverer IN (SELECT value FROM json_each(?)))"
+)
+# What comes of reading anything as if it were a row of ours.
+_NONSENSE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
-def default_folder() -> Path:
-    """Tell where this process keeps its journal.
-
-    Returns
-    -------
-    Path
-        What the environment variable ``SKPERCEPTRON_JOURNAL`` names, or a folder of
-        the user's own. Of a user without a home, a temporary folder, which need not
-        exist.
-    """
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        return Path(named).absolute()
-    usual = usual_folder()
-    if usual is not None:
-        return usual / "journal"
-    with suppress(OSError):
-        return make_temporary_journal()
-    return _NOWHERE
+def _reading(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[Journal, P], T]:
+    """Let a method be one transaction that writes nothing."""
+    return _in_transaction(verb, "BEGIN")
 
 
-def make_temporary_journal() -> Path:
-    """Find the journal that stands in for one that cannot be written, or make it.
-
-    Raises
-    ------
-    OSError
-        When there is no folder for temporary files that can be written.
-    """
-    return make_temporary_folder() / _temporary_name()
+def _writing(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[Journal, P], T]:
+    """Let a method be one transaction, at a time when nobody else writes."""
+    return _in_transaction(verb, "BEGIN IMMEDIATE")
 
 
-def journals() -> list[Path]:
-    """List the journals in which runs of this user may wait."""
-    return list(dict.fromkeys([default_folder(), *_temporary_journals()]))
+def _in_transaction(
+    verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T], begin: str
+) -> Callable[Concatenate[Journal, P], T]:
+    @wraps(verb)
+    def call(self: Journal, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.database.run(begin, lambda db: verb(self, db, *args, **kwargs))
+
+    return call
 
 
-def where_runs_wait() -> str:
-    """Name the journals that there are, for a message."""
-    there = [str(journal) for journal in journals() if os.path.isdir(journal)]
-    return " and ".join(there) or str(default_folder())
+class Journal:
+    """The journal in a folder. `journal_in` gives each process one for each folder.
 
-
-def _temporary_journals() -> list[Path]:
-    return [folder / _temporary_name() for folder in temporary_folders()]
-
-
-def _temporary_name() -> str:
-    """Name the journal that stands in for the usual one, in its folder."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not named:  # whatever the user's home is, now or later
-        return "default"
-    path = os.fsencode(Path(named).absolute())
-    return hashlib.sha256(path).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Inbox:
-    """The part of a journal that one process delivers from.
-
-    Attributes
+    Parameters
     ----------
-    journal : Path
-        The journal.
-
-    owner : str
-        The process.
+    folder : Path
+        The folder. It is made when something is written.
     """
 
-    journal: Path
-    owner: str
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.not_logged = folder / "not_logged"
+        self.database = Database(folder / "journal.db")
 
     @property
-    def folder(self) -> Path:
-        """Where the files are."""
-        return self.journal / self.owner
+    def exists(self) -> bool:
+        """Whether anything was written to it."""
+        return os.path.lexists(self.database.path)
 
-    def open(self) -> None:
-        """Create what is missing; for the owner to call.
+    def prepare(self) -> None:
+        """See to it that it can be written.
 
         Raises
         ------
         OSError
-            When the folder cannot be written, or its disk is full.
+            When it cannot, or its disk is full.
         """
-        for folder in (self.journal, self.folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_full(self.folder):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
-        show_life(self.journal, self.owner)
+        self.database.check_folder()
+        if hasattr(os, "statvfs"):  # not on Windows
+            disk = os.statvfs(self.folder)
+            # Some file systems do not know their size.
+            if disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < _MIN_FREE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
+        _owners.show_life(self.folder, _owners.this_process())
+        self.database.run("BEGIN IMMEDIATE", lambda db: None)
 
-    def entry(self, key: str, part: int = 0) -> Entry:
-        """Name the file of a run; it need not exist."""
-        return Entry(self.folder / f"{key}.{part}.jsonl")
+    def tell_notices(self) -> None:
+        """Warn of what was found in the journal, by other threads as well."""
+        with suppress(IndexError):
+            while True:
+                message = self.database.notices.popleft()
+                warnings.warn(message, TrackingWarning, stacklevel=4)
 
-    def entries(self) -> list[Entry]:
-        """List the files of the runs that wait here, the parts of a run in order."""
-        found = []
-        with suppress(OSError):
-            for item in os.scandir(self.folder):
-                # Opening a pipe would block, and a link may lead anywhere.
-                if NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False):
-                    found.append(Entry(Path(item.path)))
-        return sorted(found, key=lambda entry: (entry.key, entry.part))
+    # The verbs of those who write
 
-    def parents(self) -> list[dict[str, Any]]:
-        """List the runs above those that wait here, each with its earliest start."""
-        found: dict[str, dict[str, Any]] = {}
-        for entry in self.entries():
-            with suppress(OSError, UnreadableEntryError):
-                for parent in entry.read().parents:
-                    known = found.setdefault(parent["key"], parent)
-                    if parent["start_time"] < known["start_time"]:
-                        found[parent["key"]] = parent
-        return list(found.values())
+    @_writing
+    def write(
+        self,
+        db: sqlite3.Connection,
+        head: RunHead,
+        record: RunRecord,
+        *,
+        is_done: bool = False,
+        owner: str | None = None,
+    ) -> None:
+        """Write down what is new of a run, and which runs are above it.
 
-    def ends_below(self) -> dict[str, int]:
-        """Tell when the last run below each other one has ended, of those that wait."""
-        ends: dict[str, int] = {}
-        for entry in self.entries():
-            with suppress(OSError, UnreadableEntryError):
-                contents = entry.read()
-                if contents.parents and contents.record.end_time is not None:
-                    key = contents.parents[-1]["key"]
-                    ends[key] = max(ends.get(key, 0), contents.record.end_time)
-        return ends
+        Parameters
+        ----------
+        head : RunHead
+            Which run it is.
 
-    def writers(self) -> set[str]:
-        """List the processes that have written what waits here."""
-        found = set()
-        for entry in self.entries():
-            with suppress(OSError, UnreadableEntryError):
-                found.add(entry.read_head().writer)
-        return found
+        record : RunRecord
+            What is new.
 
-    def remove_orphans(self) -> None:
-        """Remove artifacts of fits that were killed before their runs had a file."""
-        with suppress(OSError):
-            for item in os.scandir(self.folder):
-                path = Path(item.path)
-                is_folder = item.is_dir(follow_symlinks=False)
-                if not is_folder or not NAME.fullmatch(f"{path.stem}.jsonl"):
-                    continue
-                age = time.time() - item.stat(follow_symlinks=False).st_mtime
-                others = set(self.folder.glob(f"{path.stem}.*")) - {path}
-                if age > _SECONDS_UNTIL_ORPHANED and not others:
-                    shutil.rmtree(path)
+        is_done : bool, default=False
+            Whether it has ended before.
 
-    def close(self) -> None:
-        """Remove the folder if nothing waits there; never more than that."""
-        with suppress(OSError):
-            self.folder.rmdir()
+        owner : str or None, default=None
+            Whose death ends it. None is this process.
 
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        with suppress(OSError):  # what matters is the run
+            _owners.show_life(self.folder, _owners.this_process())
+        # What the deliverer has done may be forgotten when it is gone.
+        is_late = not _owners.is_alive(self.folder, head.deliverer)
+        above: str | None = None
+        for parent in head.parents:
+            _write_parent(db, head, parent, above, record.last_sign, is_late)
+            above = parent.key
+        has_ended = record.end_time is not None
+        has_news = has_ended or not record.is_empty
+        row = {
+            **_row_of(head, above),
+            "key": head.key,
+            "name": _text(record.name),
+            "start_time": record.start_time,
+            "end_time": record.end_time,
+            "status": record.status if has_ended else None,
+            "done": is_done or has_ended,
+            "status_if_killed": head.status_if_killed,
+            "is_managed": True,
+            "owner": owner or _owners.this_process(),
+            "last_sign": record.last_sign,
+            "n_tries": int(head.may_exist or is_late),
+            "due": True,
+        }
+        changed = ["owner", "deliverer", "origin", "has_rivals", "done"]
+        if has_ended or not is_done:
+            changed += ["status", "end_time"]
+        _insert(
+            db,
+            row,
+            f"{', '.join(f'{name} = excluded.{name}' for name in changed)}, "
+            "last_sign = max(last_sign, excluded.last_sign), was_killed = 0, "
+            f"due = due OR run_id IS NULL OR {int(has_news)}",
+        )
+        if has_news:
+            _add_event(db, head.key, record)
 
-def _is_full(folder: Path) -> bool:
-    if not hasattr(os, "statvfs"):  # on Windows
-        return False
-    disk = os.statvfs(folder)
-    # Some file systems do not know their size.
-    return disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < _MIN_FREE
+    @_writing
+    def end(
+        self, db: sqlite3.Connection, key: str, status: Status, end_time: int
+    ) -> None:
+        """End a run, unless it has ended or nobody has heard of it."""
+        row = db.execute("SELECT * FROM run WHERE key = ? AND NOT done", [key])
+        for run in row.fetchall():
+            _end(db, run, status, end_time)
 
+    @_writing
+    def end_unmanaged(
+        self, db: sqlite3.Connection, deliverer: str, idle_since: int | None = None
+    ) -> bool:
+        """End the runs of searches of which nobody tells when they end.
 
-def inboxes(journal: Path) -> list[Inbox]:
-    """List the inboxes of a journal."""
-    with suppress(OSError):
+        Parameters
+        ----------
+        deliverer : str
+            The process whose runs they are.
+
+        idle_since : int or None, default=None
+            Only those below which nothing has happened since, and nothing waits.
+
+        Returns
+        -------
+        bool
+            Whether others go on.
+        """
+        goes_on = False
+        for run in db.execute(
+            "SELECT * FROM run WHERE NOT done AND NOT is_managed AND deliverer = ?",
+            [deliverer],
+        ).fetchall():
+            is_over = idle_since is None or (
+                run["last_sign"] < idle_since and not _is_due_below(db, run["key"])
+            )
+            if is_over:
+                _end(db, run, "FINISHED", run["last_sign"])
+            goes_on |= not is_over
+        return goes_on
+
+    @_writing
+    def end_unmanaged_below(self, db: sqlite3.Connection, key: str) -> None:
+        """End those of them that are below a run."""
+        for run in db.execute(
+            f"{_BELOW} SELECT run.* FROM run JOIN below USING (key) "
+            "WHERE NOT done AND NOT is_managed",
+            [key],
+        ).fetchall():
+            _end(db, run, "FINISHED", run["last_sign"])
+
+    @_writing
+    def end_killed(
+        self, db: sqlite3.Connection, deliverers: Collection[str] | None = None
+    ) -> None:
+        """End the runs whose processes have ended before them.
+
+        Parameters
+        ----------
+        deliverers : collection of str or None, default=None
+            The processes that are to deliver them. None stands for all.
+        """
+        for owner in self._dead_owners(db):
+            (last_sign,) = db.execute(
+                "SELECT max(last_sign) FROM run WHERE owner = ?", [owner]
+            ).fetchone()
+            for run in db.execute(
+                "SELECT * FROM run WHERE owner = ? AND NOT done", [owner]
+            ).fetchall():
+                if deliverers is None or run["deliverer"] in deliverers:
+                    end_time = min(max(last_sign, run["start_time"]), now())
+                    _end(db, run, run["status_if_killed"], end_time, was_killed=True)
+
+    def _dead_owners(self, db: sqlite3.Connection) -> list[str]:
+        """List the processes that have ended, but not all of their runs."""
         return [
-            Inbox(journal, item.name)
-            for item in sorted(os.scandir(journal), key=lambda item: item.name)
-            if item.is_dir(follow_symlinks=False) and item.name not in _NO_INBOXES
+            owner
+            for owner, is_elsewhere in db.execute(
+                "SELECT DISTINCT owner, owner = origin AND owner != deliverer "
+                "FROM run WHERE NOT done"
+            ).fetchall()
+            if _owners.has_died(self.folder, owner)
+            or not (is_elsewhere or _owners.is_alive(self.folder, owner))
         ]
+
+    # What they ask for
+
+    @_reading
+    def run_id_of(self, db: sqlite3.Connection, key: str) -> str | None:
+        """Tell which run of MLflow's the one of a key is, if that is known."""
+        row = db.execute("SELECT run_id FROM run WHERE key = ?", [key]).fetchone()
+        return None if row is None else row["run_id"]
+
+    @_reading
+    def has(self, db: sqlite3.Connection, key: str) -> bool:
+        """Tell whether anybody has written of a run, or of one below it."""
+        found = db.execute("SELECT 1 FROM run WHERE key = ?", [key]).fetchone()
+        return found is not None
+
+    @_reading
+    def is_due(self, db: sqlite3.Connection, key: str) -> bool:
+        """Tell whether there is something of a run that MLflow does not have."""
+        found = db.execute("SELECT 1 FROM run WHERE key = ? AND due", [key]).fetchone()
+        return found is not None
+
+    @_reading
+    def below(self, db: sqlite3.Connection, key: str) -> list[sqlite3.Row]:
+        """List the rows of the runs right below another one."""
+        return db.execute("SELECT * FROM run WHERE parent = ?", [key]).fetchall()
+
+    @_reading
+    def count_due(
+        self,
+        db: sqlite3.Connection,
+        store: str | None,
+        deliverers: Collection[str] | None = None,
+    ) -> int:
+        """Count the runs for a store that could be delivered now."""
+        (n_due,) = db.execute(
+            f"SELECT count(*) FROM run WHERE {_DUE}", _due(store, deliverers)
+        ).fetchone()
+        return int(n_due)
+
+    @_reading
+    def last_sign(
+        self,
+        db: sqlite3.Connection,
+        store: str | None,
+        deliverers: Collection[str] | None = None,
+    ) -> int:
+        """Tell when the runs that could be delivered now went on last."""
+        (last_sign,) = db.execute(
+            f"SELECT max(last_sign) FROM run WHERE {_DUE}", _due(store, deliverers)
+        ).fetchone()
+        return last_sign or 0
+
+    @_reading
+    def waiting(self, db: sqlite3.Connection) -> list[sqlite3.Row]:
+        """List the rows of the runs that MLflow does not have, or not all of."""
+        dead = json.dumps(self._dead_owners(db))
+        return db.execute(
+            "SELECT * FROM run WHERE due OR NOT done AND owner IN "
+            "(SELECT value FROM json_each(?)) ORDER BY start_time",
+            [dead],
+        ).fetchall()
+
+    # The verbs of those who deliver
+
+    @_writing
+    def claim(
+        self,
+        db: sqlite3.Connection,
+        store: str | None,
+        deliverers: Collection[str] | None,
+        limit: int,
+        *,
+        but: Collection[str] = (),
+    ) -> list[WaitingRun]:
+        """Take runs to deliver that nobody else is delivering.
+
+        What is taken is to be settled, postponed or released. Where this process ends
+        before, another one may take it.
+
+        Parameters
+        ----------
+        store : str or None
+            Where they go.
+
+        deliverers : collection of str or None
+            The processes that are to deliver them. None stands for all.
+
+        limit : int
+            How many, at most; beside those above them that MLflow does not have.
+
+        but : collection of str, default=()
+            Not these.
+
+        Returns
+        -------
+        list of WaitingRun
+            Those above others come before them.
+        """
+        # Else others would take what is claimed for that of a dead process.
+        _owners.show_life(self.folder, _owners.this_process())
+        found: dict[str, sqlite3.Row] = {}
+        n_found = 0
+        for row in _due_rows(db, store, deliverers):
+            if row["key"] in but or row["key"] in found:
+                continue
+            try:
+                chain = _chain(db, row)
+                is_free = all(self._is_free(run) for run in chain)
+            except _NONSENSE as error:
+                self._leave_alone(db, row["key"], error)
+                continue
+            if is_free:
+                found |= {run["key"]: run for run in chain}
+                n_found += 1
+            if n_found == limit:
+                break
+        claimed = []
+        for row in found.values():
+            try:
+                claimed.append(_waiting_run(db, row))
+            except _NONSENSE as error:
+                self._leave_alone(db, row["key"], error)
+        db.executemany(
+            "UPDATE run SET claimed_by = ?, n_tries = n_tries + 1 WHERE key = ?",
+            [(_owners.this_process(), run.key) for run in claimed],
+        )
+        return claimed
+
+    def _leave_alone(self, db: sqlite3.Connection, key: str, error: Exception) -> None:
+        """Keep a run that cannot be read, for the user to look at."""
+        db.execute(
+            "UPDATE run SET due = 0, done = 1, error = ?, next_try = ? WHERE key = ?",
+            [_text(str(error)), NEVER, key],
+        )
+        self.database.notices.append(
+            f"The run {key} in the journal {self.database.path} cannot be read, and is "
+            f"not delivered: {type(error).__name__}: {error}."
+        )
+
+    def _is_free(self, row: sqlite3.Row) -> bool:
+        if row["next_try"] > now():
+            return False
+        claimed_by = row["claimed_by"]
+        return claimed_by in (None, _owners.this_process()) or not _owners.is_alive(
+            self.folder, claimed_by
+        )
+
+    @_reading
+    def count_claimed(self, db: sqlite3.Connection, store: str | None) -> int:
+        """Count the runs that other processes are just delivering to a store."""
+        claimed = db.execute(
+            "SELECT claimed_by FROM run WHERE due AND store = ? "
+            "AND claimed_by IS NOT NULL",
+            [_store(store)],
+        ).fetchall()
+        others = [by for (by,) in claimed if by != _owners.this_process()]
+        return sum(_owners.is_alive(self.folder, by) for by in others)
+
+    def settle(self, settled: Collection[tuple[WaitingRun, str]]) -> None:
+        """Note that MLflow has what was claimed of some runs.
+
+        Parameters
+        ----------
+        settled : iterable of (WaitingRun, str)
+            The runs, and their ids in MLflow.
+        """
+        self._settle(settled)
+        for run, _ in settled:
+            for name in run.record.files:
+                shutil.rmtree(self.files(name), ignore_errors=True)
+
+    @_writing
+    def _settle(
+        self, db: sqlite3.Connection, settled: Iterable[tuple[WaitingRun, str]]
+    ) -> None:
+        for run, run_id in settled:
+            _settle(db, run, run_id)
+
+    @_writing
+    def settle_without_files(
+        self,
+        db: sqlite3.Connection,
+        run: WaitingRun,
+        run_id: str,
+        files: list[str],
+        error: str,
+        next_try: int,
+    ) -> None:
+        """Note that MLflow has all of a run but some files, which wait.
+
+        Parameters
+        ----------
+        run : WaitingRun
+            The run.
+
+        run_id : str
+            Its id in MLflow.
+
+        files : list of str
+            Which files.
+
+        error : str
+            Why.
+
+        next_try : int
+            When they are to be tried again.
+        """
+        _settle(db, run, run_id)
+        rest = RunRecord(run.record.name, run.record.start_time, files=files)
+        # It has no model yet that could be registered.
+        rest.registered_model_name = run.record.registered_model_name
+        _add_event(db, run.key, rest)
+        db.execute(
+            "UPDATE run SET due = 1, lacks_files = 1, error = ?, next_try = ? "
+            "WHERE key = ?",
+            [_text(error), next_try, run.key],
+        )
+
+    @_writing
+    def note_created(self, db: sqlite3.Connection, key: str, run_id: str) -> None:
+        """Note which run was created for one that may have rivals."""
+        db.execute("UPDATE run SET own_run_id = ? WHERE key = ?", [run_id, key])
+
+    @_writing
+    def postpone(
+        self, db: sqlite3.Connection, key: str, error: str, next_try: int
+    ) -> None:
+        """Note why a run that was claimed could not be delivered, and when to try."""
+        db.execute(
+            "UPDATE run SET claimed_by = NULL, error = ?, next_try = ? WHERE key = ?",
+            [_text(error), next_try, key],
+        )
+
+    @_writing
+    def release(self, db: sqlite3.Connection, keys: Iterable[str]) -> None:
+        """Let others take runs that were claimed and not tried."""
+        db.executemany(
+            "UPDATE run SET claimed_by = NULL, n_tries = n_tries - 1 WHERE key = ?",
+            [(key,) for key in keys],
+        )
+
+    @_writing
+    def try_again(
+        self, db: sqlite3.Connection, store: str | None, key: str | None = None
+    ) -> None:
+        """Let runs be tried at once, whatever was before: one and those above it.
+
+        Parameters
+        ----------
+        store : str or None
+            Where they go.
+
+        key : str or None, default=None
+            The run. None stands for all of the store.
+        """
+        if key is None:
+            db.execute(
+                "UPDATE run SET next_try = 0 WHERE due AND store = ?", [_store(store)]
+            )
+            return
+        for row in db.execute("SELECT * FROM run WHERE key = ?", [key]).fetchall():
+            db.executemany(
+                "UPDATE run SET next_try = 0 WHERE key = ?",
+                [(run["key"],) for run in _chain(db, row)],
+            )
+
+    @_reading
+    def due_among(self, db: sqlite3.Connection, keys: Collection[str]) -> set[str]:
+        """Tell which of some runs still wait."""
+        found = db.execute(
+            "SELECT key FROM run WHERE due AND key IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(keys))],
+        )
+        return {key for (key,) in found}
+
+    @_writing
+    def sweep(self, db: sqlite3.Connection, gone: Collection[str] = ()) -> None:
+        """Forget what processes have left of which nothing waits any more.
+
+        Parameters
+        ----------
+        gone : collection of str, default=()
+            Processes that are about to end.
+        """
+        deliverers = db.execute("SELECT DISTINCT deliverer FROM run").fetchall()
+        dead = [
+            name
+            for (name,) in deliverers
+            if name in gone or not _owners.is_alive(self.folder, name)
+        ]
+        n_removed = 1
+        while n_removed:  # those above others when these are gone
+            n_removed = db.execute(
+                "DELETE FROM run WHERE NOT due AND (done OR owner != deliverer) AND "
+                "deliverer IN (SELECT value FROM json_each(?)) AND error IS NULL AND "
+                "key NOT IN (SELECT parent FROM run WHERE parent IS NOT NULL)",
+                [json.dumps(dead)],
+            ).rowcount
+        self._remove_orphans(db)
+        owners = db.execute("SELECT owner FROM run UNION SELECT deliverer FROM run")
+        _owners.forget_dead(self.folder, but={name for (name,) in owners})
+
+    # Artifacts
+
+    def new_files(self, key: str) -> str:
+        """Make a folder for artifacts of a run; `files` tells where it is."""
+        self.database.check_folder()
+        self.files("").mkdir(mode=0o700, exist_ok=True)
+        name = f"{key}-{uuid.uuid4().hex[:8]}"
+        self.files(name).mkdir(mode=0o700)
+        return name
+
+    def files(self, name: str) -> Path:
+        """Tell where a folder of artifacts is."""
+        return self.folder / "files" / name
+
+    def _remove_orphans(self, db: sqlite3.Connection) -> None:
+        """Remove artifacts of which no run has told: their process was killed."""
+        known = {
+            name
+            for (body,) in db.execute("SELECT body FROM event")
+            for name in _files_in(body)
+        }
+        for folder in self.files("").glob("*"):
+            with suppress(OSError):
+                age = time.time() - folder.lstat().st_mtime
+                if folder.name not in known and age > SECONDS_UNTIL_ORPHANED:
+                    shutil.rmtree(folder)
+
+
+@cache
+def journal_in(folder: Path) -> Journal:
+    """Get the journal in a folder, the same one each time."""
+    return Journal(folder)
+
+
+def _due(store: str | None, deliverers: Collection[str] | None) -> list[Any]:
+    """Make the parameters of `_DUE`."""
+    names = json.dumps(list(deliverers or ()))
+    return [_store(store), now(), deliverers is None, names]
+
+
+def _due_rows(
+    db: sqlite3.Connection, store: str | None, deliverers: Collection[str] | None
+) -> Iterator[sqlite3.Row]:
+    """List what can be delivered, the newest first, so that one sees what goes on.
+
+    What has failed comes last, so that it keeps up nothing else.
+    """
+    for condition in ("error IS NULL", "error IS NOT NULL"):
+        yield from db.execute(
+            f"SELECT * FROM run WHERE {_DUE} AND {condition} "
+            "ORDER BY last_sign DESC, start_time DESC",
+            _due(store, deliverers),
+        )
+
+
+def _store(tracking_uri: str | None) -> str:
+    return _text(tracking_uri or "")
+
+
+def _text(value: str) -> str:
+    """Leave out what cannot be written as UTF-8."""
+    return value.encode("utf-8", "replace").decode()
+
+
+def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
+    """Make what the rows of a run and of those above it have in common."""
+    return {
+        "parent": parent,
+        "address": json.dumps(head.address),
+        "store": _store(head.address["tracking_uri"]),
+        "deliverer": head.deliverer,
+        "origin": head.origin,
+        "has_rivals": head.has_rivals,
+    }
+
+
+def _write_parent(
+    db: sqlite3.Connection,
+    head: RunHead,
+    parent: ParentRun,
+    above: str | None,
+    last_sign: int,
+    is_late: bool,
+) -> None:
+    """Write down that there is a run above another one, unless that is known."""
+    # Of a search on another machine, that one ends it.
+    is_elsewhere = parent.is_managed and head.origin != head.deliverer
+    row = {
+        **_row_of(head, above),
+        "key": parent.key,
+        "name": _text(parent.name),
+        "start_time": parent.start_time,
+        "status_if_killed": "KILLED",
+        "is_managed": parent.is_managed,
+        "owner": head.origin if is_elsewhere else head.deliverer,
+        "last_sign": last_sign,
+        "done": False,
+        "n_tries": int(is_late),
+        "due": True,
+    }
+    _insert(
+        db,
+        row,
+        "last_sign = max(last_sign, excluded.last_sign), "
+        "start_time = min(start_time, excluded.start_time)",
+    )
+
+
+def _insert(db: sqlite3.Connection, row: dict[str, Any], update: str) -> None:
+    names = ", ".join(row)
+    places = ", ".join(f":{name}" for name in row)
+    db.execute(
+        f"INSERT INTO run ({names}) VALUES ({places}) "
+        f"ON CONFLICT (key) DO UPDATE SET {update}",
+        row,
+    )
+
+
+def _add_event(db: sqlite3.Connection, key: str, record: RunRecord) -> None:
+    body = json.dumps(record.as_event(), default=str)
+    db.execute("INSERT INTO event (key, body) VALUES (?, ?)", [key, body])
+
+
+def _end(
+    db: sqlite3.Connection,
+    run: sqlite3.Row,
+    status: Status,
+    end_time: int,
+    *,
+    was_killed: bool = False,
+) -> None:
+    end_time = max(end_time, run["start_time"])
+    db.execute(
+        "UPDATE run SET done = 1, due = 1, status = ?, end_time = ?, was_killed = ? "
+        "WHERE key = ?",
+        [status, end_time, was_killed, run["key"]],
+    )
+    record = RunRecord("", run["start_time"], status=status, end_time=end_time)
+    _add_event(db, run["key"], record)
+
+
+def _is_due_below(db: sqlite3.Connection, key: str) -> bool:
+    found = db.execute(
+        f"{_BELOW} SELECT 1 FROM run JOIN below USING (key) WHERE due", [key]
+    ).fetchone()
+    return found is not None
+
+
+def _chain(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
+    """List a run, and before it those above it that MLflow does not have."""
+    chain = [row]
+    while above := db.execute(
+        "SELECT * FROM run WHERE key = ? AND run_id IS NULL", [chain[0]["parent"]]
+    ).fetchone():
+        chain.insert(0, above)
+        if len(chain) > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} runs are above it")
+    return chain
+
+
+def _waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
+    record = RunRecord(str(row["name"]), as_time(row["start_time"]))
+    last_event = 0
+    for event_id, body in db.execute(
+        "SELECT id, body FROM event WHERE key = ? ORDER BY id", [row["key"]]
+    ):
+        record.take(json.loads(body))
+        last_event = event_id
+    if not KEY.fullmatch(row["key"]):
+        raise ValueError("its key is none")
+    if any(name.partition("-")[0] != row["key"] for name in record.files):
+        raise ValueError("it has files of another run")
+    above = db.execute(
+        "SELECT run_id FROM run WHERE key = ?", [row["parent"]]
+    ).fetchone()
+    return WaitingRun(
+        key=row["key"],
+        parent=row["parent"],
+        parent_run_id=None if above is None else above["run_id"],
+        record=record,
+        last_event=last_event,
+        address=as_address(json.loads(row["address"])),
+        deliverer=str(row["deliverer"]),
+        origin=str(row["origin"]),
+        has_rivals=bool(row["has_rivals"]),
+        was_killed=bool(row["was_killed"]),
+        status_if_killed=as_status(row["status_if_killed"]),
+        is_done=bool(row["done"]),
+        run_id=row["run_id"],
+        own_run_id=row["own_run_id"],
+        lacks_files=bool(row["lacks_files"]),
+        n_tries=int(row["n_tries"]),
+    )
+
+
+def _settle(db: sqlite3.Connection, run: WaitingRun, run_id: str) -> None:
+    db.execute("DELETE FROM event WHERE key = ? AND id <= ?", [run.key, run.last_event])
+    # Meanwhile there may be something newer.
+    db.execute(
+        "UPDATE run SET run_id = ?, claimed_by = NULL, error = NULL, next_try = 0, "
+        "lacks_files = 0, due = EXISTS (SELECT 1 FROM event WHERE key = run.key) "
+        "WHERE key = ?",
+        [run_id, run.key],
+    )
+
+
+def _files_in(body: str) -> list[str]:
+    with suppress(*_NONSENSE):
+        return [str(name) for name in json.loads(body)["files"]]
     return []
-
-
-def sweep(journal: Path) -> None:
-    """Remove what processes have left behind of which nothing waits any more."""
-    writers = set()
-    for inbox in inboxes(journal):
-        if not is_alive(journal, inbox.owner):
-            inbox.remove_orphans()
-            inbox.close()
-        writers |= inbox.writers()
-    forget_dead(journal, but=writers)

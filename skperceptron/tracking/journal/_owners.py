@@ -81,35 +81,13 @@ def _is_open_as(file: int, path: Path) -> bool:
         return False
 
 
-def renew_life(journal: Path) -> None:
-    """Note that this process has just written to a journal."""
-    sign = _signs.get((os.getpid(), journal))
-    if sign is not None:
-        with suppress(OSError):  # what matters is what was written
-            os.utime(sign)
-
-
-def last_sign(journal: Path, process: str) -> int | None:
-    """Tell when a process wrote to a journal last.
-
-    Returns
-    -------
-    int or None
-        Milliseconds since 1970. None if the process has left no sign of life.
-    """
-    try:
-        status = (journal / PROCESSES / process).lstat()
-    except (OSError, ValueError):  # the latter if that can be no name
-        return None
-    return status.st_mtime_ns // 1_000_000
-
-
 def is_alive(journal: Path, process: str) -> bool:
     """Tell whether a process that used a journal still runs."""
     path = journal / PROCESSES / process
     if process == this_process():
         return True
-    if path.parent.is_symlink():  # somebody has put it there: it may lead anywhere
+    # What somebody has put there may lead anywhere.
+    if path.parent.is_symlink() or Path(process).name != process:
         return False
     try:
         sign = os.open(path, os.O_RDWR | _NO_LINKS)
@@ -134,7 +112,8 @@ def has_died(journal: Path, process: str) -> bool:
     """
     if not is_of_this_host(process) or is_alive(journal, process):
         return False
-    return last_sign(journal, process) is not None or not _is_running(process)
+    has_left_sign = os.path.lexists(journal / PROCESSES / process)
+    return has_left_sign or not _is_running(process)
 
 
 def _is_running(process: str) -> bool:

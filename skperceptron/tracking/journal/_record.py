@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
+
+from skperceptron.tracking.journal._owners import this_process
 
 # MLflow refuses longer parameter values.
 MAX_PARAM_LENGTH = 6000
@@ -12,8 +15,23 @@ MAX_PARAM_LENGTH = 6000
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 # What is said of a run at one moment, in the types of JSON.
 Event = dict[str, Any]
-# Where a run goes, as far as a file can say it.
+# Where a run goes, as far as text can say it.
 Address = dict[str, str | None]
+ADDRESS = (
+    "tracking_uri",
+    "working_directory",
+    "experiment_id",
+    "experiment_name",
+    "parent_run_id",
+    "environment_run_id",
+)
+# Integers of databases have 64 bits, and years four digits, both for MLflow's pages and
+# for `time.localtime`.
+_MAX_INTEGER = 2**63 - 1
+_MAX_TIME = 253_000_000_000_000
+# Artifacts are in a folder that names the run, one each time some are added.
+FILES = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
+KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,9 @@ class RunRecord:
     registered_model_name : str or None
         Name under which its model is to be registered.
 
+    files : list of str
+        Folders of artifacts, as the journal names them.
+
     status : {"FINISHED", "FAILED", "KILLED"}
         How the fit ended: by itself, with an error, or by an interrupt of the user.
 
@@ -122,6 +143,7 @@ class RunRecord:
     metrics: list[Metric] = field(default_factory=list)
     dataset: Dataset | None = None
     registered_model_name: str | None = None
+    files: list[str] = field(default_factory=list)
     status: Status = "FINISHED"
     end_time: int | None = None
 
@@ -138,99 +160,193 @@ class RunRecord:
             or self.metrics
             or self.dataset
             or self.registered_model_name
+            or self.files
         )
 
-    def events(self) -> list[Event]:
-        """Say what there is to log, for `take`."""
-        found: list[Event] = []
-        if not self.is_empty:
-            found.append(
-                {
-                    "kind": "log",
-                    "params": self.params,
-                    "tags": self.tags,
-                    "metrics": [
-                        [m.key, m.value, m.step, m.timestamp] for m in self.metrics
-                    ],
-                    "dataset": None if self.dataset is None else asdict(self.dataset),
-                    "registered_model_name": self.registered_model_name,
-                }
-            )
-        if self.end_time is not None:
-            found.append(
-                {"kind": "end", "status": self.status, "end_time": self.end_time}
-            )
-        return found
+    @property
+    def last_sign(self) -> int:
+        """The latest moment that it tells of, in milliseconds since 1970."""
+        times = [metric.timestamp for metric in self.metrics]
+        return max([self.start_time, self.end_time or 0, *times])
 
-    def merge(self, later: RunRecord) -> None:
-        """Add what was said of the same run later."""
-        for event in later.events():
-            self.take(event)
+    def as_event(self) -> Event:
+        """Say all of it but the name and the start, for `take`."""
+        return {
+            "params": self.params,
+            "tags": self.tags,
+            "metrics": [[m.key, m.value, m.step, m.timestamp] for m in self.metrics],
+            "dataset": None if self.dataset is None else asdict(self.dataset),
+            "registered_model_name": self.registered_model_name,
+            "files": self.files,
+            "status": self.status,
+            "end_time": self.end_time,
+        }
 
     def take(self, event: Event) -> None:
-        """Add what an event says."""
-        if event["kind"] == "log":
-            self.params.update(event["params"])
-            self.tags.update(event["tags"])
-            self.metrics += [Metric(*metric) for metric in event["metrics"]]
-            if event["dataset"] is not None:
-                self.dataset = Dataset(**event["dataset"])
-            if event["registered_model_name"] is not None:
-                self.registered_model_name = event["registered_model_name"]
-        elif event["kind"] == "end":
-            self.status, self.end_time = event["status"], event["end_time"]
+        """Add what an event says, which anybody may have made up.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError, OverflowError
+            When it is none. Nothing is added then.
+        """
+        params, tags = _as_texts(event["params"]), _as_texts(event["tags"])
+        metrics = [
+            Metric(str(key), float(value), _as_integer(step), as_time(timestamp))
+            for key, value, step, timestamp in event["metrics"]
+        ]
+        dataset = self.dataset
+        if (told := event["dataset"]) is not None:
+            shape = _as_integer(told["n_samples"]), _as_integer(told["n_features"])
+            dataset = Dataset(str(told["digest"]), *shape)
+        files = [str(name) for name in event["files"]]
+        if not all(map(FILES.fullmatch, files)):
+            raise ValueError(f"{files} are no folders of artifacts")
+        status, end_time = self.status, self.end_time
+        if event["end_time"] is not None:
+            status, end_time = as_status(event["status"]), as_time(event["end_time"])
+        name = event["registered_model_name"]
+        self.params |= params
+        self.tags |= tags
+        self.metrics += metrics
+        self.dataset = dataset
+        self.files += files
+        self.status, self.end_time = status, end_time
+        if name is not None:
+            self.registered_model_name = str(name)
 
 
-def as_event(value: Any) -> Event:
-    """Check what was read from a file, which anything may have written.
+@dataclass(frozen=True)
+class RunHead:
+    """What a run says but once.
 
-    Parameters
+    Attributes
     ----------
-    value : object
-        Contents of a line.
+    key : str
+        Its identity.
 
-    Returns
-    -------
-    dict
-        The event; one of an unknown kind is kept as it is, and means nothing.
+    address : dict
+        Where it goes.
+
+    parents : tuple of ParentRun
+        The runs above it, the outermost first.
+
+    deliverer : str
+        The process that is to deliver it.
+
+    origin : str
+        The process for which it is fitted.
+
+    has_rivals : bool
+        Whether processes of other machines may create it, too.
+
+    may_exist : bool
+        Whether MLflow may have it already.
+
+    status_if_killed : {"FINISHED", "FAILED", "KILLED"}
+        How it ends if its process ends before it.
+    """
+
+    key: str
+    address: Address
+    parents: tuple[ParentRun, ...] = ()
+    deliverer: str = field(default_factory=this_process)
+    origin: str = field(default_factory=this_process)
+    has_rivals: bool = False
+    may_exist: bool = False
+    status_if_killed: Status = "KILLED"
+
+
+@dataclass(frozen=True)
+class WaitingRun:
+    """A run, and what MLflow does not have of it.
+
+    Attributes
+    ----------
+    record : RunRecord
+        What is to be logged.
+
+    last_event : int
+        The last event that is in the record.
+
+    parent_run_id : str or None
+        The run above it in MLflow, if that is known.
+
+    The others are as in the table.
+    """
+
+    key: str
+    parent: str | None
+    parent_run_id: str | None
+    record: RunRecord
+    last_event: int
+    address: Address
+    deliverer: str
+    origin: str
+    has_rivals: bool
+    was_killed: bool
+    status_if_killed: Status
+    is_done: bool
+    run_id: str | None
+    own_run_id: str | None
+    lacks_files: bool
+    n_tries: int
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is part of what another process does, or has done."""
+        return self.origin not in ("", self.deliverer)
+
+
+def _as_texts(value: Any) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()}
+
+
+def _as_integer(value: Any) -> int:
+    if abs(int(value)) > _MAX_INTEGER:
+        raise ValueError(f"{value} is too large")
+    return int(value)
+
+
+def as_time(value: Any) -> int:
+    """Check a time.
 
     Raises
     ------
-    ValueError, TypeError, KeyError
+    ValueError, TypeError, OverflowError
         When it is none.
     """
-    kind = value["kind"]
-    if kind == "log":
-        dataset = value["dataset"]
-        if dataset is not None:
-            dataset = {
-                "digest": str(dataset["digest"]),
-                "n_samples": int(dataset["n_samples"]),
-                "n_features": int(dataset["n_features"]),
-            }
-        registered = value["registered_model_name"]
-        return {
-            "kind": kind,
-            "params": {str(k): str(v) for k, v in value["params"].items()},
-            "tags": {str(k): str(v) for k, v in value["tags"].items()},
-            "metrics": [
-                [str(key), float(number), int(step), int(timestamp)]
-                for key, number, step, timestamp in value["metrics"]
-            ],
-            "dataset": dataset,
-            "registered_model_name": None if registered is None else str(registered),
-        }
-    if kind == "end":
-        if value["status"] not in get_args(Status):
-            raise ValueError(f"{value['status']!r} is no status")
-        end_time = int(value["end_time"])
-        return {"kind": kind, "status": value["status"], "end_time": end_time}
-    if kind == "created":
-        return {"kind": kind, "run_id": str(value["run_id"])}
-    if kind == "delivered":
-        position = int(value["position"])
-        return {"kind": kind, "run_id": str(value["run_id"]), "position": position}
-    return {"kind": str(kind)}
+    if not 0 <= int(value) <= _MAX_TIME:
+        raise ValueError(f"{value} is no time")
+    return int(value)
+
+
+def as_status(value: Any) -> Status:
+    """Check a status.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    if value not in get_args(Status):
+        raise ValueError(f"{value!r} is no status")
+    status: Status = value
+    return status
+
+
+def as_address(value: Any) -> Address:
+    """Check where a run goes.
+
+    Raises
+    ------
+    ValueError, TypeError, AttributeError
+        When it says nothing of that.
+    """
+    address: Address = {name: value.get(name) for name in ADDRESS}
+    if not all(v is None or isinstance(v, str) for v in address.values()):
+        raise TypeError("an address is made of text")
+    return address
 
 
 def now() -> int:

@@ -23,7 +23,6 @@ from skperceptron.tracking.journal._handover import (
     before_finish,
     before_flush,
 )
-from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, Status, now
 from skperceptron.tracking.recording._activation import end_kept
@@ -177,7 +176,7 @@ def _end(known: _OpenCall, outcome: Outcome) -> list[TrackedRun]:
     close_left_behind()
     parent = known.parent
     record = RunRecord(parent.name, parent.start_time)
-    run = TrackedRun(record, known.destination, parent.key, shares_file=True)
+    run = TrackedRun(record, known.destination, parent.key)
     if not _has_runs_below(run):
         return []
     if not outcome.has_returned:
@@ -189,8 +188,7 @@ def _end(known: _OpenCall, outcome: Outcome) -> list[TrackedRun]:
         run.end()
         run.deliver(wait=False)
     else:
-        deliverer = deliverer_for(run.destination.tracking_uri)
-        deliverer.entries.end_groups(only=run.key, status=run.status)
+        run.journal.end(run.key, run.status, now())
     return [run]
 
 
@@ -199,9 +197,7 @@ def _has_runs_below(run: TrackedRun) -> bool:
 
     On other machines, that cannot be seen from here.
     """
-    waiting = (parent["key"] for parent in run.inbox.parents())
-    is_above = run.key in waiting or known_run(run.key) is not None
-    return is_above or run.destination.is_spread
+    return run.journal.has(run.key) or run.destination.is_spread
 
 
 def _add_metrics(record: RunRecord, call: SklearnCall) -> None:
@@ -233,7 +229,10 @@ def _deliver(runs: list[TrackedRun]) -> None:
             if deliverer.can_deliver and not run.destination.parents:
                 n_passes = deliverer.begin_to_drain(set())
                 deliverer.drain_decided(n_passes, patience=SECONDS_TO_WAIT)
-            deliverer.entries.end_groups_below(run.key)
+            with suppress(
+                OSError
+            ):  # of the journal; then they end when nothing goes on
+                run.journal.end_unmanaged_below(run.key)
             deliverer.wake()
         finally:
             with _delivered:
@@ -246,8 +245,8 @@ def _end_before() -> None:
     global _n_delivering
     ended = _end_calls()
     for run in ended:
-        deliverer = deliverer_for(run.destination.tracking_uri)
-        deliverer.entries.end_groups_below(run.key)
+        with suppress(OSError):
+            run.journal.end_unmanaged_below(run.key)
     with _delivered:
         _n_delivering -= len(ended)
         _delivered.notify_all()

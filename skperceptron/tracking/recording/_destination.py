@@ -14,7 +14,8 @@ from typing import Any
 
 from skperceptron._config import get_config
 from skperceptron.tracking._credentials import portable_address
-from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._folders import Inbox, default_folder
 from skperceptron.tracking.journal._record import Address, ParentRun
 from skperceptron.tracking.recording._active_run import users_run, users_tracking_uri
 from skperceptron.tracking.recording._sklearn_internals import (
@@ -87,7 +88,7 @@ class Destination:
     parent_run_id: str | None
     environment_run_id: str | None
     parents: tuple[ParentRun, ...]
-    inbox: _journal.Inbox
+    inbox: Inbox
     thread_id: int
     is_spread: bool
     call_key: str | None = None
@@ -124,7 +125,7 @@ class Destination:
                 else None
             ),
             parents=(),
-            inbox=_journal.Inbox(_journal.default_folder(), _owners.this_process()),
+            inbox=Inbox(default_folder(), _owners.this_process()),
             thread_id=threading.get_ident(),
             is_spread=is_work_spread(),
         )

@@ -8,8 +8,8 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ from skperceptron.tracking._warnings import TrackingWarning, tolerate
 from skperceptron.tracking.delivery._all_stores import (
     deliverer_for,
 )
-from skperceptron.tracking.journal import _journal, _owners
-from skperceptron.tracking.journal._entry import Entry, header
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._folders import (
+    ENVIRONMENT_VARIABLE,
+    Inbox,
+    default_folder,
+    make_temporary_journal,
+)
 from skperceptron.tracking.journal._handover import (
     SECONDS_TO_WAIT,
     FilesAwayError,
@@ -28,8 +33,7 @@ from skperceptron.tracking.journal._handover import (
     before_finish,
     before_flush,
 )
-from skperceptron.tracking.journal._journal import Inbox
-from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.journal._journal import Journal, RunHead, journal_in
 from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._record import (
     Metric,
@@ -50,12 +54,8 @@ SECONDS_BETWEEN_WRITES = 2.0
 # Of the curve of a fold, one of many, at most this many points are kept: each takes the
 # store as long as a hundredth of the run.
 POINTS_PER_FOLD = 10
-# A run that goes on and on begins another file then: each delivery reads all of one.
-MAX_BYTES_PER_FILE = 2**20
 # What nobody waits for is delivered in one go with what follows within this time.
 SECONDS_UNTIL_DELIVERY = 0.2
-# At most this many files of a run are tried before the fit gives up writing it.
-_MAX_PARTS = 100
 
 # Runs of `partial_fit` calls that are not ended yet, ...
 _unfinished: set[FitRun] = set()
@@ -77,12 +77,8 @@ class TrackedRun:
     key : str
         Its identity.
 
-    part : int, default=0
-        More than 0 to add to a run that was ended by somebody else.
-
-    shares_file : bool, default=False
-        Whether the thread that delivers may have begun the run, because of others
-        below it.
+    is_addition : bool, default=False
+        Whether it adds to a run that was ended by somebody else.
 
     is_shared : bool, default=False
         Whether other processes may have begun it, or may be about to.
@@ -101,6 +97,9 @@ class TrackedRun:
     status : {"FINISHED", "FAILED", "KILLED"}
         How it will have ended.
 
+    is_written : bool
+        Whether anything of it is written down.
+
     written_at : float
         When something was written last, by the clock of `time.monotonic`.
     """
@@ -111,8 +110,7 @@ class TrackedRun:
         destination: Destination,
         key: str,
         *,
-        part: int = 0,
-        shares_file: bool = False,
+        is_addition: bool = False,
         is_shared: bool = False,
         status_if_killed: Status = "KILLED",
     ) -> None:
@@ -124,11 +122,9 @@ class TrackedRun:
         self.summary: dict[str, float] = {}
         self.status: Status = "FINISHED"
         self._inbox: Inbox | None = None
-        self._part = part
-        self._has_file = False
-        self._has_ended = part > 0
-        self._shares_file = shares_file
-        self._is_shared = is_shared
+        self.is_written = is_addition
+        self._has_ended = is_addition
+        self._may_exist = is_shared or is_addition
         self._status_if_killed = status_if_killed
         self.written_at = time.monotonic()
 
@@ -138,42 +134,41 @@ class TrackedRun:
         return RunTicket(self.key, self.address)
 
     @property
-    def is_written(self) -> bool:
-        """Whether anything of it is written down."""
-        return self._has_file or self._has_ended
-
-    @property
     def inbox(self) -> Inbox:
-        """Where it is written."""
+        """Where it is written, and who delivers it."""
         if self._inbox is None:
             self._inbox = find_inbox(self.destination)
         return self._inbox
 
     @property
-    def entry(self) -> Entry:
-        """The file that is being written, or the next one."""
-        return self.inbox.entry(self.key, self._part)
+    def journal(self) -> Journal:
+        """Where it is written."""
+        return journal_in(self.inbox.journal)
 
-    def write(self) -> Entry:
-        """Append what is new to the journal.
-
-        Returns
-        -------
-        Entry
-            The file. What comes after the end of the run goes to another one.
-        """
+    def write(self) -> None:
+        """Write what is new to the journal."""
         record = self.record
         latest = [Metric(k, v, 0, now()) for k, v in self.summary.items()]
-        if record.end_time is not None:
-            self._has_ended = True
-        entry = self._append(replace(record, metrics=[*record.metrics, *latest]))
+        head = RunHead(
+            self.key,
+            self.address,
+            self.destination.parents,
+            deliverer=self.inbox.owner,
+            origin=self.destination.inbox.owner,
+            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
+            may_exist=self._may_exist,
+            status_if_killed=self._status_if_killed,
+        )
+        self.journal.write(
+            head,
+            replace(record, metrics=[*record.metrics, *latest]),
+            is_done=self._has_ended,
+        )
+        self.is_written = True
+        self._has_ended |= record.end_time is not None
         self.record = RunRecord(record.name, record.start_time)
         self.summary = {}
         self.written_at = time.monotonic()
-        if self._has_ended:
-            self._part += 1
-            self._has_file = False
-        return entry
 
     def end(self) -> None:
         """Note that the run ends now; to be written."""
@@ -200,21 +195,22 @@ class TrackedRun:
         trusted_types : sequence of str, default=()
             Types that it may contain beside the usual ones.
         """
-        folder = self.entry.files / "model"
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
+            name = self.journal.new_files(self.key)
+            self.record.files.append(name)
             save_model(
                 estimator,
                 X,
-                folder,
+                self.journal.files(name) / "model",
                 trusted_types=trusted_types,
                 with_example=self.destination.log_input_examples,
             )
 
     def keep_file(self, name: str, content: bytes) -> None:
         """Save an artifact of the run."""
-        self.entry.files.mkdir(mode=0o700, exist_ok=True)
-        (self.entry.files / name).write_bytes(content)
+        folder = self.journal.new_files(self.key)
+        (self.journal.files(folder) / name).write_bytes(content)
+        self.record.files.append(folder)
 
     def add(self, record: RunRecord) -> None:
         """Add what is known of something that is part of the run."""
@@ -230,7 +226,7 @@ class TrackedRun:
             Whether to wait for it, if this process delivers; the run must have ended.
         """
         with tolerate(f"A run of {self.record.name} could not be written down"):
-            entry = self.write()
+            self.write()
             if not self.is_delivered_here:
                 return
             deliverer = deliverer_for(self.destination.tracking_uri)
@@ -241,7 +237,7 @@ class TrackedRun:
                     deliverer.catch_up(self.inbox)
                 return
             try:
-                deliverer.wait_for(entry)
+                deliverer.wait_for(self.journal, self.key)
             except StoreDownError:
                 pass  # which the user has been told of
             except Exception as error:
@@ -262,21 +258,25 @@ class TrackedRun:
         """
         if not self.is_written:
             self.deliver(wait=False)
-        run_id = known_run(self.key)
+        run_id = self.run_id()
         if run_id is None:
             deliverer = deliverer_for(self.destination.tracking_uri)
             try:
                 deliverer.wait_for(
-                    self.entry, until=lambda: known_run(self.key) is not None
+                    self.journal, self.key, until=lambda: self.run_id() is not None
                 )
             except StoreDownError:
                 pass  # which the user has been told of
             except Exception as error:
                 self.warn(error)
-            run_id = known_run(self.key)
+            run_id = self.run_id()
         if run_id is None:
             raise OSError("the store cannot be reached, or is busy")
         return run_id
+
+    def run_id(self) -> str | None:
+        """Tell which run of MLflow's it is, if it is there."""
+        return self.journal.run_id_of(self.key)
 
     @contextmanager
     def hurried_delivery(self) -> Iterator[None]:
@@ -311,52 +311,11 @@ class TrackedRun:
         warnings.warn(
             f"A run of {self.record.name} could not be logged to {store}: {reason}. "
             "The fit itself is not affected, and the run is not lost: it waits in the "
-            f"journal {self.entry.path.parent.parent}. Once the store can be reached, "
+            f"journal {self.inbox.journal}. Once the store can be reached, "
             "the next fits or skperceptron.tracking.flush() deliver it. To do without "
             "tracking, call skperceptron.set_config(tracking=False).",
             TrackingWarning,
             stacklevel=2,
-        )
-
-    def _append(self, record: RunRecord) -> Entry:
-        for _ in range(_MAX_PARTS):
-            entry, events = self.entry, record.events()
-            if self._has_ended and record.end_time is None:
-                events.append({"kind": "done"})
-            if not self._has_file:
-                events.insert(0, self._header(record))
-            try:
-                entry.append(*events, create=not self._has_file)
-            except FileExistsError:
-                if self._shares_file:
-                    self._has_file = True
-                else:  # this task was run before
-                    self._turn_over(entry)
-            except FileNotFoundError:  # somebody has removed it, or the whole folder
-                self._has_file = False
-                self._inbox = None
-                self._turn_over(entry)
-            else:
-                self._has_file = True
-                return entry
-        raise OSError(f"too many files of the run {self.key} in {entry.path.parent}")
-
-    def _turn_over(self, entry: Entry) -> None:
-        """Go on in another file."""
-        self._part += 1
-        if entry.files.exists():
-            entry.files.rename(self.entry.files)
-
-    def _header(self, record: RunRecord) -> dict[str, Any]:
-        return header(
-            record,
-            key=self.key,
-            destination=self.address,
-            parents=[asdict(parent) for parent in self.destination.parents],
-            continues=self._is_shared or self._part > 0,
-            status_if_killed=self._status_if_killed,
-            origin=self.destination.inbox.owner,
-            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
         )
 
 
@@ -379,12 +338,12 @@ def find_inbox(destination: Destination) -> Inbox:
         inbox.journal, inbox.owner
     ):
         return inbox
-    own = Inbox(_journal.default_folder(), _owners.this_process())
+    own = Inbox(default_folder(), _owners.this_process())
     try:
-        own.open()
+        journal_in(own.journal).prepare()
     except OSError as error:
-        instead = Inbox(_journal.make_temporary_journal(), own.owner)
-        instead.open()
+        instead = Inbox(make_temporary_journal(), own.owner)
+        journal_in(instead.journal).prepare()
         _tell_where_runs_wait(own.journal, str(error), instead.journal)
         return instead
     return own
@@ -395,7 +354,7 @@ def _tell_where_runs_wait(instead_of: Path, error: str, folder: Path) -> None:
     warnings.warn(
         f"The journal {instead_of} cannot be written: {error}. Runs that cannot be "
         f"delivered at once wait in {folder} instead. Set the environment variable "
-        f"{_journal.ENVIRONMENT_VARIABLE} to a folder that can be written.",
+        f"{ENVIRONMENT_VARIABLE} to a folder that can be written.",
         TrackingWarning,
         stacklevel=4,
     )
@@ -491,24 +450,11 @@ class FitRun(TrackedRun):
         self.summary["test_score"] = score
         return True
 
-    def write(self) -> Entry:
-        """Append what is new to the journal; of a fold's curve only some points."""
+    def write(self) -> None:
+        """Write what is new to the journal; of a fold's curve only some points."""
         if self.is_fold:
             self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
-        entry = super().write()
-        if not self._has_ended and entry.size() > MAX_BYTES_PER_FILE:
-            self._begin_next_file(entry)
-        return entry
-
-    def _begin_next_file(self, entry: Entry) -> None:
-        """Let the journal not grow with a run that goes on and on."""
-        self._part += 1
-        self._has_file = False
-        # There before the other one is done: if this process is killed, whoever
-        # delivers it finds a file that was not ended.
-        self._append(RunRecord(self.record.name, self.record.start_time))
-        with suppress(FileNotFoundError):  # somebody has removed it
-            entry.append({"kind": "done"})
+        super().write()
 
     def close_with(self, estimator: Any) -> None:
         """See to it that the run ends when the estimator is gone."""
@@ -611,7 +557,7 @@ def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
     deliver_all(refit)
     if refit.is_delivered_here:  # else the process that does will notice the end
         deliverer = deliverer_for(refit.destination.tracking_uri)
-        deliverer.entries.end_groups(only=search.key, status=status)
+        refit.journal.end(search.key, status, now())
         deliverer.deliver_all()
 
 

@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.journal import _journal, _owners
-from skperceptron.tracking.journal._journal import Inbox
-from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._folders import Inbox, journals
+from skperceptron.tracking.journal._journal import Journal, journal_in
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import deliver_left_behind
 from skperceptron.tracking.recording._trial import (
@@ -50,7 +50,7 @@ def end_lost_trials(study: Study, below: Destination, *, deliver: bool) -> None:
         the study's run that it was killed, unless that has ended.
     """
     with tolerate("What became of trials of other processes is not known"):
-        run_id = known_run(below.parents[-1].key)
+        run_id = _run_id_of(below.parents[-1].key)
         if run_id is not None:  # else the store cannot be reached
             _end_lost_trials(study, below, run_id, deliver=deliver)
 
@@ -59,9 +59,9 @@ def _end_lost_trials(
     study: Study, below: Destination, run_id: str, *, deliver: bool
 ) -> None:
     left = _left_by_the_dead(below.parents[-1].key)
-    keys = {entry.key for inbox in left for entry in inbox.entries()}
+    keys = set(left)
     if left and deliver:
-        deliver_left_behind(below.tracking_uri, left)
+        deliver_left_behind(below.tracking_uri, set(left.values()))
     if not study.get_trials(deepcopy=False, states=_UNCLEAR):
         return
     address = below.address()
@@ -74,18 +74,26 @@ def _end_lost_trials(
             end_trial_run(run, trial, TrialState.FAIL, None)
 
 
-def _left_by_the_dead(study_key: str) -> set[Inbox]:
-    """Find where workers of a study wrote, on this machine, that are gone."""
-    # Each has a file of the study's run, until the worker is done. A folder that hosts
-    # share may not show who lives on another one, whose trial must not be ended.
+def _run_id_of(key: str) -> str | None:
+    run_ids = [journal.run_id_of(key) for journal in _journals()]
+    return next(filter(None, run_ids), None)
+
+
+def _left_by_the_dead(study_key: str) -> dict[str, Inbox]:
+    """Find runs of trials of which workers on this machine wrote that are gone."""
+    # A folder that hosts share may not show who lives on another one, whose trial must
+    # not be ended.
     return {
-        inbox
-        for journal in _journal.journals()
-        for inbox in _journal.inboxes(journal)
-        if any(inbox.folder.glob(f"{study_key}.*.jsonl"))
-        and _owners.is_of_this_host(inbox.owner)
-        and not _owners.is_alive(inbox.journal, inbox.owner)
+        row["key"]: Inbox(journal.folder, row["owner"])
+        for journal in _journals()
+        for row in journal.below(study_key)
+        if _owners.is_of_this_host(row["owner"])
+        and not _owners.is_alive(journal.folder, row["owner"])
     }
+
+
+def _journals() -> list[Journal]:
+    return [journal for journal in map(journal_in, journals()) if journal.exists]
 
 
 def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str]:

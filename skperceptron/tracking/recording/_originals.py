@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.storages import InMemoryStorage, RDBStorage
 from sqlalchemy.engine import make_url
 
-from skperceptron.tracking.journal import _journal, _owners
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._folders import default_folder
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -89,7 +90,7 @@ def _place_of(storage: Any) -> list[str]:
 def _is_in_memory(process: str, name: str) -> bool:
     if process == _owners.this_process():
         return name in _in_memory.values()
-    return _owners.is_alive(_journal.default_folder(), process)
+    return _owners.is_alive(default_folder(), process)
 
 
 def _is_another_file(path: str, own: list[str]) -> bool:

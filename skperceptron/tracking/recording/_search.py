@@ -11,7 +11,6 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skperceptron._functions import text_of
-from skperceptron.tracking.journal._known_runs import last_end_below
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
@@ -67,18 +66,17 @@ def log_search(
     run.keep_file("cv_results.csv", _as_csv(results))
     are_new = not tells_of_folds(search)
     lack_scores = log_folds and (are_new or not are_scores_known())
-    ends = run.inbox.ends_below()  # before what is delivered, as what waits will be
     for row, (ids, index) in enumerate(tasks_of_rows(search)):
         candidate = candidate_run(root, ids, index, row)
         candidate = begun.get(candidate.key, candidate)
-        known_ends = [ends.get(candidate.key), last_end_below(candidate.key)]
-        last_end = max((end for end in known_ends if end is not None), default=None)
+        ends = [fold["end_time"] for fold in run.journal.below(candidate.key)]
+        last_end = max((end for end in ends if end is not None), default=None)
         _log_candidate(search, row, candidate, below, last_end)
         for split in range(search.n_splits_ if lack_scores else 0):
             key = key_of(root, (*ids, id_of_fold(search, index, split)), "task")
             record = _record_of_fold(search, row, split)
-            part = 0 if are_new else 1
-            fold = TrackedRun(record, below.below(candidate), key, part=part)
+            place = below.below(candidate)
+            fold = TrackedRun(record, place, key, is_addition=not are_new)
             if are_new:
                 fold.end()
             fold.deliver(wait=False)
@@ -181,7 +179,7 @@ def _log_candidate(
 ) -> None:
     results = search.cv_results_
     record = RunRecord(candidate.name, candidate.start_time)
-    run = TrackedRun(record, below, candidate.key, shares_file=True)
+    run = TrackedRun(record, below, candidate.key)
     params = results["params"][row]
     record.params = {name: param_value(value) for name, value in params.items()}
     for name in _scores_first(results):

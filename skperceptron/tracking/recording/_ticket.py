@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.journal._known_runs import known_run
+from skperceptron.tracking.journal._folders import journals
+from skperceptron.tracking.journal._journal import journal_in
 from skperceptron.tracking.journal._record import Address
 
 
@@ -28,8 +29,8 @@ class RunTicket:
 
     @property
     def is_known(self) -> bool:
-        """Whether this process has delivered the run."""
-        return known_run(self.key) is not None
+        """Whether the run is known without asking the store."""
+        return self._known_id() is not None
 
     def run_id(self) -> str | None:
         """Look the run up.
@@ -39,8 +40,15 @@ class RunTicket:
         str or None
             None if it is not delivered yet, or the store cannot be asked.
         """
-        run_id = known_run(self.key)
+        run_id = self._known_id()
         if run_id is None:
             with suppress(Exception):  # whatever keeps the store from answering
                 run_id = _runs.look_up(self.address, self.key)
         return run_id
+
+    def _known_id(self) -> str | None:
+        for journal in map(journal_in, journals()):
+            with suppress(OSError):
+                if journal.exists and (run_id := journal.run_id_of(self.key)):
+                    return run_id
+        return None

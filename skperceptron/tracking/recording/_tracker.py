@@ -15,7 +15,6 @@ from skperceptron._config import LogModels, check_log_models, config_context
 from skperceptron._workers import end_with_parent
 from skperceptron.tracking._credentials import without_credentials
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.journal._known_runs import known_run
 from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import (
     Dataset,
@@ -255,7 +254,7 @@ class MLflowTracker:
         close_run(root, ids)
         whole.end()
         if not whole.is_logged:
-            _end_candidates(whole, context, estimator, below)
+            _end_candidates(whole, estimator, below)
         if whole.run.incremental:
             whole.run.deliver(wait=False)
         else:
@@ -311,7 +310,8 @@ class MLflowTracker:
         if not whole.candidates:
             # Worker processes know when the candidates began.
             whole.candidates = {
-                parent["key"]: ParentRun(**parent) for parent in run.inbox.parents()
+                row["key"]: ParentRun(row["key"], row["name"], row["start_time"], True)
+                for row in run.journal.below(run.key)
             }
         begun = whole.candidates
         log_search(run, estimator, self._below[root], root, begun, self.log_folds)
@@ -462,21 +462,20 @@ class _Task:
         run.end()
 
 
-def _end_candidates(
-    whole: _Task, context: CallbackContext, search: Any, below: Destination
-) -> None:
+def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
     """End the runs of the candidates of a search that was given up."""
-    candidates = whole.candidates
-    if not candidates and is_search(search):
+    if not whole.candidates and is_search(search):
         # The folds were fitted by other processes, which the search has ended.
         deliver_all(whole.run)
-        root = str(context.root_uuid)
-        folds = [task for task in context if task.task_name == FOLD_TASK]
-        found = [candidate_of_fold(search, root, ids_of(path_of(f))) for f in folds]
-        candidates = {c.key: c for c in found if known_run(c.key) is not None}
-    for key, candidate in list(candidates.items()):
-        record = RunRecord(candidate.name, candidate.start_time)
-        run = TrackedRun(record, below, key, shares_file=True)
+    rows = whole.run.journal.below(whole.run.key)
+    done = {row["key"] for row in rows if row["done"]}
+    begun = {row["key"]: (row["name"], row["start_time"]) for row in rows}
+    # Other threads may not have written of theirs yet.
+    begun |= {c.key: (c.name, c.start_time) for c in whole.candidates.values()}
+    for key, (name, start_time) in begun.items():
+        if key in done:
+            continue
+        run = TrackedRun(RunRecord(name, start_time), below, key)
         run.status = whole.run.status
         run.end()
         run.deliver(wait=False)

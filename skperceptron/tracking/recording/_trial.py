@@ -64,7 +64,6 @@ def trial_run(
         record,
         below,
         key_of_trial(trial, below),
-        shares_file=not has_begun,
         is_shared=has_begun,
         status_if_killed="FAILED",
     )

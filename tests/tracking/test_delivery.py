@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import mlflow
 import pytest
@@ -12,15 +12,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.delivery import _all_stores, _entries, _loop
-from skperceptron.tracking.delivery._entries import EntryDelivery
-from skperceptron.tracking.journal._entry import Entry
-from skperceptron.tracking.journal._journal import Inbox
+from skperceptron.tracking.delivery import _all_stores, _delivery, _loop
+from skperceptron.tracking.delivery._delivery import Delivery
+from skperceptron.tracking.journal._journal import journal_in
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
-from tests.tracking.faults import leave_behind, runs_of
+from tests.tracking.faults import runs_of
+from tests.tracking.journal_files import leave_run
 
 ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
 
@@ -36,17 +36,37 @@ def search(runs, request):
     return Destination.current().below(above)
 
 
+def candidate_of(search, number=0):
+    key = key_of(search.parents[-1].key, (number,))
+    return ParentRun(key, f"candidate {number}", now(), is_managed=True)
+
+
 def write_fold(search, number, candidate=0, has_file=False):
     """Write down a fold that has ended, without telling anybody."""
-    key = key_of(search.parents[-1].key, (candidate,))
-    parent = ParentRun(key, f"candidate {candidate}", now(), is_managed=True)
+    parent = candidate_of(search, candidate)
     record = RunRecord(f"fold {number}")
-    fold = TrackedRun(record, search.below(parent), key_of(key, (number,), "task"))
+    key = key_of(parent.key, (number,), "task")
+    fold = TrackedRun(record, search.below(parent), key)
     record.add_metric("test_score", number / 10)
     if has_file:
         fold.keep_file("notes.txt", b"seen")
     fold.end()
-    return fold.inbox, fold.write()
+    fold.write()
+    return fold
+
+
+def deliver_together(search, limit=10):
+    """Deliver what can be in one transaction, and give back the names of that."""
+    journal = journal_in(search.inbox.journal)
+    runs = journal.claim(search.tracking_uri, [search.inbox.owner], limit)
+    run_ids = {}
+    try:
+        run_ids = Delivery().deliver_together(runs)
+    finally:
+        journal.release([run.key for run in runs if run.key not in run_ids])
+    delivered = [run for run in runs if run.key in run_ids]
+    journal.settle([(run, run_ids[run.key]) for run in delivered])
+    return sorted(run.record.name for run in delivered)
 
 
 def names(runs):
@@ -65,17 +85,14 @@ def counted_commits():
 
 
 def test_folds_and_their_candidate_are_one_transaction(search, runs):
-    items = [write_fold(search, number) for number in range(4)]
+    for number in range(4):
+        write_fold(search, number)
     with counted_commits() as commits:
-        delivered = EntryDelivery().deliver_batch(items)
+        delivered = deliver_together(search)
     assert len(commits) == 1
-    assert delivered == {entry.path for _, entry in items}
+    assert delivered == ["candidate 0", *(f"fold {number}" for number in range(4))]
     found = {run.name: run for run in runs.at_once()}
-    assert set(found) == {
-        "GridSearchCV",
-        "candidate 0",
-        *(f"fold {number}" for number in range(4)),
-    }
+    assert set(found) == {"GridSearchCV", *delivered}
     assert found["candidate 0"].parent == found["GridSearchCV"].run_id
     for number in range(4):
         fold = found[f"fold {number}"]
@@ -97,32 +114,36 @@ def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch
     monkeypatch.setattr(_loop, "REST", 1e6)  # as if there were fits beside it
     monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
     monkeypatch.setattr(_loop, "MAX_WAITING", 3)
-    inboxes = {write_fold(search, number)[0] for number in range(25)}
-    (inbox,) = inboxes
+    for number in range(25):
+        write_fold(search, number)
     _all_stores.deliverer_for(search.tracking_uri).wake()
     deadline = time.monotonic() + 60
-    while len(inbox.entries()) > 3 and time.monotonic() < deadline:
+    while pending() > 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(inbox.entries()) <= 3
+    assert pending() <= 3
 
 
-def test_what_is_delivered_leaves_the_journal(search, runs):
-    items = [write_fold(search, number) for number in range(3)]
-    EntryDelivery().deliver_batch(items)
-    assert not any(entry.path.exists() for _, entry in items)
+def test_what_is_delivered_waits_no_more(search, runs):
+    for number in range(3):
+        write_fold(search, number)
+    deliver_together(search)
+    assert pending() == 0
 
 
 @pytest.mark.parametrize("candidate_is_first", [True, False])
 def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first):
-    items = [write_fold(search, number) for number in range(2)]
-    parent = items[0][1].read().parents[-1]
+    parent = candidate_of(search)
     candidate = TrackedRun(
-        RunRecord("candidate 0", parent["start_time"]), search, parent["key"]
+        RunRecord(parent.name, parent.start_time), search, parent.key
     )
     candidate.end()
-    items.insert(0 if candidate_is_first else 2, (candidate.inbox, candidate.write()))
-    delivered = EntryDelivery().deliver_batch(items)
-    assert delivered == {entry.path for _, entry in items}
+    if candidate_is_first:
+        candidate.write()
+    for number in range(2):
+        write_fold(search, number)
+    if not candidate_is_first:
+        candidate.write()
+    assert len(deliver_together(search)) == 3
     found = runs.at_once()
     assert names(found) == ["GridSearchCV", "candidate 0", "fold 0", "fold 1"]
     (above,) = [run for run in found if run.name == "candidate 0"]
@@ -132,9 +153,10 @@ def test_candidate_that_has_ended_is_there_once(search, runs, candidate_is_first
 def test_store_without_transactions_takes_one_after_the_other(
     search, runs, monkeypatch
 ):
-    monkeypatch.setattr(_entries, "has_transactions", lambda client: False)
-    items = [write_fold(search, number) for number in range(3)]
-    assert EntryDelivery().deliver_batch(items) == set()
+    monkeypatch.setattr(_delivery, "has_transactions", lambda client: False)
+    for number in range(3):
+        write_fold(search, number)
+    assert deliver_together(search) == []
     with counted_commits() as commits:
         flush()
     assert names(runs.at_once()) == ALL
@@ -142,57 +164,69 @@ def test_store_without_transactions_takes_one_after_the_other(
 
 
 def test_fold_with_files_is_delivered_alone(search, runs):
-    plain = [write_fold(search, number) for number in range(2)]
-    other = write_fold(search, 2, has_file=True)
-    delivered = EntryDelivery().deliver_batch([*plain, other])
-    assert delivered == {entry.path for _, entry in plain}
+    for number in range(3):
+        write_fold(search, number, has_file=number == 2)
+    assert deliver_together(search) == ["candidate 0", "fold 0", "fold 1"]
     assert len(runs()) == 5
+
+
+def test_runs_below_one_with_files_come_after_it(search, runs):
+    parent = candidate_of(search)
+    candidate = TrackedRun(
+        RunRecord(parent.name, parent.start_time), search, parent.key
+    )
+    candidate.keep_file("notes.txt", b"seen")
+    candidate.end()
+    candidate.write()
+    for number in range(3):
+        write_fold(search, number)
+    assert deliver_together(search) == []
+    found = {run.name: run for run in runs()}
+    assert sorted(found) == ALL
+    assert found["fold 0"].parent == found["candidate 0"].run_id
 
 
 def test_nothing_is_stored_or_remembered_of_what_is_interrupted(
     search, runs, monkeypatch
 ):
-    items = [write_fold(search, number) for number in range(3)]
-    deliver = _entries._runs.deliver
+    for number in range(3):
+        write_fold(search, number)
+    deliver = _delivery._runs.deliver
     calls = []
 
     def fail_at_last(record, *args, **kwargs):
         run_id = deliver(record, *args, **kwargs)
         calls.append(record.name)
-        if record.name == "fold 2":
+        if len(calls) == 4:
             raise MlflowException("the store is gone")
         return run_id
 
     with monkeypatch.context() as patch:
-        patch.setattr(_entries._runs, "deliver", fail_at_last)
+        patch.setattr(_delivery._runs, "deliver", fail_at_last)
         with pytest.raises(MlflowException, match="gone"):
-            EntryDelivery().deliver_batch(items)
-    assert calls == ["candidate 0", "fold 0", "fold 1", "fold 2"]
+            deliver_together(search)
+    assert calls[0] == "candidate 0"
     assert names(runs.at_once()) == ["GridSearchCV"]
     assert pending() == 4
     assert names(runs()) == ALL
     assert pending() == 0
 
 
-def test_what_was_stored_but_not_removed_is_not_doubled(search, runs, monkeypatch):
-    items = [write_fold(search, number) for number in range(3)]
-
-    def die(entry):
-        raise KeyboardInterrupt  # as a process would that is killed there
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Entry, "remove", die)
-        with suppress(KeyboardInterrupt):
-            EntryDelivery().deliver_batch(items)
+def test_what_was_stored_but_not_settled_is_not_doubled(search, runs):
+    for number in range(3):
+        write_fold(search, number)
+    journal = journal_in(search.inbox.journal)
+    claimed = journal.claim(search.tracking_uri, [search.inbox.owner], 10)
+    Delivery().deliver_together(claimed)  # and here the process is killed
     assert len(runs.at_once()) == 5
-    assert all(entry.path.exists() for _, entry in items)
+    assert pending() == 4
     assert names(runs()) == ALL
 
 
 def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypatch):
     for number in range(3):
         write_fold(search, number)
-    deliver = _entries._runs.deliver
+    deliver = _delivery._runs.deliver
 
     def refuse_one(record, *args, **kwargs):
         if record.name == "fold 1":
@@ -200,7 +234,7 @@ def test_others_are_delivered_beside_one_that_is_refused(search, runs, monkeypat
         return deliver(record, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_entries._runs, "deliver", refuse_one)
+        patch.setattr(_delivery._runs, "deliver", refuse_one)
         with pytest.warns(TrackingWarning, match="no such fold"):
             assert flush() == 1
     assert names(runs.at_once()) == ["GridSearchCV", "candidate 0", "fold 0", "fold 2"]
@@ -212,9 +246,8 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
     n_runs, journal, monkeypatch
 ):
     name = uuid.uuid4().hex
-    inbox = Inbox(journal, "vm-1-dead")
     for _ in range(n_runs):
-        leave_behind(inbox, experiment_id=None, experiment_name=name)
+        leave_run(journal, experiment_id=None, experiment_name=name)
 
     def refuse(*args, **kwargs):
         raise MlflowException("refused", INVALID_PARAMETER_VALUE)
@@ -226,26 +259,3 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
     assert flush() == 0
     experiment = mlflow.get_experiment_by_name(name)
     assert len(runs_of(experiment.experiment_id)) == n_runs
-
-
-def test_one_that_another_process_delivers_is_left_to_it(search, runs):
-    items = [write_fold(search, number) for number in range(3)]
-    with items[1][1].locked():
-        delivered = EntryDelivery().deliver_batch(items)
-    assert delivered == {items[0][1].path, items[2][1].path}
-    assert len(runs()) == 5
-
-
-def test_candidate_that_another_process_creates_stops_all(search, runs):
-    items = [write_fold(search, number) for number in range(2)]
-    parent = items[0][1].read().parents[-1]
-    TrackedRun(
-        RunRecord("candidate 0", parent["start_time"]), search, parent["key"]
-    ).write()
-    with (
-        items[0][0].entry(parent["key"]).locked(),
-        pytest.raises(MlflowException, match="another process is delivering"),
-    ):
-        EntryDelivery().deliver_batch(items)
-    assert names(runs.at_once()) == ["GridSearchCV"]
-    assert len(runs()) == 4

@@ -1,0 +1,366 @@
+"""From a run that waits in the journal to one of MLflow."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from skperceptron.tracking._credentials import hide_credentials
+from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery._artifacts import (
+    Missing,
+    Places,
+    cause_of,
+    will_last,
+)
+from skperceptron.tracking.delivery._election import Election
+from skperceptron.tracking.delivery._models import why_not_ours
+from skperceptron.tracking.delivery._run_context import with_context
+from skperceptron.tracking.delivery._transaction import (
+    has_transactions,
+    one_transaction,
+)
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._handover import FilesAwayError
+from skperceptron.tracking.journal._journal import Journal, WaitingRun
+from skperceptron.tracking.journal._origin import SOURCE_TAG
+from skperceptron.tracking.journal._record import RunRecord, Status, now
+
+# At most this many messages about files wait to be shown.
+MAX_NOTICES = 10
+
+
+class WaitsForAboveError(Exception):
+    """A run cannot be delivered before the one above it."""
+
+
+class UndecidedError(Exception):
+    """Several machines have just created a run, and it is open which is the one."""
+
+
+class Delivery:
+    """Delivers runs of a journal to one store, for one thread.
+
+    Attributes
+    ----------
+    notices : deque of str
+        What the user should know of runs.
+
+    has_transactions : bool
+        Whether several runs can be delivered together, as far as is known.
+
+    places : Places
+        Where files go, as far as that is out of reach.
+    """
+
+    def __init__(self) -> None:
+        self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
+        self.has_transactions = True
+        self.places = Places()
+        self._told: set[object] = set()
+        self._missing: set[str] = set()
+        self._election = Election()
+
+    def deliver_together(self, runs: list[WaitingRun]) -> dict[str, str]:
+        """Deliver those of several runs in one transaction that are fit for it.
+
+        These are runs without files that nobody else can have created.
+
+        Parameters
+        ----------
+        runs : list of WaitingRun
+            What was claimed in one journal.
+
+        Returns
+        -------
+        dict of str
+            The runs of MLflow that are delivered, by their keys; to be settled. All
+            others are as they were.
+
+        Raises
+        ------
+        Exception
+            Whatever the store says. As a rule, nothing is delivered then.
+        """
+        fit = [run for run in runs if _is_simple(run)]
+        if len(fit) < 2:
+            return {}
+        client = _store.client_of(fit[0].address)
+        uri = _store.tracking_uri_of(fit[0].address)
+        # The default stores of several folders are several.
+        fit = [run for run in fit if _store.tracking_uri_of(run.address) == uri]
+        self.has_transactions = has_transactions(client)
+        if not self.has_transactions:
+            return {}
+        for run in fit:  # made before what may be undone
+            _runs.experiment_of(client, run.address)
+        run_ids: dict[str, str] = {}
+        with _store.bounded(), one_transaction(client):
+            for run in fit:
+                with suppress(WaitsForAboveError):  # which has files, say
+                    run_ids[run.key] = self._store(run, run_ids)
+        return run_ids
+
+    def deliver(
+        self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]
+    ) -> None:
+        """Deliver what is new of a run, and note that in the journal.
+
+        Parameters
+        ----------
+        journal : Journal
+            Where it waits.
+
+        run : WaitingRun
+            What was claimed there.
+
+        run_ids : dict of str
+            The runs that were delivered since, by key. This one is added.
+
+        Raises
+        ------
+        WaitsForAboveError
+            When the run above it is not delivered.
+
+        FilesAwayError
+            When all is stored but the run's files, which are to be tried again.
+
+        Exception
+            Whatever the store says.
+        """
+        is_new = run.run_id is None and run.n_tries == 0 and not run.has_rivals
+        run_id = run.run_id
+        if run_id is None and run.has_rivals:
+            run_id, is_over = self._elect(journal, run, run_ids)
+            if is_over and run.record.end_time is not None:  # another attempt at it
+                run_ids[run.key] = run_id
+                journal.settle([(run, run_id)])
+                return
+        run_id = run_ids[run.key] = self._store(run, run_ids, run_id)
+        missing = self._attach(journal, run, run_id, is_new)
+        if run.record.end_time is not None and not _ends_at_once(run):
+            _end(run, run_id)
+        if missing is not None:
+            self._do_without(journal, run, run_id, missing)
+        elif run.lacks_files:
+            _runs.note_not_logged(run.address, run_id, "")
+        journal.settle([(run, run_id)])
+
+    def _store(
+        self, run: WaitingRun, run_ids: dict[str, str], run_id: str | None = None
+    ) -> str:
+        """Write to a run, and create it if nobody has."""
+        address, record = run.address, run.record
+        ends, run_id = _ends_at_once(run), run_id or run.run_id
+        if _tells_its_origin(run):
+            record.tags = with_context(record.tags)
+        if run_id is not None:
+            return _runs.deliver(record, address, run.key, run_id=run_id, ends=ends)
+        above = self._run_above(run, run_ids)
+        if run.n_tries == 0:
+            return _runs.deliver(record, address, run.key, above, ends=ends)
+        # Somebody may have created it, or be about to.
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.store_lock(_store.tracking_uri_of(address)):
+            found = _runs.find_run(address, run.key)
+            return _runs.deliver(
+                record, address, run.key, above, run_id=found, ends=ends
+            )
+
+    def _run_above(self, run: WaitingRun, run_ids: dict[str, str]) -> str | None:
+        if run.parent is None:
+            address = run.address
+            return address["parent_run_id"] or self._environment_run(run)
+        above = run_ids.get(run.parent) or run.parent_run_id
+        if above is None:
+            raise WaitsForAboveError(f"the run above {run.record.name} is not there")
+        return above
+
+    def _environment_run(self, run: WaitingRun) -> str | None:
+        """Find the run that the environment has named, if the store has it."""
+        run_id = run.address["environment_run_id"]
+        if run_id is None:
+            return None
+        client = _store.client_of(run.address)
+        if _runs.experiment_of_environment_run(client, run.address) is not None:
+            return run_id
+        if run_id not in self._missing:
+            self._missing.add(run_id)
+            self.notices.append(
+                f"MLFLOW_RUN_ID names the run {run_id}, which the store does not have, "
+                "or no longer. Runs are logged below no other run. Set it to a run of "
+                "mlflow.get_tracking_uri(), or remove it from the environment."
+            )
+        return None
+
+    def _elect(
+        self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]
+    ) -> tuple[str, bool]:
+        """Agree with other machines on the run, and create it if nobody has.
+
+        Returns
+        -------
+        run_id : str
+        is_over : bool
+            Whether another machine has stored all of it.
+        """
+        address, record = run.address, run.record
+        if run.is_foreign and not _owners.is_of_this_host(run.origin):
+            _store.require_store(address)
+        above = self._run_above(run, run_ids)
+
+        def create() -> str:
+            bare = RunRecord(record.name, record.start_time)
+            run_id = _runs.deliver(bare, address, run.key, above)
+            journal.note_created(run.key, run_id)
+            return run_id
+
+        _store.client_of(address)  # which keeps others out by the same lock
+        with _store.store_lock(_store.tracking_uri_of(address)):
+            elected = self._election.elect(address, run.key, run.own_run_id, create)
+        if elected is None:
+            raise UndecidedError(f"another machine has just created {record.name}")
+        record.tags[_runs.SETTLED_TAG] = "true"
+        return elected.run_id, elected.is_over
+
+    # Files
+
+    def _attach(
+        self, journal: Journal, run: WaitingRun, run_id: str, is_new: bool
+    ) -> Missing | None:
+        """Log the files of a run, and tell which of them it lacks."""
+        names = [name for name in run.record.files if journal.files(name).exists()]
+        if not names:
+            return None
+        client = _store.client_of(run.address)
+        experiment_id = _runs.experiment_of(client, run.address)
+        if (known := self.places.reason(experiment_id)) is not None:
+            return Missing(names, experiment_id, known, None)
+        began_at = time.monotonic()
+        for i, name in enumerate(names):
+            try:
+                self._attach_folder(run, run_id, journal.files(name), is_new)
+            except Exception as error:  # whatever a place for files may say
+                seconds = time.monotonic() - began_at
+                return Missing(names[i:], experiment_id, error, seconds)
+        self.places.note_success(experiment_id)
+        return None
+
+    def _attach_folder(
+        self, run: WaitingRun, run_id: str, folder: Path, is_new: bool
+    ) -> None:
+        address, record = run.address, run.record
+        try:
+            left_out = _runs.attach(address, run_id, folder, record, is_new=is_new)
+        except Exception as error:
+            if not _runs.may_be_hiccup(error):
+                raise
+            left_out = _runs.attach(address, run_id, folder, record)
+        self.notices += [
+            f"The run {run_id} of {record.name} is logged without {reason}."
+            for reason in left_out
+        ]
+
+    def _do_without(
+        self, journal: Journal, run: WaitingRun, run_id: str, missing: Missing
+    ) -> None:
+        """See to files that are not logged: they wait, or are put aside.
+
+        Raises
+        ------
+        FilesAwayError
+            When they wait. Nothing else of the run does.
+        """
+        address, error = run.address, missing.error
+        name, location = _runs.place_of_files(address)
+        location, reason = hide_credentials(location), reason_of(error)
+        cause = (missing.experiment_id, *cause_of(error))
+        folders = [journal.files(files) for files in missing.files]
+        names = ", ".join(sorted({i.name for f in folders for i in f.iterdir()}))
+        if will_last(error, address):
+            aside = journal.not_logged
+            aside.mkdir(mode=0o700, exist_ok=True)
+            places = [aside / folder.name for folder in folders]
+            where = ", ".join(map(str, places))
+            text = f"{names}: {reason}. They are in {where}"
+            _runs.note_not_logged(address, run_id, text, for_good=True)
+            for folder, place in zip(folders, places, strict=True):
+                self._remove_model_of_others(folder, run_id)
+                folder.rename(place)
+            if cause not in self._told:
+                self._told.add(cause)
+                self.notices.append(
+                    f"Runs of the experiment {name} are logged without their files, "
+                    f"such as models, which {location} does not take: {reason}. They "
+                    f"are kept in {aside}; the tag {_runs.NOT_LOGGED_TAG} of a "
+                    "run tells where. mlflow.MlflowClient().log_artifacts(run_id, "
+                    "folder) logs them once that is mended."
+                )
+            return
+        if missing.seconds is not None:
+            self.places.note(missing.experiment_id, error, missing.seconds)
+        if not run.lacks_files:
+            text = f"{names}: {reason}. They will be tried again"
+            _runs.note_not_logged(address, run_id, text)
+        retry_after = self.places.retry_after(missing.experiment_id)
+        next_try = now() + int(1000 * retry_after)
+        journal.settle_without_files(run, run_id, missing.files, reason, next_try)
+        raise FilesAwayError(
+            f"Files of runs of the experiment {name}, such as models, could not be "
+            f"logged to {location}: {reason}. The runs are there without them. They "
+            f"wait in the journal {journal.folder} and will be tried again",
+            cause=cause,
+            retry_after=retry_after,
+            was_stored=not run.lacks_files,
+        )
+
+    def _remove_model_of_others(self, folder: Path, run_id: str) -> None:
+        """Let nobody find a model among what is put aside that no fit has saved."""
+        model = folder / _runs.MODEL
+        if model.exists() and (reason := why_not_ours(model)):
+            shutil.rmtree(model)
+            self.notices.append(
+                f"The model of the run {run_id} is removed: it {reason}."
+            )
+
+
+def _tells_its_origin(run: WaitingRun) -> bool:
+    """Tell whether it is now that a run says where it comes from: from this process.
+
+    Runs that come by the hundred leave that to the one above them.
+    """
+    if run.origin != _owners.this_process():
+        return False
+    is_topmost = run.run_id is None and run.parent is None
+    return is_topmost or SOURCE_TAG in run.record.tags
+
+
+def _is_simple(run: WaitingRun) -> bool:
+    """Tell whether nobody need be asked who has created a run."""
+    is_known = run.run_id is not None or run.n_tries == 0
+    return is_known and not (run.has_rivals or run.was_killed or run.record.files)
+
+
+def _ends_at_once(run: WaitingRun) -> bool:
+    """Tell whether nobody else may have ended a run, and nothing comes before that."""
+    comes_first = run.was_killed or run.has_rivals or run.record.files
+    return run.record.end_time is not None and not comes_first
+
+
+def _end(run: WaitingRun, run_id: str) -> None:
+    record = run.record
+    # What a dead process has not ended, another one may have; and what is fitted for
+    # another machine, a third one.
+    unless: tuple[Status, ...] = ()
+    if run.is_foreign:
+        unless = ("FINISHED", "FAILED")
+    if run.was_killed:
+        unless = ("FINISHED", "FAILED", "KILLED")
+    _runs.end_run(run.address, run_id, record, unless=unless, prolongs=run.was_killed)
+    if run.has_rivals and not run.is_foreign and record.status != "FINISHED":
+        # Other machines have begun candidates that nobody else will end.
+        _runs.end_below(run.address, run_id, record)
