@@ -130,7 +130,7 @@ def _read_series(content: Plain) -> Any:
 
 
 def _write_frame(frame: Any) -> Plain:
-    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    columns = [column for _, column in frame.items()]
     written = [(column.dtype, column.tolist()) for column in columns]
     return frame_as_plain(frame.columns.tolist(), written)["DataFrame"]
 

@@ -52,7 +52,7 @@ def specimen(value: Any) -> Plain:
 
 
 def _of_frame(frame: Any) -> Plain:
-    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    columns = [column for _, column in frame.items()]
     values = [_of_column(column) for column in columns]
     n_rows = max(map(len, values), default=0)
     filled = [v + v[-1:] * (n_rows - len(v)) for v in values]
