@@ -184,7 +184,14 @@ def test_folders_do_without_other_packages(folder):
 
 TRACKING = "skperceptron.tracking."
 # What is below the three folders, ...
-BELOW = {"_credentials", "_local_stores", "_reasons", "_warnings", "pyfunc"}
+BELOW = {
+    "_credentials",
+    "_local_stores",
+    "_packed_list",
+    "_reasons",
+    "_warnings",
+    "pyfunc",
+}
 # ... and above them.
 ABOVE = {"", "__main__", "_flush", "_lookup"}
 MAY_IMPORT_IN_TRACKING = {
@@ -202,8 +209,6 @@ EXCEPTIONS = {
     ("recording._clones", "delivery._all_stores"),
     ("recording._fit_run", "delivery._all_stores"),
     ("recording._lost_trials", "delivery._runs"),
-    ("recording._model", "delivery._mlflow_import"),
-    ("recording._model", "delivery._models"),
     ("recording._study_agreement", "delivery._runs"),
     ("recording._ticket", "delivery._runs"),
 }
@@ -257,8 +262,8 @@ def test_folders_above_tracking_use_little_of_it():
 
 
 # MLflow loads the first one itself. The second one reads which run and which store the
-# user has chosen. The third one still writes models in MLflow's format.
-IMPORT_MLFLOW = {"pyfunc", "recording._active_run", "recording._model"}
+# user has chosen.
+IMPORT_MLFLOW = {"pyfunc", "recording._active_run"}
 
 
 def test_only_delivery_imports_mlflow():
@@ -322,7 +327,10 @@ TESTS_OF_MODULES = {
     "tracking/test_figures",
     "tracking/test_fits",
     "tracking/test_local_stores",
+    "tracking/models",
+    "tracking/test_model_keeping",
     "tracking/test_model_logging",
+    "tracking/test_model_oracle",
     "tracking/test_model_saving",
     "tracking/test_model_trust",
     "tracking/test_older_stores",

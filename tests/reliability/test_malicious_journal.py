@@ -35,10 +35,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 import skperceptron
-from skperceptron.tracking.delivery._models import why_not_ours
+from skperceptron import HillClimbPerceptron
+from skperceptron.tracking.delivery._model_building import NoModelError, built_model
 from skperceptron.tracking.journal._journal import _NONSENSE, Journal
 from skperceptron.tracking.journal._named_stores import note_store
-from skperceptron.tracking.journal._notes import Notes
 from skperceptron.tracking.journal._record import (
     ADDRESS,
     Dataset,
@@ -47,7 +47,7 @@ from skperceptron.tracking.journal._record import (
     RunHead,
     RunRecord,
 )
-from skperceptron.tracking.recording._model import save_model
+from skperceptron.tracking.recording._model import keep_model
 
 DEAD = "vm-4242-deadbeef"
 SECRET = "nobody must read this"
@@ -139,7 +139,7 @@ class Sandbox:
         if not folder.exists():
             with skperceptron.config_context(tracking=False):
                 clf = skperceptron.HillClimbPerceptron(max_iter=5).fit(X, y)
-            save_model(clf, X, folder)
+            keep_model(clf, X, folder)
         return folder
 
     def deliver(self, has_genuine: bool = True, **environment: str) -> str:
@@ -335,46 +335,62 @@ def plant_deep_folders(s: Sandbox) -> None:
     (s.plant_files() / "/".join("d" * 100)).mkdir(parents=True)
 
 
-def describe_model(s: Sandbox, old: str, new: str) -> None:
-    file = s.plant_model() / "MLmodel"
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
+def describe_model(s: Sandbox, **changes: Any) -> None:
+    """Let a good model say something else of itself."""
+    file = s.plant_model() / "description.json"
+    description = json.loads(file.read_text())
+    assert set(changes) <= set(description)
+    file.write_text(json.dumps(description | changes))
 
 
 def plant_pickle(s: Sandbox) -> None:
-    folder = s.plant_model()
+    (s.plant_model() / "model.skops").write_bytes(pickle.dumps(Payload(s.canary)))
+
+
+def plant_model_of_mlflow(s: Sandbox) -> None:
+    folder = s.plant_files() / "model"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            HillClimbPerceptron(), str(folder), serialization_format="pickle"
+        )
     (folder / "model.pkl").write_bytes(pickle.dumps(Payload(s.canary)))
-    text = (folder / "MLmodel").read_text().replace("model.skops", "model.pkl")
-    text = text.replace("serialization_format: skops", "serialization_format: pickle")
-    (folder / "MLmodel").write_text(text)
-
-
-def plant_trust(s: Sandbox) -> None:
-    describe_model(s, "    - numpy.dtype\n", "    - numpy.dtype\n    - os.system\n")
 
 
 def plant_code(s: Sandbox) -> None:
     folder = s.plant_model()
-    (folder / "code").mkdir()
-    (folder / "code" / "sklearn.py").write_text(
-        f"import os\nos.mkdir({str(s.canary)!r})"
-    )
-    text = (folder / "MLmodel").read_text()
-    text = text.replace("  sklearn:\n    code: null", "  sklearn:\n    code: code")
-    assert "code: code" in text
-    (folder / "MLmodel").write_text(text)
-
-
-def plant_yaml(s: Sandbox) -> None:
-    command = f"!!python/object/apply:os.mkdir [{str(s.canary)!r}]\n"
-    (s.plant_model() / "MLmodel").write_text(f"flavors: {command}")
+    for code in (folder / "code", folder / "mlflow" / "code"):
+        code.mkdir(parents=True)
+        (code / "sklearn.py").write_text(f"import os\nos.mkdir({str(s.canary)!r})")
+    (folder / "MLmodel").write_text("flavors:\n  sklearn:\n    code: code\n")
 
 
 def plant_pipe_in_model(s: Sandbox) -> None:
-    file = s.plant_model() / "MLmodel"
+    file = s.plant_model() / "description.json"
     file.unlink()
     os.mkfifo(file)
+
+
+VERSIONS = {"numpy": "2.0", "scikit-learn": "1.9", "skops": "0.16"}
+# What no fit says of its model, by what a description says.
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "needs another package": {"versions": {**VERSIONS, "evil": "1.0"}},
+    "lacks a package": {"versions": {"numpy": "2.0"}},
+    "needs a package of a server": {
+        "versions": {**VERSIONS, "skops": "1 @ http://127.0.0.1:9/evil.zip"}
+    },
+    "needs options of pip": {"versions": {**VERSIONS, "skops": "1\n--pre"}},
+    "needs no version": {"versions": {**VERSIONS, "skops": None}},
+    "needs a Python of commands": {"python": "3.11 && touch canary"},
+    "trusts a number": {"trusted_types": 5},
+    "takes an unknown form": {"inputs": {"pickle": "gASVAAAAAA=="}},
+    "takes two forms at once": {"inputs": {"bytes": "", "date": "2020-01-01"}},
+    "takes an array that is not there": {"inputs": {"array": ["<f8", [10**12], []]}},
+    "takes an array of no dtype": {"inputs": {"array": ["os.system", [0], []]}},
+    "takes a column of no dtype": {"inputs": {"DataFrame": [["x"], [["evil", []]]]}},
+    "gives what is no text": {"outputs": {"bytes": "no hexadecimal digits"}},
+    "has an example that is nothing": {"example": {"other": None}},
+}
 
 
 CASES: dict[str, Callable[[Sandbox], Any]] = {
@@ -483,18 +499,27 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
     "its model is empty": lambda s: (s.plant_files() / "model").mkdir(),
     "its model is a pickle": plant_pickle,
     "its model brings code": plant_code,
-    "its model is loaded by something else": lambda s: describe_model(
-        s, "loader_module: skperceptron.tracking.pyfunc", "loader_module: os"
+    "its model is one of MLflow's": plant_model_of_mlflow,
+    "its model trusts foreign types": lambda s: describe_model(
+        s, trusted_types=["os.system", "builtins.eval"]
     ),
-    "its model has another flavor, too": lambda s: describe_model(
-        s, "flavors:\n", "flavors:\n  pytorch:\n    model_data: data\n"
-    ),
-    "its model trusts foreign types": plant_trust,
-    "its model describes itself by commands": plant_yaml,
+    "its model is described by nothing": lambda s: (
+        s.plant_model() / "description.json"
+    ).write_text("no JSON"),
+    "its model is nested deeply": lambda s: (
+        s.plant_model() / "description.json"
+    ).write_text("[" * 10**6),
+    **{
+        f"its model {what}": lambda s, c=changes: describe_model(s, **c)
+        for what, changes in DESCRIPTIONS.items()
+    },
     "its model describes itself through a pipe": plant_pipe_in_model,
     "its model has a huge description": lambda s: (
-        s.plant_model() / "MLmodel"
-    ).write_bytes(b"a: b\n" * 5_000_000),
+        s.plant_model() / "description.json"
+    ).write_bytes(b"[" + b"0, " * 6_000_000 + b"0]"),
+    "its model is built elsewhere": lambda s: symlink(
+        s.outside / "folder", s.plant_model() / "mlflow"
+    ),
 }
 
 
@@ -717,52 +742,62 @@ def tamper(model: Path, change: Callable[[str], str]) -> None:
 def test_model_file_with_foreign_types_is_refused(change, sandbox):
     model = sandbox.plant_model()
     tamper(model, change)
-    with pytest.raises(Exception, match=r"Untrusted|untrusted|not trusted") as caught:
-        mlflow.sklearn.load_model(str(model))
+    with (
+        built_model(model) as built,
+        pytest.raises(Exception, match=r"ntrusted|not trusted") as caught,
+    ):
+        mlflow.sklearn.load_model(str(built))
     assert not isinstance(caught.value, ImportError)
 
 
-def test_model_file_that_is_a_pickle_is_refused(sandbox):
-    model = sandbox.plant_model()
-    (model / "model.skops").write_bytes(pickle.dumps(Payload(sandbox.canary)))
-    with pytest.raises(zipfile.BadZipFile):
-        mlflow.sklearn.load_model(str(model))
-    assert not sandbox.canary.exists()
+NOT_KEPT = [
+    "its model is a link",
+    "its model is a file",
+    "its model is empty",
+    "its model is a pickle",
+    "its model is one of MLflow's",
+    "its model is described by nothing",
+    "its model is nested deeply",
+    "its model describes itself through a pipe",
+    "its model has a huge description",
+    "its model is built elsewhere",
+    *(f"its model {what}" for what in DESCRIPTIONS),
+]
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [
-        "its model is a file",
-        "its model is empty",
-        "its model is a pickle",
-        "its model brings code",
-        "its model is loaded by something else",
-        "its model has another flavor, too",
-        "its model trusts foreign types",
-        "its model describes itself by commands",
-        "its model has a huge description",
-    ],
-)
-def test_reason_why_a_model_is_not_ours(plant, sandbox):
+@pytest.mark.parametrize("plant", NOT_KEPT)
+def test_model_that_no_fit_has_kept_is_not_built(plant, sandbox):
     CASES[plant](sandbox)
     (model,) = sandbox.journal.glob("files/*/model")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert why_not_ours(model).startswith(
-            ("has no", "has an", "is not stored", "trusts types")
-        )
-    assert not sandbox.canary.exists()
+    before = snapshot(sandbox.folder)
+    refused = pytest.raises(NoModelError, match=r"^(is not|has no|has a|cannot be)")
+    with refused, built_model(model):
+        pass
+    assert snapshot(sandbox.folder) == before
 
 
-def test_good_model_is_ours(sandbox):
-    assert why_not_ours(sandbox.plant_model()) == ""
-
-
-def test_model_with_types_that_its_user_trusts_is_ours_for_all_processes(
-    sandbox, monkeypatch
-):
-    plant_trust(sandbox)
+def test_model_brings_nothing_but_what_is_built(sandbox):
+    plant_code(sandbox)
     (model,) = sandbox.journal.glob("files/*/model")
-    Notes("trusted_types").add("os.system")
-    assert why_not_ours(model) == ""
+    with built_model(model) as built:
+        assert {path.name for path in built.iterdir()} == {
+            "MLmodel",
+            "conda.yaml",
+            "input_example.json",
+            "model.skops",
+            "python_env.yaml",
+            "requirements.txt",
+            "serving_input_example.json",
+        }
+        assert "code: code" not in (built / "MLmodel").read_text()
+
+
+def test_planted_models_are_not_logged(sandbox):
+    """But a good one is."""
+    for plant in NOT_KEPT:
+        CASES[plant](sandbox)
+    sandbox.plant_model()
+    errors = sandbox.deliver()
+    assert errors.count("is logged without its") > 1
+    assert sandbox.artifacts().count("MLmodel") == 1
+    assert not sandbox.canary.exists()

@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
 
-from skperceptron.tracking.delivery import _models
-from skperceptron.tracking.recording import _model
+from skperceptron.tracking.recording._model import HARMLESS_TYPES
+from skperceptron.tracking.recording._stripper import Stripper
 from tests.reliability.classifiers import OBJECTIVES, classifiers
 from tests.reliability.comparisons import assert_same_params, assert_same_weights
 from tests.reliability.data import N_FEATURES, N_ROWS, good_labels, good_samples
@@ -43,9 +43,9 @@ def pickled(clf):
 
 
 def stored_without_pickle(clf):
-    stripper = _model._Stripper()
+    stripper = Stripper()
     stored = skops.io.dumps(stripper.strip(clf))
-    trusted = [*stripper.own_types, *_models.HARMLESS_TYPES]
+    trusted = [*stripper.own_types, *HARMLESS_TYPES]
     return skops.io.loads(stored, trusted=trusted)
 
 

@@ -18,6 +18,8 @@ from sklearn.datasets import load_iris
 import skperceptron
 from benchmarks._servers import free_port
 from skperceptron import HillClimbPerceptron
+from skperceptron.tracking.delivery._model_building import built_model
+from skperceptron.tracking.recording._model import keep_model
 
 X, y = load_iris(return_X_y=True)
 # Other processes use the package that is tested, whatever is installed.
@@ -42,6 +44,14 @@ def jitted(z):
 @numba.vectorize
 def vectorized(z):
     return max(z, 0.0)
+
+
+def save_model(estimator, X, folder, **options):
+    """Keep a model, and make MLflow's model of it in a folder that is not there yet."""
+    kept = folder.with_name(f"{folder.name} as it is kept")
+    keep_model(estimator, X, kept, **options)
+    with built_model(kept) as built:
+        built.rename(folder)
 
 
 class Service:

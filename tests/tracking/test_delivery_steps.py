@@ -14,7 +14,7 @@ from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import flush, pending
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal._journal import Journal
-from skperceptron.tracking.recording import _model
+from skperceptron.tracking.journal._kept_model import KeptModel
 from tests.tracking.faults import X, die, fit, in_child, warned_once, y
 from tests.tracking.test_artifacts import TAG
 
@@ -55,14 +55,9 @@ def test_half_a_model_of_a_killed_process_is_left_out(runs, monkeypatch):
         time.sleep(0.1)
         return 0.0
 
-    def save_half(model, folder, *args, **kwargs):
-        folder.mkdir()
-        (folder / "half").touch()
-        die()
-
     fit()
     with monkeypatch.context() as patch:
-        patch.setattr(_model, "_save", save_half)
+        patch.setattr(KeptModel, "write", lambda *args: die())
 
         def long_fit():
             HillClimbPerceptron(max_iter=30, objective=objective).fit(X, y)

@@ -14,8 +14,7 @@ from numpy.testing import assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron.tracking.delivery._models import log_model
-from skperceptron.tracking.recording._model import save_model
-from tests.tracking.models import Service, X, perceptron, y
+from tests.tracking.models import Service, X, perceptron, save_model, y
 
 pytestmark = [
     pytest.mark.usefixtures("untracked"),

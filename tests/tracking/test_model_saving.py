@@ -36,7 +36,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP
 from skperceptron.tracking.delivery._models import log_model
-from skperceptron.tracking.recording._model import save_model
 from tests.tracking.models import (
     ENVIRONMENT,
     Service,
@@ -44,6 +43,7 @@ from tests.tracking.models import (
     bump,
     jitted,
     perceptron,
+    save_model,
     vectorized,
     y,
 )
@@ -299,24 +299,24 @@ class TestSaving:
             served.predict(X[:2], {"predict_method": "fit"})
 
     def test_models_of_other_packages_do_not_need_ours(self, tmp_path):
-        save_model(LogisticRegression().fit(X, y), X, tmp_path)
-        description = mlflow.models.Model.load(str(tmp_path))
+        save_model(LogisticRegression().fit(X, y), X, tmp_path / "m")
+        description = mlflow.models.Model.load(str(tmp_path / "m"))
         loader = description.flavors["python_function"]["loader_module"]
         assert loader == "mlflow.sklearn"
-        assert "skperceptron" not in (tmp_path / "requirements.txt").read_text()
+        assert "skperceptron" not in (tmp_path / "m" / "requirements.txt").read_text()
 
     def test_models_of_derived_classes_predict_probabilities(self, tmp_path):
         clf = Derived((5,), max_iter=5).fit(X, y)
-        save_model(clf, X, tmp_path, trusted_types=[f"{__name__}.Derived"])
-        served = mlflow.pyfunc.load_model(str(tmp_path))
+        save_model(clf, X, tmp_path / "m", trusted_types=[f"{__name__}.Derived"])
+        served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
         proba = served.predict(X, {"predict_method": "predict_proba"})
         assert_array_equal(proba, clf.predict_proba(X))
 
     def test_without_its_example_it_holds_no_row(self, tmp_path):
         clf = backprop().fit(X, y)
-        save_model(clf, X, tmp_path, with_example=False)
-        assert not list(tmp_path.glob("*input_example*"))
-        served = mlflow.pyfunc.load_model(str(tmp_path))
+        save_model(clf, X, tmp_path / "m", with_example=False)
+        assert not list((tmp_path / "m").glob("*input_example*"))
+        served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
         assert_array_equal(served.predict(X), clf.predict(X))
         assert served.metadata.get_input_schema() is not None
 
@@ -384,8 +384,8 @@ class TestSaving:
 
     def test_transformers_are_saved_too(self, tmp_path):
         scaler = StandardScaler().fit(X)
-        save_model(scaler, X, tmp_path)
-        loaded = mlflow.sklearn.load_model(str(tmp_path))
+        save_model(scaler, X, tmp_path / "m")
+        loaded = mlflow.sklearn.load_model(str(tmp_path / "m"))
         assert_array_equal(loaded.transform(X), scaler.transform(X))
 
     @pytest.mark.parametrize(

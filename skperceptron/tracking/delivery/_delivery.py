@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from skperceptron.tracking.delivery._artifacts import (
     will_last,
 )
 from skperceptron.tracking.delivery._election import Election
-from skperceptron.tracking.delivery._models import why_not_ours
+from skperceptron.tracking.delivery._model_building import replace_by_mlflow_model
 from skperceptron.tracking.delivery._run_context import with_context
 from skperceptron.tracking.delivery._transaction import (
     has_transactions,
@@ -27,6 +28,7 @@ from skperceptron.tracking.delivery._transaction import (
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._handover import FilesAwayError
 from skperceptron.tracking.journal._journal import Journal, WaitingRun
+from skperceptron.tracking.journal._kept_model import NoModelError
 from skperceptron.tracking.journal._origin import SOURCE_TAG
 from skperceptron.tracking.journal._record import RunRecord, Status, now
 
@@ -289,7 +291,7 @@ class Delivery:
             text = f"{names}: {reason}. They are in {where}"
             _runs.note_not_logged(address, run_id, text, for_good=True)
             for folder, place in zip(folders, places, strict=True):
-                self._remove_model_of_others(folder, run_id)
+                self._build_model(folder / _runs.MODEL, run_id)
                 folder.rename(place)
             if cause not in self._told:
                 self._told.add(cause)
@@ -318,13 +320,19 @@ class Delivery:
             was_stored=not run.lacks_files,
         )
 
-    def _remove_model_of_others(self, folder: Path, run_id: str) -> None:
-        """Let nobody find a model among what is put aside that no fit has saved."""
-        model = folder / _runs.MODEL
-        if model.exists() and (reason := why_not_ours(model)):
-            shutil.rmtree(model)
+    def _build_model(self, folder: Path, run_id: str) -> None:
+        """Let the user find MLflow's model among what is put aside."""
+        if not os.path.lexists(folder):
+            return
+        try:
+            replace_by_mlflow_model(folder)
+        except NoModelError as error:
+            if folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder)
+            else:
+                folder.unlink()
             self.notices.append(
-                f"The model of the run {run_id} is removed: it {reason}."
+                f"The model of the run {run_id} is removed: it {error}."
             )
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skperceptron.tracking import pyfunc
-from skperceptron.tracking.journal._notes import Notes
+from skperceptron.tracking.delivery._model_building import edit_description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -16,63 +15,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model
 
-# Plain data that skops is too careful with: without the first of them there would be no
-# model of a pipeline with a SimpleImputer, without the second none of a voting one.
-HARMLESS_TYPES = ("numpy.dtype", "sklearn.utils._bunch.Bunch")
-OURS = "skperceptron"
-MODEL_FILE = "model.skops"
-DESCRIPTION_FILE = "MLmodel"
-# What MLflow does with a model when it is loaded, by the entries that say so, ...
-_FLAVORS = {
-    "python_function": ("loader_module", "model_path", "code"),
-    "sklearn": ("serialization_format", "pickled_model", "code"),
-}
-# ... as it may be for ours.
-_OUR_FLAVORS = {
-    "python_function": [
-        (pyfunc.__name__, MODEL_FILE, None),
-        ("mlflow.sklearn", MODEL_FILE, None),
-    ],
-    "sklearn": [("skops", MODEL_FILE, None)],
-}
-# Where the description says what else skops may load, ...
-_TRUSTED_TYPES = "skops_trusted_types"
-# ... which is what the users have allowed, and not whoever can write a file.
-_trusted = Notes("trusted_types")
-# Bytes of a description, that of a model with thousands of named columns included.
-_MAX_DESCRIPTION = 16_000_000
 # Where MLflow's pages look for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
 # Tags that tell who made a run, and with what.
 _ORIGIN_TAGS = ("mlflow.user", "mlflow.source.")
-
-
-def trust(name: str) -> None:
-    """Note that the user allows a type, by its qualified name, in models."""
-    _trusted.add(name)
-
-
-def read_description(file: Path) -> Model:
-    """Read the description of a model.
-
-    MLflow's own reader takes paths for URIs, and loses what follows a "#" or "?".
-    """
-    import yaml
-    from mlflow.models import Model
-
-    with file.open(encoding="utf-8") as stream:
-        return Model.from_dict(yaml.safe_load(stream))
-
-
-def write_description(description: Model, folder: Path) -> None:
-    """Write the description of a model.
-
-    At once: who is interrupted here must be able to try again.
-    """
-    file = folder / DESCRIPTION_FILE
-    draft = file.with_suffix(".draft")
-    draft.write_text(description.to_yaml(), encoding="utf-8")
-    draft.replace(file)
 
 
 @dataclass(frozen=True)
@@ -102,7 +48,7 @@ def log_model(
     registered_name: str | None = None,
     origin: Origin | None = None,
 ) -> str:
-    """Make a folder that `save_model` wrote the model of a run.
+    """Make MLflow's model in a folder that of a run.
 
     Doing it again completes what is missing and adds nothing. The process's own
     tracking URI and active run play no part.
@@ -165,46 +111,6 @@ def log_model(
     return model.model_id
 
 
-def why_not_ours(folder: Path) -> str:
-    """Tell why a folder cannot be one that `save_model` wrote, if so.
-
-    MLflow runs code of a model that was pickled, or that brings code with it, as soon
-    as somebody loads it.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder with a model in it.
-
-    Returns
-    -------
-    str
-        Empty if it may be one.
-    """
-    file = folder / DESCRIPTION_FILE
-    try:
-        if file.stat().st_size > _MAX_DESCRIPTION:
-            return f"has an {DESCRIPTION_FILE} that is too large"
-        flavors = read_description(file).flavors
-        are_ours = set(flavors) == set(_FLAVORS) and all(
-            tuple(flavors[name].get(key) for key in keys) in _OUR_FLAVORS[name]
-            for name, keys in _FLAVORS.items()
-        )
-        trusted = {str(name) for name in flavors["sklearn"].get(_TRUSTED_TYPES, ())}
-    except Exception as error:  # whatever comes of reading anything as a description
-        return f"has no {DESCRIPTION_FILE} that can be read ({type(error).__name__})"
-    if not are_ours:
-        return "is not stored as this package stores models"
-    foreign = {name for name in trusted if not _is_trusted(name)}
-    if foreign:
-        return f"trusts types that no fit of yours did: {', '.join(sorted(foreign))}"
-    return ""
-
-
-def _is_trusted(name: str) -> bool:
-    return name.startswith(f"{OURS}.") or name in HARMLESS_TYPES or name in _trusted
-
-
 def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
     """Find the model that an earlier attempt has created."""
     found = client.search_logged_models(
@@ -217,11 +123,13 @@ def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
 
 def _sign(folder: Path, model: LoggedModel) -> None:
     """Write into a model's description which model of which run it is."""
-    description = read_description(folder / DESCRIPTION_FILE)
-    description.model_id = description.model_uuid = model.model_id
-    description.run_id = model.source_run_id
-    description.artifact_path = model.artifact_location
-    write_description(description, folder)
+
+    def sign(description: Model) -> None:
+        description.model_id = description.model_uuid = model.model_id
+        description.run_id = model.source_run_id
+        description.artifact_path = model.artifact_location
+
+    edit_description(folder, sign)
 
 
 def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:

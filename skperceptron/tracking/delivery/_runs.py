@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import posixpath
 import re
-import stat
 import time
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skperceptron.tracking.delivery._models import Origin, log_model, why_not_ours
+from skperceptron.tracking.delivery._model_building import built_model, is_plain
+from skperceptron.tracking.delivery._models import Origin, log_model
 from skperceptron.tracking.delivery._store import (
     bounded,
     client_of,
@@ -22,6 +21,7 @@ from skperceptron.tracking.delivery._store import (
     tracking_uri_of,
 )
 from skperceptron.tracking.delivery._transaction import in_one_transaction
+from skperceptron.tracking.journal._kept_model import NoModelError
 from skperceptron.tracking.journal._record import (
     MAX_PARAM_LENGTH,
     Address,
@@ -202,7 +202,7 @@ def attach(
 
     folder : Path
         What to log; nothing if there is no such folder. What is called `model` there
-        is the run's model.
+        is what a fit has kept of its model.
 
     record : RunRecord
         What was stored of the run; with the name under which its model is registered.
@@ -218,7 +218,7 @@ def attach(
     """
     if not folder.is_dir():
         return []
-    if not _is_plain(folder):
+    if not is_plain(folder):
         return ["its files, among which are links, pipes or devices"]
     client = client_of(address)
     left_out = []
@@ -232,11 +232,13 @@ def attach(
     for item in sorted(folder.iterdir()):
         if item.name != MODEL:
             client.log_artifact(run_id, str(item))
-        elif reason := why_not_ours(item):
-            left_out.append(f"its model, which {reason}")
-        else:
-            name = record.registered_model_name
-            log_model(client, run_id, item, registered_name=name, origin=origin)
+            continue
+        name = record.registered_model_name
+        try:
+            with built_model(item) as built:
+                log_model(client, run_id, built, registered_name=name, origin=origin)
+        except NoModelError as error:
+            left_out.append(f"its model, which {error}")
     return left_out
 
 
@@ -294,19 +296,6 @@ def has_usable_place(address: Address) -> bool:
         get_artifact_repository(location, tracking_uri_of(address))
     except Exception:  # whatever a plugin may say
         return False
-    return True
-
-
-def _is_plain(folder: Path) -> bool:
-    """Tell whether all in a folder is in the journal, and can be read to its end."""
-    if folder.is_symlink():
-        return False
-    for where, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            status = os.lstat(os.path.join(where, name))
-            is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-            if not (is_file or stat.S_ISDIR(status.st_mode)):
-                return False
     return True
 
 

@@ -1,8 +1,8 @@
 """What processes of the user have said themselves, noted outside the journal.
 
-A file of the journal is not believed in what could do harm: where its run goes, and
-what may be in its model. Whether the user has said so is noted here, for the processes
-that deliver what others have left behind.
+A file of the journal is not believed in what could do harm: where its run goes. Whether
+the user has said so is noted here, for the processes that deliver what others have left
+behind.
 """
 
 from __future__ import annotations

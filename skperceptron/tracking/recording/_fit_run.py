@@ -45,7 +45,7 @@ from skperceptron.tracking.journal._record import (
 from skperceptron.tracking.recording._descriptions import thin
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fingerprint import Fingerprint
-from skperceptron.tracking.recording._model import save_model
+from skperceptron.tracking.recording._model import keep_model
 from skperceptron.tracking.recording._task_path import TaskIds, TaskPath
 from skperceptron.tracking.recording._ticket import RunTicket
 
@@ -198,7 +198,7 @@ class TrackedRun:
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
             name = self.journal.new_files(self.key)
             self.record.files.append(name)
-            save_model(
+            keep_model(
                 estimator,
                 X,
                 self.journal.files(name) / "model",
