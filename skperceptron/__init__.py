@@ -1,8 +1,13 @@
 """Neural-network classifiers for scikit-learn, every fit an MLflow run."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from skperceptron._config import config_context, get_config, set_config
 from skperceptron._version import __version__
-from skperceptron.classifiers import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+
+if TYPE_CHECKING:
+    from skperceptron.classifiers import BackpropMLP, HillClimbMLP, HillClimbPerceptron
 
 __all__ = [
     "BackpropMLP",
@@ -13,3 +18,18 @@ __all__ = [
     "get_config",
     "set_config",
 ]
+_PARTS = ("classifiers", "tracking")
+
+
+def __getattr__(name: str) -> Any:
+    # The process that delivers runs needs no classifier: to import scikit-learn would
+    # take it as long as all else.
+    if name in __all__:
+        return getattr(import_module("skperceptron.classifiers"), name)
+    if name in _PARTS:
+        return import_module(f"skperceptron.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PARTS})

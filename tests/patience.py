@@ -3,14 +3,10 @@
 All that tests of behaviours change inside tracking.
 """
 
-from skperceptron.tracking.delivery._loop import Deliverer
 from skperceptron.tracking.journal import _handover
 
 # Where the seconds are, and what they are with patience.
-PATIENCE = [
-    (_handover, "SECONDS_TO_WAIT", 300.0),
-    (Deliverer.wait_for, "__defaults__", (300.0,)),
-]
+PATIENCE = [(_handover, "SECONDS_TO_WAIT", 300.0)]
 
 
 def be_patient() -> None:

@@ -76,6 +76,16 @@ def with_credentials(uri: str) -> str:
     return _with_credentials.get(uri, uri)
 
 
+def all_known() -> dict[str, str]:
+    """List the addresses with credentials, by those without; for `learn`."""
+    return dict(_with_credentials)
+
+
+def learn(known: dict[str, str]) -> None:
+    """Take over what another process of the user knows."""
+    _with_credentials.update(known)
+
+
 def hide_credentials(text: str) -> str:
     """Take credentials out of a message: those of stores, and those in any address."""
     for bare, whole in _with_credentials.items():

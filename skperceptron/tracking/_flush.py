@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import threading
@@ -10,30 +9,14 @@ import time
 import warnings
 from functools import cache
 from numbers import Real
+from typing import Any
 
-from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._warnings import TrackingWarning
-from skperceptron.tracking.delivery._all_stores import (
-    all_deliverers,
-    deliverer_for,
-    what_prevents,
-)
-from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
-from skperceptron.tracking.delivery._store_check import (
-    UnnamedStoreError,
-    check_is_named,
-)
-from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
-from skperceptron.tracking.journal._handover import before_flush
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._folders import journals, where_runs_wait
+from skperceptron.tracking.journal._handover import before_flush, deliver_here
 from skperceptron.tracking.journal._journal import Journal, journal_in
-from skperceptron.tracking.journal._record import as_address
-
-# At most this many reasons are given why a store takes nothing.
-_MAX_REASONS = 3
-# How many times, at most, a flush tries again what another process was delivering.
-_MAX_ROUNDS = 100
-# A flush that has time asks a store that is away again after this pause.
-SECONDS_BETWEEN_RETRIES = 0.5
+from skperceptron.tracking.journal._process import ask_or_do, delivering_process
 
 
 def flush(timeout: float | None = None) -> int:
@@ -76,23 +59,12 @@ def flush(timeout: float | None = None) -> int:
         deadline = time.monotonic() + max(timeout, 0)
     for call in before_flush:
         call()
-    found, reasons = _inboxes_by_store()
-    for uri in found:
-        deliverer_for(uri).delivery.places.allow_all()
-    begun = {
-        uri: deliverer_for(uri).begin_to_drain(inboxes)
-        for uri, inboxes in found.items()
-    }
-    for uri, n_passes in begun.items():
-        deliverer = deliverer_for(uri)
-        _drain_with_others(deliverer, n_passes, found[uri], deadline)
-        deliverer.tell_notices()
-        failures = deliverer.failures()[:_MAX_REASONS]
-        reasons += [what_prevents(uri, failure) for failure in failures]
+    seconds = None if deadline == math.inf else deadline - time.monotonic()
+    reasons = ask_or_do("flush", timeout=seconds)
+    delivering_process().tell_notices()
     for reason in reasons:
         _warn(reason)
     for journal in _journals():
-        journal.sweep()
         journal.tell_notices()
     n_waiting = pending()
     if n_waiting and not reasons and time.monotonic() >= deadline:
@@ -104,27 +76,19 @@ def flush(timeout: float | None = None) -> int:
     return n_waiting
 
 
-def _inboxes_by_store() -> tuple[dict[str | None, set[Inbox]], list[str]]:
-    """Find where something waits for each store, and why some has to wait on."""
-    found: dict[str | None, set[Inbox]] = {uri: set() for uri in all_deliverers()}
-    unnamed: set[str] = set()
-    for journal in _journals():
-        journal.end_killed()
-    for journal, row in waiting():
-        inbox = Inbox(journal.folder, row["deliverer"])
-        try:
-            check_is_named(as_address(json.loads(row["address"])))
-        except UnnamedStoreError as error:
-            unnamed.add(str(error))
-            continue
-        except (ValueError, TypeError, AttributeError):
-            pass  # which the deliverer tells
-        found.setdefault(row["store"] or None, set()).add(inbox)
-    reasons = [
-        f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
-        for reason in sorted(unnamed)[:_MAX_REASONS]
-    ]
-    return found, reasons
+def _deliver_here(verb: str, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Do in this process what no process can be started for."""
+    # Only then is MLflow needed here.
+    from skperceptron.tracking.delivery._service import Service
+
+    service = Service(_owners.this_process())
+    for store, inbox in delivering_process().watched:
+        service.watch(store, str(inbox.journal), 0.0)
+    value = getattr(service, verb)(**arguments)
+    return value, service.take_notices()
+
+
+deliver_here.append(_deliver_here)
 
 
 def _check_timeout(timeout: float | None) -> None:
@@ -135,30 +99,6 @@ def _check_timeout(timeout: float | None) -> None:
     # Compared, because an integer may be larger than any float.
     if not (timeout > -math.inf):
         raise ValueError(f"timeout must be a number of seconds, got {timeout}")
-
-
-def _drain_with_others(
-    deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
-) -> None:
-    """Drain, wait for other processes that have begun to, and for a store that is away.
-
-    Without a deadline, nobody waits for a store that is away.
-    """
-    n_rounds = 0
-    while True:
-        left = deadline - time.monotonic()
-        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
-        if time.monotonic() >= deadline:
-            return
-        if deliverer.is_away and left < math.inf:
-            pause = SECONDS_BETWEEN_RETRIES
-        elif deliverer.is_held_up and n_rounds < _MAX_ROUNDS:
-            n_rounds += 1
-            pause = SECONDS_BETWEEN_LOOKS
-        else:
-            return
-        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
-        n_passes = deliverer.begin_to_drain(inboxes)
 
 
 def pending() -> int:

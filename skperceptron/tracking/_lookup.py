@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from html import escape
 from typing import Any
 
-from skperceptron.tracking._credentials import without_credentials
-from skperceptron.tracking.delivery._store import client_of, tracking_uri_of
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.recording._attributes import TICKET_ATTRIBUTE
 from skperceptron.tracking.recording._call_runs import settle
 from skperceptron.tracking.recording._ticket import RunTicket
@@ -54,13 +52,17 @@ def run_as_html(estimator: Any) -> str:
     run_id = None if ticket is None else ticket.run_id()
     if ticket is None or run_id is None:
         return ""
-    uri = without_credentials(tracking_uri_of(ticket.address)) or ""
     shown = f"<code>{run_id}</code>"
+    try:
+        uri, experiment_id = delivering_process().ask(
+            "place_of", address=ticket.address, run_id=run_id
+        )
+    except OSError:  # there is nobody to ask
+        return _line(shown)
     if not uri.startswith(("http://", "https://")):
         command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         return _line(f"{shown}, to be seen with <code>{escape(command)}</code>")
-    with suppress(Exception):  # a server that does not answer is no reason to fail
-        experiment_id = client_of(ticket.address).get_run(run_id).info.experiment_id
+    if experiment_id is not None:
         page = f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
         shown = f'<a href="{escape(page)}" target="_blank">{shown}</a>'
     return _line(shown)

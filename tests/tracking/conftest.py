@@ -15,6 +15,7 @@ import mlflow
 import pytest
 
 from skperceptron.tracking import flush
+from tests.tracking.delivery_here import delivery_here  # noqa: F401 - a fixture
 from tests.tracking.faults import Script, StoreInAFile
 
 STORE = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")

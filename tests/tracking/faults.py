@@ -233,6 +233,13 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_with_children():
+    """Let nobody be left to deliver what this process has written."""
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+    die()
+
+
 def in_child(work):
     """Do something in a forked process, and give back how that has ended."""
     with warnings.catch_warnings():
@@ -259,9 +266,7 @@ def leave_behind(*fits, uri):
         mlflow.set_tracking_uri(uri)
         for make_fit in fits or [fit]:
             make_fit()
-        for process in psutil.Process().children(recursive=True):
-            process.kill()
-        die()
+        die_with_children()
 
     assert in_child(work) == signal.SIGKILL
 

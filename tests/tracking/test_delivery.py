@@ -12,9 +12,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.delivery import _all_stores, _delivery, _loop
+from skperceptron.tracking.delivery import _delivery, _loop
 from skperceptron.tracking.delivery._delivery import Delivery
+from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun
@@ -22,6 +24,7 @@ from skperceptron.tracking.recording._task_path import key_of
 from tests.tracking.faults import runs_of
 from tests.tracking.journal_files import leave_run
 
+pytestmark = pytest.mark.usefixtures("delivery_here")
 ALL = ["GridSearchCV", "candidate 0", "fold 0", "fold 1", "fold 2"]
 
 
@@ -61,7 +64,7 @@ def deliver_together(search, limit=10):
     runs = journal.claim(search.tracking_uri, [search.inbox.owner], limit)
     run_ids = {}
     try:
-        run_ids = Delivery().deliver_together(runs)
+        run_ids = Delivery(_owners.this_process()).deliver_together(runs)
     finally:
         journal.release([run.key for run in runs if run.key not in run_ids])
     delivered = [run for run in runs if run.key in run_ids]
@@ -116,7 +119,7 @@ def test_no_more_than_so_many_wait_for_the_fits_to_end(search, runs, monkeypatch
     monkeypatch.setattr(_loop, "MAX_WAITING", 3)
     for number in range(25):
         write_fold(search, number)
-    _all_stores.deliverer_for(search.tracking_uri).wake()
+    delivering_process().watch(search.tracking_uri, search.inbox)
     deadline = time.monotonic() + 60
     while pending() > 3 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -217,7 +220,8 @@ def test_what_was_stored_but_not_settled_is_not_doubled(search, runs):
         write_fold(search, number)
     journal = journal_in(search.inbox.journal)
     claimed = journal.claim(search.tracking_uri, [search.inbox.owner], 10)
-    Delivery().deliver_together(claimed)  # and here the process is killed
+    # And here the process is killed.
+    Delivery(_owners.this_process()).deliver_together(claimed)
     assert len(runs.at_once()) == 5
     assert pending() == 4
     assert names(runs()) == ALL

@@ -15,6 +15,7 @@ from skperceptron.tracking import flush, pending
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal._journal import Journal
 from skperceptron.tracking.journal._kept_model import KeptModel
+from tests.tracking.delivery_here import no_process
 from tests.tracking.faults import X, die, fit, in_child, warned_once, y
 from tests.tracking.test_artifacts import TAG
 
@@ -30,12 +31,18 @@ STEPS = {
 BEFORE_THE_COMMIT = list(STEPS)[:3]
 
 
+def fit_and_deliver():
+    with no_process():
+        fit()
+        flush()
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_delivery_that_was_killed_is_completed_by_the_next(step, runs, monkeypatch):
-    fit()  # threads and connections that a child must not use
+    fit()
     with monkeypatch.context() as patch:
         patch.setattr(*STEPS[step], lambda *args, **kwargs: die())
-        assert in_child(fit) == signal.SIGKILL
+        assert in_child(fit_and_deliver) == signal.SIGKILL
     # Its values are stored in one transaction, so it is there with all of them or not.
     assert len(runs.at_once()) == (1 if step in BEFORE_THE_COMMIT else 2)
     assert pending() == 1
@@ -74,8 +81,10 @@ def test_store_that_is_away_as_well_keeps_all_of_a_run_waiting(runs, monkeypatch
     with monkeypatch.context() as patch:
         for name in ("log_model_artifacts", "set_terminated"):
             patch.setattr(mlflow.MlflowClient, name, fail)
-        with warned_once("could not be logged"):
+        with no_process():
             fit()
+            with warned_once("could not be delivered"):
+                assert flush() == 1
     assert flush() == 0
     (run,) = runs.at_once()
     assert run.status == "FINISHED"
@@ -102,14 +111,18 @@ def fail_once(monkeypatch, cause):
 
 def test_call_that_fails_once_is_made_again_on_a_slow_machine_too(runs, monkeypatch):
     calls = fail_once(monkeypatch, cause=KeyError("X"))
-    assert fit().run_id_ is not None
+    with no_process():
+        fit()
+        assert flush() == 0
     assert len(calls) == 2
     assert [run.status for run in runs.at_once()] == ["FINISHED"]
 
 
 def test_call_that_nobody_answers_is_not_made_again_at_once(runs, monkeypatch):
     calls = fail_once(monkeypatch, cause=requests.ReadTimeout())
-    with warned_once("could not be logged"):
+    with no_process():
         fit()
+        with warned_once("could not be delivered"):
+            flush()
     assert len(calls) == 1
     assert [run.status for run in runs()] == ["FINISHED"]

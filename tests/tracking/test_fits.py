@@ -106,6 +106,7 @@ class TestDataset:
         assert json.loads(logged.dataset.profile)["num_rows"] == 15_000
         assert logged.dataset.digest == self.dataset(many, labels).dataset.digest
 
+    @pytest.mark.usefixtures("delivery_here")
     def test_another_fit_may_log_the_same_data_at_the_same_time(
         self, runs, monkeypatch
     ):
@@ -525,6 +526,7 @@ class TestPartialFit:
         assert steps == sorted(set(steps))
         assert len(steps) == (30 if curve == "loss" else 31)
 
+    @pytest.mark.usefixtures("delivery_here")
     def test_calls_do_not_wait_for_the_store(self, clf, runs, monkeypatch):
         def hang(*args, **kwargs):
             may_go_on.wait()

@@ -18,7 +18,7 @@ from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush, pending
 from tests.tracking.faults import (
     X,
-    die,
+    die_with_children,
     fit,
     fit_partly,
     in_child,
@@ -38,7 +38,7 @@ def test_store_is_made_whole_after_a_kill_amid_its_tables(journal, tmp_path):
 
     def kill_amid_its_tables():
         assert within(60, store.parent.exists)
-        die()
+        die_with_children()
 
     def begin():
         threading.Thread(target=kill_amid_its_tables).start()

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.delivery import _all_stores, _loop
+from skperceptron.tracking.delivery import _loop
 from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
@@ -18,6 +18,7 @@ from skperceptron.tracking.recording._fit_run import TrackedRun
 from skperceptron.tracking.recording._task_path import key_of
 from tests.tracking.faults import statuses_of, within
 
+pytestmark = pytest.mark.usefixtures("delivery_here")
 X, y = load_iris(return_X_y=True)
 
 
@@ -62,11 +63,13 @@ def test_folds_of_a_client_that_is_away_are_delivered_below_its_search(
     ]
 
 
-def test_search_that_nobody_tracks_ends_when_its_worker_does(from_afar, key, runs):
+def test_search_that_nobody_tracks_ends_when_its_worker_does(
+    from_afar, key, runs, delivery_here
+):
     search = ParentRun(key_of(key, ()), "GridSearchCV", now())
     fit_fold(from_afar.below(search), key, restart=False)
     flush()
-    _all_stores.deliverer_for(from_afar.tracking_uri).end_searches()
+    delivery_here._service._deliverer(from_afar.tracking_uri).end_searches()
     assert {run.status for run in runs()} == {"FINISHED"}
 
 

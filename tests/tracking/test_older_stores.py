@@ -19,6 +19,8 @@ from tests.tracking.tracked_searches import make_search
 X, y = load_iris(return_X_y=True)
 NAN = Metric("loss", math.nan, 0, 1000)
 
+pytestmark = pytest.mark.usefixtures("delivery_here")
+
 
 @pytest.fixture
 def _refuses_known_nans(monkeypatch):

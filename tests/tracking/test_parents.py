@@ -118,6 +118,7 @@ class TestRunOfTheEnvironment:
         search(tracker=MLflowTracker(tracking_uri=uri, experiment_name="e"))
         assert self.below(given) == []
 
+    @pytest.mark.usefixtures("delivery_here")
     def test_is_looked_up_once(self, given, monkeypatch):
         calls = []
         get_run = mlflow.MlflowClient.get_run

@@ -6,7 +6,7 @@ import pytest
 from joblib import parallel_config
 
 from skperceptron.tracking import flush
-from skperceptron.tracking.delivery import _all_stores, _failures, _loop, _store
+from skperceptron.tracking.delivery import _failures, _loop, _store
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording import _tracker
 from skperceptron.tracking.recording._destination import Destination
@@ -15,6 +15,8 @@ from tests.tracking import tracked_searches
 from tests.tracking.faults import within
 from tests.tracking.journal_files import new_key
 from tests.tracking.test_searches import BACKENDS, X, make_search, split_off, y
+
+pytestmark = pytest.mark.usefixtures("delivery_here")
 
 
 def statuses(found):
@@ -33,10 +35,10 @@ def test_search_without_refit_ends_when_nothing_happens_any_more(
     assert within(30, lambda: statuses(runs.at_once()) == ["FINISHED"] * 13)
 
 
-def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch):
+def test_search_does_not_end_while_its_store_is_away(runs, monkeypatch, delivery_here):
     monkeypatch.setattr(_loop, "SECONDS_UNTIL_SEARCH_IS_OVER", 0.5)
     here = Destination.current()
-    failures = _all_stores.deliverer_for(here.tracking_uri)._failures
+    failures = delivery_here._service._deliverer(here.tracking_uri)._failures
     monkeypatch.setattr(_failures, "FIRST_RETRY", 0.7)
     monkeypatch.setattr(failures, "_retry_after", 0.7)
     search = ParentRun(new_key(), "GridSearchCV", now())

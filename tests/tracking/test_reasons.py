@@ -100,7 +100,7 @@ def told(caught, capfd):
 
 
 @pytest.fixture
-def broken_store(tmp_path, tracking_uri):
+def broken_store(tmp_path, tracking_uri, delivery_here):
     """A store that has lost a table."""
     finish_other_tests()
     store = tmp_path / "broken.db"

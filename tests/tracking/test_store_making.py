@@ -12,6 +12,8 @@ from skperceptron.tracking.delivery import _loop, _store
 from skperceptron.tracking.delivery._loop import Deliverer
 from tests.tracking.faults import fit, rows, statuses_of, warned_once
 
+pytestmark = pytest.mark.usefixtures("delivery_here")
+
 
 def test_store_that_somebody_else_makes_meanwhile_is_theirs(
     tracking_uri, tmp_path, monkeypatch

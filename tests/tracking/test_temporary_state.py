@@ -21,7 +21,7 @@ NOWHERE = "/proc/1/none"
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
+def temporary(tmp_path, monkeypatch, delivery_here):
     """An own folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()

@@ -126,6 +126,7 @@ def test_user_without_a_name_is_left_out(runs, monkeypatch):
     assert runs()[0].status == "FINISHED"
 
 
+@pytest.mark.usefixtures("delivery_here")
 def test_run_that_could_not_be_completed_is_completed_later(runs, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("disk full")
@@ -142,6 +143,7 @@ def test_run_that_could_not_be_completed_is_completed_later(runs, monkeypatch):
     assert clf.run_id_ == run.run_id
 
 
+@pytest.mark.usefixtures("delivery_here")
 def test_what_a_partial_fit_could_not_deliver_comes_later(runs, monkeypatch):
     clf = HillClimbPerceptron(max_iter=100).partial_fit(X, y, classes=[0, 1, 2])
 

@@ -32,6 +32,7 @@ def count_runs(client):
     return len(client.search_runs(["0"]))
 
 
+@pytest.mark.usefixtures("delivery_here")
 def test_run_of_a_fit_takes_one_commit(runs):
     clf = HillClimbPerceptron(max_iter=20)
     with config_context(log_models="none"):

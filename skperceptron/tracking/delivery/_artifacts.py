@@ -36,6 +36,33 @@ _LASTING = {
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
+class FilesAwayError(Exception):
+    """A run is stored, and its files cannot be at the moment.
+
+    Parameters
+    ----------
+    message : str
+        What to tell the user.
+
+    cause : object
+        The same for all runs that wait for the same reason, which is told once.
+
+    retry_after : float
+        Seconds from now in which it is of no use to try again.
+
+    was_stored : bool
+        Whether the store has just taken something of the run.
+    """
+
+    def __init__(
+        self, message: str, *, cause: object, retry_after: float, was_stored: bool
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retry_after = retry_after
+        self.was_stored = was_stored
+
+
 @dataclass(frozen=True)
 class Missing:
     """The files that a run lacks.

@@ -13,6 +13,7 @@ from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs, _store
 from skperceptron.tracking.delivery._artifacts import (
+    FilesAwayError,
     Missing,
     Places,
     cause_of,
@@ -26,11 +27,10 @@ from skperceptron.tracking.delivery._transaction import (
     one_transaction,
 )
 from skperceptron.tracking.journal import _owners
-from skperceptron.tracking.journal._handover import FilesAwayError
 from skperceptron.tracking.journal._journal import Journal, WaitingRun
 from skperceptron.tracking.journal._kept_model import NoModelError
-from skperceptron.tracking.journal._origin import SOURCE_TAG
 from skperceptron.tracking.journal._record import RunRecord, Status, now
+from skperceptron.tracking.journal._source import SOURCE_TAG
 
 # At most this many messages about files wait to be shown.
 MAX_NOTICES = 10
@@ -47,6 +47,11 @@ class UndecidedError(Exception):
 class Delivery:
     """Delivers runs of a journal to one store, for one thread.
 
+    Parameters
+    ----------
+    owner : str
+        The process for which it delivers.
+
     Attributes
     ----------
     notices : deque of str
@@ -59,7 +64,8 @@ class Delivery:
         Where files go, as far as that is out of reach.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
         self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
         self.has_transactions = True
         self.places = Places()
@@ -158,7 +164,7 @@ class Delivery:
         """Write to a run, and create it if nobody has."""
         address, record = run.address, run.record
         ends, run_id = _ends_at_once(run), run_id or run.run_id
-        if _tells_its_origin(run):
+        if run.origin == self.owner and _tells_its_origin(run):
             record.tags = with_context(record.tags)
         if run_id is not None:
             return _runs.deliver(record, address, run.key, run_id=run_id, ends=ends)
@@ -337,12 +343,10 @@ class Delivery:
 
 
 def _tells_its_origin(run: WaitingRun) -> bool:
-    """Tell whether it is now that a run says where it comes from: from this process.
+    """Tell whether it is now that a run says where it comes from.
 
     Runs that come by the hundred leave that to the one above them.
     """
-    if run.origin != _owners.this_process():
-        return False
     is_topmost = run.run_id is None and run.parent is None
     return is_topmost or SOURCE_TAG in run.record.tags
 

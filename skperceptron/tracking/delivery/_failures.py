@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass, replace
 
 from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import (
     UndecidedError,
     WaitsForAboveError,
 )
 from skperceptron.tracking.delivery._store_check import UnnamedStoreError
-from skperceptron.tracking.journal._handover import FilesAwayError
 
 # A store that could not be reached is tried again after a while, then less often.
 FIRST_RETRY = 5.0

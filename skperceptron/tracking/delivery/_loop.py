@@ -6,26 +6,21 @@ journal until MLflow has it.
 
 from __future__ import annotations
 
-# MLflow needs it, maybe not before the process ends; then it cannot be imported anew.
-import concurrent.futures.thread  # noqa: F401
 import math
 import threading
 import time
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from skperceptron.tracking._reasons import reason_of
-from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import Delivery, WaitsForAboveError
 from skperceptron.tracking.delivery._failures import Failures
-from skperceptron.tracking.delivery._forks import no_fork
 from skperceptron.tracking.delivery._store_check import check_is_named
-from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._journal import Journal, WaitingRun, journal_in
 from skperceptron.tracking.journal._record import now
@@ -52,6 +47,8 @@ SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, at most this many runs may wait here, where they would
 # be lost with this one.
 MAX_BEHIND = 10
+# A process that goes on for weeks forgets what was delivered.
+SECONDS_BETWEEN_SWEEPS = 600.0
 # At most this many runs are stored in one transaction.
 MAX_BATCH_SIZE = 10
 
@@ -64,17 +61,21 @@ class Deliverer:
     tracking_uri : str or None
         Address of the store, without credentials.
 
+    owner : str
+        The process for which it delivers.
+
     Attributes
     ----------
     is_expecting : bool
-        Whether other processes may write to the inbox of this one.
+        Whether other processes may write to the inbox of the owner.
 
     delivery : Delivery
         What delivers a run.
     """
 
-    def __init__(self, tracking_uri: str | None) -> None:
+    def __init__(self, tracking_uri: str | None, owner: str) -> None:
         self.tracking_uri = tracking_uri
+        self.owner = owner
         self.is_expecting = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -86,8 +87,8 @@ class Deliverer:
         self._journals: set[Journal] = set()
         self._failures = Failures()
         self._told: set[str] = set()
-        self.delivery = Delivery()
-        self._looked_at = self._active_at = time.monotonic()
+        self.delivery = Delivery(owner)
+        self._looked_at = self._active_at = self._swept_at = time.monotonic()
         self._has_open_searches = True
 
     @property
@@ -115,9 +116,14 @@ class Deliverer:
                 self._thread.start()
 
     def wait_for(
-        self, journal: Journal, key: str, *, until: Callable[[], bool] | None = None
-    ) -> None:
-        """Wait until a run is delivered, at most `SECONDS_TO_WAIT`.
+        self,
+        journal: Journal,
+        key: str,
+        seconds: float,
+        *,
+        until: Callable[[], bool] | None = None,
+    ) -> Exception | None:
+        """Wait until a run is delivered.
 
         Parameters
         ----------
@@ -127,45 +133,46 @@ class Deliverer:
         key : str
             The run.
 
+        seconds : float
+            How long to wait, at most; longer while MLflow is imported.
+
         until : callable or None, default=None
             Tells whether it is. None waits until MLflow has all of it.
 
-        Raises
-        ------
-        Exception
-            Whatever prevented it; `StoreDownError` where that was so before. It will be
-            tried again.
+        Returns
+        -------
+        Exception or None
+            Whatever prevented it, unless that was told before. It will be tried again.
         """
         is_delivered = until or (lambda: not journal.is_due(key))
-        self.tell_notices()
         with self._changed:
             if self._failures.outage_is_told:
                 self.wake(max(self._failures.retry_at - time.monotonic(), 0))
-                raise _handover.StoreDownError from self._failures.outage
+                return None
             self._failures.allow(key)
             journal.try_again(self.tracking_uri, key)
             n_stored = self._failures.n_stored
             self.wake()
             has_answer = self._wait_patiently(
                 lambda: self._failures.prevents(key) is not None or is_delivered(),
-                _handover.SECONDS_TO_WAIT,
+                seconds,
             )
             if not has_answer and self._failures.n_stored > n_stored:
-                return  # its turn will come: so many others were waiting
+                return None  # its turn will come: so many others were waiting
             if not has_answer:
-                self._note_silence(_handover.SECONDS_TO_WAIT)
-            reason = self._failures.tell(key)
-        self.tell_notices()
-        if reason is not None:
-            raise reason
+                self._note_silence(seconds)
+            return self._failures.tell(key)
 
-    def catch_up(self, inbox: Inbox) -> None:
+    def catch_up(self, inbox: Inbox, seconds: float) -> None:
         """Wait while many runs are to be delivered, unless the store takes none.
 
         Parameters
         ----------
         inbox : Inbox
             Where they wait.
+
+        seconds : float
+            How long, at most.
         """
         with self._changed:
             has_caught_up = self._wait_patiently(
@@ -173,10 +180,10 @@ class Deliverer:
                     self._failures.outage is not None
                     or self._count_due([inbox]) <= MAX_BEHIND
                 ),
-                _handover.SECONDS_TO_WAIT,
+                seconds,
             )
             if not has_caught_up:
-                self._note_silence(_handover.SECONDS_TO_WAIT)
+                self._note_silence(seconds)
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
         """Try everything once.
@@ -260,24 +267,21 @@ class Deliverer:
         with self._changed:
             return self._failures.are_undecided
 
-    @contextmanager
-    def hurried(self) -> Iterator[None]:
-        """Let the thread not rest in the block: there are no fits to leave time to."""
+    def hurry(self, is_hurrying: bool) -> None:
+        """Let the thread not rest, until told otherwise as often: nothing is fitted."""
         with self._changed:
-            self._n_waiting += 1
+            self._n_waiting += 1 if is_hurrying else -1
             self._changed.notify_all()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._n_waiting -= 1
 
     def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait for the thread, which then hurries."""
-        with self.hurried():
+        self.hurry(True)
+        try:
             return self._changed.wait_for(
                 is_so, seconds if seconds < math.inf else None
             )
+        finally:
+            self.hurry(False)
 
     def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait for a store, and longer while MLflow is imported or the store made."""
@@ -300,14 +304,12 @@ class Deliverer:
     def _has_moved(self, n_tried: int, n_passes: int) -> bool:
         return self._n_tried > n_tried or self._n_passes >= n_passes
 
-    def deliver_all(
-        self, patience: float = _handover.SECONDS_TO_WAIT
-    ) -> Exception | None:
+    def deliver_all(self, patience: float) -> Exception | None:
         """Deliver what waits, for as long as the store answers.
 
         Parameters
         ----------
-        patience : float, default=10
+        patience : float
             Seconds to wait for each answer.
 
         Returns
@@ -315,12 +317,10 @@ class Deliverer:
         Exception or None
             What has prevented it, unless that was said before.
         """
-        self.tell_notices()
         with self._changed:
             if self._failures.outage_is_told:
                 return None
         self.drain_decided(self.begin_to_drain(set()), patience=patience)
-        self.tell_notices()
         return next(iter(self.new_failures()), None)
 
     def new_failures(self) -> list[Exception]:
@@ -351,14 +351,20 @@ class Deliverer:
         with self._changed:
             return self._failures.outage is not None
 
-    def tell_notices(self) -> None:
-        """Say what the thread has seen; a warning in a thread reaches nobody."""
-        for journal in self._journals:
-            journal.tell_notices()
-        with suppress(IndexError):  # all are told, by other threads as well
-            while True:
-                message = self.delivery.notices.popleft()
-                warnings.warn(message, TrackingWarning, stacklevel=4)
+    def take_notices(self) -> list[str]:
+        """List what the user should know that was seen since somebody asked."""
+        found = []
+        for notices in self._all_notices():
+            with suppress(IndexError):  # other threads take some as well
+                while True:
+                    found.append(notices.popleft())
+        return found
+
+    def _all_notices(self) -> list[deque[str]]:
+        return [
+            *(journal.database.notices for journal in self._journals),
+            self.delivery.notices,
+        ]
 
     def end_searches(self) -> None:
         """End the runs of searches of which nobody tells when they end."""
@@ -427,16 +433,21 @@ class Deliverer:
             try:
                 if journal.exists:
                     self._deliver_from(journal, owners)
+                    self._sweep(journal)
             except OSError:
                 if journal.exists:  # else somebody has removed it meanwhile
                     raise
 
+    def _sweep(self, journal: Journal) -> None:
+        if time.monotonic() - self._swept_at > SECONDS_BETWEEN_SWEEPS:
+            journal.sweep()
+            self._swept_at = time.monotonic()
+
     def _deliver_from(self, journal: Journal, deliverers: Collection[str]) -> None:
         journal.end_killed(deliverers)
-        me = _owners.this_process()
-        if self._failures.outage is None and me in deliverers:
+        if self._failures.outage is None and self.owner in deliverers:
             idle_since = now() - int(1000 * SECONDS_UNTIL_SEARCH_IS_OVER)
-            self._has_open_searches |= journal.end_unmanaged(me, idle_since)
+            self._has_open_searches |= journal.end_unmanaged(self.owner, idle_since)
         tried: set[str] = set()
         while self._deliver_some(journal, deliverers, tried):
             pass
@@ -456,10 +467,9 @@ class Deliverer:
         tried |= {run.key for run in runs}
         run_ids: dict[str, str] = {}
         try:
-            with self._undisturbed():
-                for run in runs:
-                    check_is_named(run.address)
-                run_ids = self.delivery.deliver_together(runs)
+            for run in runs:
+                check_is_named(run.address)
+            run_ids = self.delivery.deliver_together(runs)
         except Exception:
             # It is said again when they are tried one by one. Until then, nobody knows
             # whether they have arrived.
@@ -472,8 +482,7 @@ class Deliverer:
         left = [run for run in runs if run.key not in run_ids]
         self._deliver_one_by_one(journal, left, run_ids)
         # Afterwards there may be something newer.
-        if self._count_due(inboxes) <= MAX_WAITING:
-            self._rest(time.thread_time() - began_at, inboxes)
+        self._rest(time.thread_time() - began_at, inboxes)
         return True
 
     def _deliver_one_by_one(
@@ -496,25 +505,25 @@ class Deliverer:
 
     def _try(self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]) -> None:
         check_is_named(run.address)
-        with self._undisturbed():
-            try:
-                self.delivery.deliver(journal, run, run_ids)
-            except Exception as error:
-                if not _runs.may_be_hiccup(error):
-                    raise
-                # It may have arrived.
-                again = replace(run, n_tries=run.n_tries + 1)
-                self.delivery.deliver(journal, again, run_ids)
+        try:
+            self.delivery.deliver(journal, run, run_ids)
+        except Exception as error:
+            if not _runs.may_be_hiccup(error):
+                raise
+            # It may have arrived.
+            again = replace(run, n_tries=run.n_tries + 1)
+            self.delivery.deliver(journal, again, run_ids)
 
     def _rest(self, seconds: float, inboxes: set[Inbox]) -> None:
         """Leave the processor to the fits, unless somebody waits for the store."""
         end = time.monotonic() + REST * seconds
         while (
             not self._n_waiting
+            and self._count_due(inboxes) <= MAX_WAITING
             and (pause := end - time.monotonic()) > 0
             and self._are_written_to(inboxes)
         ):
-            pause = min(pause, SECONDS_UNTIL_NO_REST)
+            pause = min(pause, SECONDS_BETWEEN_IDLE_LOOKS)
             with self._changed:
                 self._changed.wait_for(lambda: self._n_waiting > 0, pause)
 
@@ -524,11 +533,6 @@ class Deliverer:
             for journal, deliverers in _by_journal(inboxes)
         )
         return now() - newest < 1000 * SECONDS_UNTIL_NO_REST
-
-    def _undisturbed(self) -> AbstractContextManager[None]:
-        """Let nothing be forked in the block that would spoil the store."""
-        is_sqlite = self.tracking_uri is None or self.tracking_uri.startswith("sqlite")
-        return no_fork() if is_sqlite else nullcontext()
 
     def _note_success(self, run: WaitingRun) -> None:
         with self._changed:
@@ -542,7 +546,7 @@ class Deliverer:
         with self._changed:
             self._n_tried += 1
             retry_after = self._failures.note_failure(run.key, reason)
-            if not isinstance(reason, _handover.FilesAwayError):  # it has noted that
+            if not isinstance(reason, FilesAwayError):  # it has noted that
                 next_try = now() + int(1000 * retry_after)
                 journal.postpone(run.key, reason_of(reason), next_try)
             self._changed.notify_all()

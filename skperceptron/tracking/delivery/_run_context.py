@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 
 from skperceptron.tracking.delivery._store import bounded
-from skperceptron.tracking.journal._origin import origin_tags
+from skperceptron.tracking.journal._source import source_tags
 
 
 def with_context(tags: dict[str, str]) -> dict[str, str]:
@@ -25,7 +25,7 @@ def with_context(tags: dict[str, str]) -> dict[str, str]:
     -------
     dict of str
     """
-    plain = origin_tags()
+    plain = source_tags()
     context = _context(os.environ.get("MLFLOW_RUN_CONTEXT"), sys.argv[0])
     return tags | {
         name: value

@@ -23,6 +23,7 @@ from skperceptron.tracking.delivery._store import (
 from skperceptron.tracking.delivery._transaction import in_one_transaction
 from skperceptron.tracking.journal._kept_model import NoModelError
 from skperceptron.tracking.journal._record import (
+    KEY_TAG,
     MAX_PARAM_LENGTH,
     Address,
     Dataset,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 
-# The tag that tells a run from every other fit of the world.
-KEY_TAG = "skperceptron.key"
 # On a run of which no other machine will create a second one.
 SETTLED_TAG = "skperceptron.settled"
 # On a run that lacks files: which, why, and where they are.

@@ -6,6 +6,7 @@ Neither knows the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypedDict
 
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
@@ -13,34 +14,22 @@ SECONDS_TO_WAIT = 10.0
 # What is still to be written before the process ends, and before a flush.
 before_finish: list[Callable[[], None]] = []
 before_flush: list[Callable[[], None]] = []
+# Does, in this process, what the process that delivers is asked for: where there can be
+# none. Returns the answer, and what the user should know.
+deliver_here: list[Callable[[str, dict[str, Any]], tuple[Any, list[str]]]] = []
 
 
-class StoreDownError(Exception):
-    """A store cannot be reached, and that has been said before."""
+class Problem(TypedDict):
+    """What prevents a delivery, for the user.
 
-
-class FilesAwayError(Exception):
-    """A run is stored, and its files cannot be at the moment.
-
-    Parameters
+    Attributes
     ----------
-    message : str
-        What to tell the user.
+    text : str
+        Without credentials.
 
-    cause : object
-        The same for all runs that wait for the same reason, which is told once.
-
-    retry_after : float
-        Seconds from now in which it is of no use to try again.
-
-    was_stored : bool
-        Whether the store has just taken something of the run.
+    is_about_files : bool
+        Whether the run is stored, and only its files cannot be.
     """
 
-    def __init__(
-        self, message: str, *, cause: object, retry_after: float, was_stored: bool
-    ) -> None:
-        super().__init__(message)
-        self.cause = cause
-        self.retry_after = retry_after
-        self.was_stored = was_stored
+    text: str
+    is_about_files: bool

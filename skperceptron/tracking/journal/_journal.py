@@ -52,6 +52,8 @@ T = TypeVar("T")
 MAX_DEPTH = 100
 # A model is saved before its run is written; nobody takes that long for it.
 SECONDS_UNTIL_ORPHANED = 3600
+# What MLflow has is kept for this time after its last sign, for those who ask for it.
+SECONDS_UNTIL_FORGOTTEN = 3600
 # What cannot be read is not tried again, nor what is below it.
 NEVER = 2**62
 # Bytes that a run and its model may need.
@@ -178,8 +180,8 @@ class Journal:
         """
         with suppress(OSError):  # what matters is the run
             _owners.show_life(self.folder, _owners.this_process())
-        # What the deliverer has done may be forgotten when it is gone.
-        is_late = not _owners.is_alive(self.folder, head.deliverer)
+        # What was delivered before may be forgotten.
+        is_late = head.may_exist or not _owners.is_alive(self.folder, head.deliverer)
         above: str | None = None
         for parent in head.parents:
             _write_parent(db, head, parent, above, record.last_sign, is_late)
@@ -198,7 +200,7 @@ class Journal:
             "is_managed": True,
             "owner": owner or _owners.this_process(),
             "last_sign": record.last_sign,
-            "n_tries": int(head.may_exist or is_late),
+            "n_tries": int(is_late),
             "due": True,
         }
         changed = ["owner", "deliverer", "origin", "has_rivals", "done"]
@@ -265,10 +267,7 @@ class Journal:
         ).fetchall():
             _end(db, run, "FINISHED", run["last_sign"])
 
-    @_writing
-    def end_killed(
-        self, db: sqlite3.Connection, deliverers: Collection[str] | None = None
-    ) -> None:
+    def end_killed(self, deliverers: Collection[str] | None = None) -> None:
         """End the runs whose processes have ended before them.
 
         Parameters
@@ -276,6 +275,17 @@ class Journal:
         deliverers : collection of str or None, default=None
             The processes that are to deliver them. None stands for all.
         """
+        if self._has_dead_owners():  # asked often; others may write meanwhile
+            self._end_killed(deliverers)
+
+    @_reading
+    def _has_dead_owners(self, db: sqlite3.Connection) -> bool:
+        return bool(self._dead_owners(db))
+
+    @_writing
+    def _end_killed(
+        self, db: sqlite3.Connection, deliverers: Collection[str] | None
+    ) -> None:
         for owner in self._dead_owners(db):
             (last_sign,) = db.execute(
                 "SELECT max(last_sign) FROM run WHERE owner = ?", [owner]
@@ -575,7 +585,7 @@ class Journal:
 
     @_writing
     def sweep(self, db: sqlite3.Connection, gone: Collection[str] = ()) -> None:
-        """Forget what processes have left of which nothing waits any more.
+        """Forget what MLflow has: of processes that are gone, and what is old.
 
         Parameters
         ----------
@@ -591,10 +601,12 @@ class Journal:
         n_removed = 1
         while n_removed:  # those above others when these are gone
             n_removed = db.execute(
-                "DELETE FROM run WHERE NOT due AND (done OR owner != deliverer) AND "
-                "deliverer IN (SELECT value FROM json_each(?)) AND error IS NULL AND "
+                "DELETE FROM run WHERE NOT due AND error IS NULL AND "
+                "((done OR owner != deliverer) "
+                "AND deliverer IN (SELECT value FROM json_each(?)) "
+                "OR done AND last_sign < ?) AND "
                 "key NOT IN (SELECT parent FROM run WHERE parent IS NOT NULL)",
-                [json.dumps(dead)],
+                [json.dumps(dead), now() - 1000 * SECONDS_UNTIL_FORGOTTEN],
             ).rowcount
         self._remove_orphans(db)
         owners = db.execute("SELECT owner FROM run UNION SELECT deliverer FROM run")

@@ -32,6 +32,8 @@ _MAX_TIME = 253_000_000_000_000
 # Artifacts are in a folder that names the run, one each time some are added.
 FILES = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{32}")
+# The tag by which a run of MLflow's is told from every other fit of the world.
+KEY_TAG = "skperceptron.key"
 
 
 @dataclass(frozen=True)

@@ -100,4 +100,4 @@ def stand_in_for(run: TrackedRun) -> Any:
     is_here = run.destination.is_of_this_process and run.is_delivered_here
     if not (is_here and logs_to(run.address)):
         return None
-    return make_stand_in(run.begin, run.record.name)
+    return make_stand_in(run.address, run.begin, run.record.name)

@@ -11,15 +11,18 @@ MLflow's stack of active runs, which is not public.
 
 from __future__ import annotations
 
+import base64
 import importlib
 import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skperceptron.tracking._credentials import is_same_store
-from skperceptron.tracking.delivery._store import bounded, tracking_uri_of
+from skperceptron.tracking._local_stores import default_store_in
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import Address
 
 if TYPE_CHECKING:
@@ -45,7 +48,12 @@ def users_tracking_uri() -> str | None:
 def logs_to(address: Address) -> bool:
     """Tell whether the store of an address is the one to which MLflow logs here."""
     uri: str = importlib.import_module("mlflow").get_tracking_uri()
-    return is_same_store(tracking_uri_of(address), uri)
+    if address["tracking_uri"] is not None:
+        return is_same_store(address["tracking_uri"], uri)
+    folder = address["working_directory"]
+    if folder is None or folder == str(Path.cwd()):
+        return True
+    return is_same_store(default_store_in(Path(folder)), uri)
 
 
 def active_runs() -> list[ActiveRun]:
@@ -91,8 +99,7 @@ def end_all_but(before: list[ActiveRun]) -> None:
         if is_stand_in(runs[-1]):
             runs.pop()
         else:
-            with bounded():
-                importlib.import_module("mlflow").end_run()
+            importlib.import_module("mlflow").end_run()
 
 
 def is_stand_in(run: ActiveRun) -> bool:
@@ -100,18 +107,21 @@ def is_stand_in(run: ActiveRun) -> bool:
     return isinstance(run, _stand_in_class())
 
 
-def make_stand_in(begin: Callable[[], str], name: str) -> ActiveRun:
+def make_stand_in(address: Address, begin: Callable[[], str], name: str) -> ActiveRun:
     """Make what can be active in the place of a run.
 
     Parameters
     ----------
+    address : dict
+        Where the run goes.
+
     begin : callable
         Sees to it that the run is in MLflow, and tells its id.
 
     name : str
         Its name.
     """
-    stand_in: ActiveRun = _stand_in_class()(begin, name)
+    stand_in: ActiveRun = _stand_in_class()(address, begin, name)
     return stand_in
 
 
@@ -120,26 +130,34 @@ def _stand_in_class() -> Any:
     from mlflow import ActiveRun
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
+    from mlflow.protos.service_pb2 import Run as RunMessage
 
     class StandIn(ActiveRun):
         """Stands in for a run until somebody asks for what only MLflow knows."""
 
-        def __init__(self, begin: Callable[[], str], name: str) -> None:
+        def __init__(
+            self, address: Address, begin: Callable[[], str], name: str
+        ) -> None:
             self.is_over = False
+            self._address = address
             self._begin = begin
             self._name = name
             self._found: Run | None = None
 
         def _find(self) -> Run:
             if self._found is None:
-                with bounded():
-                    client = importlib.import_module("mlflow").MlflowClient()
-                    try:
-                        self._found = client.get_run(self._begin())
-                    except OSError as error:
-                        raise MlflowException(
-                            f"{self._name} cannot be logged to now: {error}"
-                        ) from error
+                try:
+                    # MLflow itself would wait minutes for a server that is away.
+                    message = delivering_process().ask(
+                        "read_run", address=self._address, run_id=self._begin()
+                    )
+                except OSError as error:
+                    raise MlflowException(
+                        f"{self._name} cannot be logged to now: {error}"
+                    ) from error
+                self._found = Run.from_proto(
+                    RunMessage.FromString(base64.b64decode(message))
+                )
             return self._found
 
         info = property(lambda self: self._find().info)

@@ -15,19 +15,17 @@ from dataclasses import dataclass
 from types import FrameType
 
 from skperceptron.tracking._warnings import TrackingWarning, tolerate
-from skperceptron.tracking.delivery._all_stores import (
-    deliverer_for,
-)
 from skperceptron.tracking.journal._handover import (
     SECONDS_TO_WAIT,
     before_finish,
     before_flush,
 )
-from skperceptron.tracking.journal._origin import origin_tags
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, Status, now
 from skperceptron.tracking.recording._activation import end_kept
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fit_run import TrackedRun, close_left_behind
+from skperceptron.tracking.recording._origin import origin_tags
 from skperceptron.tracking.recording._outcome import (
     error_tag,
     note_failure,
@@ -223,17 +221,17 @@ def _deliver(runs: list[TrackedRun]) -> None:
     global _n_delivering
     for run in runs:
         try:
-            deliverer = deliverer_for(run.destination.tracking_uri)
             # Nobody waits in the middle of a study. And what goes wrong, the next fit
             # says, or the end of the process.
-            if deliverer.can_deliver and not run.destination.parents:
-                n_passes = deliverer.begin_to_drain(set())
-                deliverer.drain_decided(n_passes, patience=SECONDS_TO_WAIT)
-            with suppress(
-                OSError
-            ):  # of the journal; then they end when nothing goes on
+            store = run.destination.tracking_uri
+            if not run.destination.parents:
+                with suppress(OSError):
+                    delivering_process().ask(
+                        "deliver_unless_away", store=store, patience=SECONDS_TO_WAIT
+                    )
+            with suppress(OSError):  # then they end when nothing goes on
                 run.journal.end_unmanaged_below(run.key)
-            deliverer.wake()
+            delivering_process().watch(store, run.inbox)
         finally:
             with _delivered:
                 _n_delivering -= 1

@@ -18,9 +18,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from skperceptron.tracking.delivery._all_stores import expect_entries
 from skperceptron.tracking.journal._journal import journal_in
 from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.recording._attributes import DESTINATION_ATTRIBUTE
 from skperceptron.tracking.recording._call_runs import is_open, run_of
 from skperceptron.tracking.recording._destination import Destination
@@ -104,7 +104,9 @@ def expect_runs_of_others(destination: Destination) -> None:
         with suppress(OSError):  # they will find that out, too, and help themselves
             note_store(destination.address())
             journal_in(destination.inbox.journal).prepare()
-            expect_entries(destination.tracking_uri, destination.inbox)
+            delivering_process().watch(
+                destination.tracking_uri, destination.inbox, verb="expect"
+            )
 
 
 def take_destination(estimator: Any) -> Destination:

@@ -8,18 +8,14 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking._warnings import TrackingWarning, tolerate
-from skperceptron.tracking.delivery._all_stores import (
-    deliverer_for,
-)
-from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._folders import (
     ENVIRONMENT_VARIABLE,
     Inbox,
@@ -27,14 +23,13 @@ from skperceptron.tracking.journal._folders import (
     make_temporary_journal,
 )
 from skperceptron.tracking.journal._handover import (
-    SECONDS_TO_WAIT,
-    FilesAwayError,
-    StoreDownError,
+    Problem,
     before_finish,
     before_flush,
 )
 from skperceptron.tracking.journal._journal import Journal, RunHead, journal_in
 from skperceptron.tracking.journal._named_stores import note_store
+from skperceptron.tracking.journal._process import NoProcessError, delivering_process
 from skperceptron.tracking.journal._record import (
     Metric,
     ParentRun,
@@ -156,7 +151,7 @@ class TrackedRun:
             deliverer=self.inbox.owner,
             origin=self.destination.inbox.owner,
             has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
-            may_exist=self._may_exist,
+            may_exist=self._may_exist or self.is_written,
             status_if_killed=self._status_if_killed,
         )
         self.journal.write(
@@ -227,22 +222,36 @@ class TrackedRun:
         """
         with tolerate(f"A run of {self.record.name} could not be written down"):
             self.write()
+            self.journal.tell_notices()
             if not self.is_delivered_here:
                 return
-            deliverer = deliverer_for(self.destination.tracking_uri)
-            deliverer.watch(self.inbox)
-            if not wait:
-                deliverer.wake(SECONDS_UNTIL_DELIVERY)
-                if not self._is_where_it_belongs:
-                    deliverer.catch_up(self.inbox)
+            if wait:
+                self._wait()
                 return
-            try:
-                deliverer.wait_for(self.journal, self.key)
-            except StoreDownError:
-                pass  # which the user has been told of
-            except Exception as error:
-                self.warn(error)
-            deliverer.tell_notices()
+            store = self.destination.tracking_uri
+            delivering_process().watch(store, self.inbox, SECONDS_UNTIL_DELIVERY)
+            if not self._is_where_it_belongs:
+                _ask(
+                    "catch_up",
+                    store=store,
+                    journal=str(self.inbox.journal),
+                    seconds=_handover.SECONDS_TO_WAIT,
+                )
+
+    def _wait(self, *, for_id: bool = False) -> None:
+        """Wait until the run is delivered, or is there at least."""
+        delivering_process().watch(self.destination.tracking_uri, self.inbox)
+        problem = _ask(
+            "wait_for",
+            store=self.destination.tracking_uri,
+            journal=str(self.inbox.journal),
+            key=self.key,
+            seconds=_handover.SECONDS_TO_WAIT,
+            for_id=for_id,
+        )
+        if problem is not None:
+            self.warn(problem)
+        delivering_process().tell_notices()
 
     def begin(self) -> str:
         """See to it that the run is in MLflow, with what is known so far.
@@ -260,15 +269,7 @@ class TrackedRun:
             self.deliver(wait=False)
         run_id = self.run_id()
         if run_id is None:
-            deliverer = deliverer_for(self.destination.tracking_uri)
-            try:
-                deliverer.wait_for(
-                    self.journal, self.key, until=lambda: self.run_id() is not None
-                )
-            except StoreDownError:
-                pass  # which the user has been told of
-            except Exception as error:
-                self.warn(error)
+            self._wait(for_id=True)
             run_id = self.run_id()
         if run_id is None:
             raise OSError("the store cannot be reached, or is busy")
@@ -284,12 +285,16 @@ class TrackedRun:
 
         What is written in the block may be delivered in parts, which takes longer.
         """
-        with ExitStack() as stack:
-            if self.is_delivered_here:
-                deliverer = deliverer_for(self.destination.tracking_uri)
-                deliverer.wake()
-                stack.enter_context(deliverer.hurried())
+        store, process = self.destination.tracking_uri, delivering_process()
+        if not self.is_delivered_here:
             yield
+            return
+        process.watch(store, self.inbox)
+        process.tell("hurry", store=store, is_hurrying=True)
+        try:
+            yield
+        finally:
+            process.tell("hurry", store=store, is_hurrying=False)
 
     @property
     def is_delivered_here(self) -> bool:
@@ -301,15 +306,15 @@ class TrackedRun:
         """Whether it is written for the process that looked where it goes."""
         return self.inbox.owner == self.destination.inbox.owner
 
-    def warn(self, error: Exception) -> None:
+    def warn(self, problem: Problem) -> None:
         """Tell the user that the store does not take the run."""
         store = self.destination.tracking_uri or "MLflow's default store"
-        if isinstance(error, FilesAwayError):
-            warnings.warn(f"{error}.", TrackingWarning, stacklevel=2)
+        text = problem["text"]
+        if problem["is_about_files"]:
+            warnings.warn(f"{text}.", TrackingWarning, stacklevel=2)
             return
-        reason = reason_of(error)
         warnings.warn(
-            f"A run of {self.record.name} could not be logged to {store}: {reason}. "
+            f"A run of {self.record.name} could not be logged to {store}: {text}. "
             "The fit itself is not affected, and the run is not lost: it waits in the "
             f"journal {self.inbox.journal}. Once the store can be reached, "
             "the next fits or skperceptron.tracking.flush() deliver it. To do without "
@@ -503,7 +508,7 @@ def runs_around(task_path: TaskPath) -> Iterator[FitRun | None]:
             yield _open_runs[task_path.root, task_path.ids[:depth]]
 
 
-def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
+def deliver_all(run: TrackedRun, patience: float | None = None) -> None:
     """Wait until a run and all that were written before are delivered.
 
     Parameters
@@ -511,33 +516,46 @@ def deliver_all(run: TrackedRun, patience: float = SECONDS_TO_WAIT) -> None:
     run : TrackedRun
         The run.
 
-    patience : float, default=10
-        Seconds to wait for each answer of the store.
+    patience : float or None, default=None
+        Seconds to wait for each answer of the store. None stands for as many as a fit
+        waits.
     """
     run.deliver(wait=False)
     for call in before_flush:
         call()
     if run.is_delivered_here:
-        deliverer = deliverer_for(run.destination.tracking_uri)
-        failure = deliverer.deliver_all(patience)
-        if failure is not None:
-            run.warn(failure)
-        deliverer.tell_notices()
+        _wait_for_all(run, patience)
 
 
-def deliver_left_behind(tracking_uri: str | None, inboxes: set[Inbox]) -> None:
-    """Deliver what processes have left behind that are gone, as far as that goes.
+def _wait_for_all(run: TrackedRun, patience: float | None = None) -> None:
+    problem = _ask(
+        "deliver_all",
+        store=run.destination.tracking_uri,
+        patience=_handover.SECONDS_TO_WAIT if patience is None else patience,
+    )
+    if problem is not None:
+        run.warn(problem)
+    delivering_process().tell_notices()
 
-    Parameters
-    ----------
-    tracking_uri : str or None
-        Address of the store, without credentials.
 
-    inboxes : set of Inbox
-        Where they have written.
-    """
-    deliverer = deliverer_for(tracking_uri)
-    deliverer.drain(deliverer.begin_to_drain(inboxes), patience=SECONDS_TO_WAIT)
+def _ask(verb: str, **arguments: Any) -> Any:
+    """Ask the process that delivers; None where there can be none."""
+    try:
+        return delivering_process().ask(verb, **arguments)
+    except NoProcessError as error:
+        _tell_what_delivers(str(error))
+        return None
+
+
+@lru_cache
+def _tell_what_delivers(error: str) -> None:
+    warnings.warn(
+        f"Runs are not delivered to MLflow beside the fits: {error}. They wait in the "
+        f"journal {default_folder()} until skperceptron.tracking.flush() is called, or "
+        "this process ends.",
+        TrackingWarning,
+        stacklevel=5,
+    )
 
 
 def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
@@ -556,9 +574,8 @@ def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
     """
     deliver_all(refit)
     if refit.is_delivered_here:  # else the process that does will notice the end
-        deliverer = deliverer_for(refit.destination.tracking_uri)
         refit.journal.end(search.key, status, now())
-        deliverer.deliver_all()
+        _wait_for_all(refit)
 
 
 def close_left_behind() -> None:

@@ -11,12 +11,13 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._folders import Inbox, journals
+from skperceptron.tracking.journal._handover import SECONDS_TO_WAIT
 from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._process import delivering_process
+from skperceptron.tracking.journal._record import KEY_TAG
 from skperceptron.tracking.recording._destination import Destination
-from skperceptron.tracking.recording._fit_run import deliver_left_behind
 from skperceptron.tracking.recording._trial import (
     STATE_TAG,
     end_trial_run,
@@ -61,7 +62,12 @@ def _end_lost_trials(
     left = _left_by_the_dead(below.parents[-1].key)
     keys = set(left)
     if left and deliver:
-        deliver_left_behind(below.tracking_uri, set(left.values()))
+        delivering_process().ask(
+            "deliver_left",
+            store=below.tracking_uri,
+            left=[(str(inbox.journal), inbox.owner) for inbox in left.values()],
+            patience=SECONDS_TO_WAIT,
+        )
     if not study.get_trials(deepcopy=False, states=_UNCLEAR):
         return
     address = below.address()
@@ -99,9 +105,11 @@ def _journals() -> list[Journal]:
 def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str]:
     """Find runs of trials of which MLflow does not know how Optuna calls the end."""
     return {
-        tags[_runs.KEY_TAG]
-        for tags in _runs.tags_below(address, run_id, status)
-        if STATE_TAG not in tags and _runs.KEY_TAG in tags
+        tags[KEY_TAG]
+        for tags in delivering_process().ask(
+            "tags_below", address=address, run_id=run_id, status=status
+        )
+        if STATE_TAG not in tags and KEY_TAG in tags
     }
 
 

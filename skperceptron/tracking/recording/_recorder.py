@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score
 
 from skperceptron._config import get_config
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import (
     Metric,
     RunRecord,
@@ -36,6 +35,7 @@ from skperceptron.tracking.recording._fit_run import (
     end_search,
     runs_around,
 )
+from skperceptron.tracking.recording._origin import origin_tags
 from skperceptron.tracking.recording._outcome import note_failure
 from skperceptron.tracking.recording._sklearn_internals import (
     check_sample_weight,

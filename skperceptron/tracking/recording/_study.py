@@ -14,13 +14,13 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import ParentRun, RunRecord
 from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
 from skperceptron.tracking.recording._fit_run import TrackedRun, deliver_all
 from skperceptron.tracking.recording._lost_trials import end_lost_trials
+from skperceptron.tracking.recording._origin import origin_tags
 from skperceptron.tracking.recording._outcome import note_failure
 from skperceptron.tracking.recording._pareto_front import log_pareto_front
 from skperceptron.tracking.recording._run_arguments import check_tags, check_texts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.storages import InMemoryStorage
 
-from skperceptron.tracking.delivery import _runs
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import now
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._originals import describe_study, is_for
@@ -179,6 +179,7 @@ def _goes_there(first: list[Any], sign: str, address: dict[str, str | None]) -> 
     if first[1]["goes"] == sign:
         return True
     # Another process may know the same place by another name.
-    with suppress(Exception):  # whatever keeps the store from answering
-        return _runs.find_run(address, first[0]) is not None
+    with suppress(OSError):  # there is nobody to ask
+        process = delivering_process()
+        return process.ask("look_up", address=address, key=first[0]) is not None
     return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal._folders import journals
 from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import Address
 
 
@@ -42,8 +42,10 @@ class RunTicket:
         """
         run_id = self._known_id()
         if run_id is None:
-            with suppress(Exception):  # whatever keeps the store from answering
-                run_id = _runs.look_up(self.address, self.key)
+            with suppress(OSError):  # there is nobody to ask
+                run_id = delivering_process().ask(
+                    "look_up", address=self.address, key=self.key
+                )
         return run_id
 
     def _known_id(self) -> str | None:

@@ -15,7 +15,6 @@ from skperceptron._config import LogModels, check_log_models, config_context
 from skperceptron._workers import end_with_parent
 from skperceptron.tracking._credentials import without_credentials
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.journal._origin import origin_tags
 from skperceptron.tracking.journal._record import (
     Dataset,
     ParentRun,
@@ -38,6 +37,7 @@ from skperceptron.tracking.recording._fit_run import (
     silence,
 )
 from skperceptron.tracking.recording._fold_scores import FoldResult, result_of_fold
+from skperceptron.tracking.recording._origin import origin_tags
 from skperceptron.tracking.recording._outcome import error_tag, status_after
 from skperceptron.tracking.recording._run_arguments import check_tags, check_texts
 from skperceptron.tracking.recording._search import (

@@ -1,17 +1,14 @@
-"""By whom, from where and with what a run is logged."""
+"""With what, by whom and from where a run is logged."""
 
 from __future__ import annotations
 
-import getpass
 import platform
-import sys
 
 import numpy as np
 import sklearn
 
 from skperceptron._version import __version__
-
-SOURCE_TAG = "mlflow.source.name"
+from skperceptron.tracking.journal._source import source_tags
 
 
 def origin_tags() -> dict[str, str]:
@@ -21,14 +18,5 @@ def origin_tags() -> dict[str, str]:
         "scikit_learn_version": sklearn.__version__,
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
-        SOURCE_TAG: sys.argv[0] or "python",
-        "mlflow.source.type": "LOCAL",
-        **_user_tag(),
+        **source_tags(),
     }
-
-
-def _user_tag() -> dict[str, str]:
-    try:
-        return {"mlflow.user": getpass.getuser()}
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return {}

@@ -1,0 +1,134 @@
+"""The process that delivers the runs of another one to MLflow.
+
+It reads questions from its standard input and writes answers to its standard output,
+each a line of JSON. When its owner has ended, or was killed, it delivers what it can,
+and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, TextIO
+
+from skperceptron.tracking import _credentials
+from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery._run_context import with_context
+from skperceptron.tracking.delivery._service import Service
+from skperceptron.tracking.journal import _owners
+from skperceptron.tracking.journal._handover import SECONDS_TO_WAIT
+
+# What is fitted comes first.
+NICENESS = 5
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def main() -> None:
+    """Serve the owner as long as it lives."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(NICENESS)
+    questions, answers = sys.stdin, _take_over_output()
+    hello = json.loads(questions.readline())
+    _adopt(hello["surroundings"])
+    _get_ready()
+    server = _Server(Service(hello["owner"]), answers)
+    reader = threading.Thread(target=server.read, args=[questions], daemon=True)
+    reader.start()
+    # What the owner has forked has its end of the pipe open, too.
+    while reader.is_alive() and _is_parent(hello["process_id"]):
+        reader.join(SECONDS_BETWEEN_LOOKS)
+    with suppress(OSError):
+        server.finish()
+    _owners.remove_sign_of_life()
+    os._exit(0)  # threads may still be waiting for stores
+
+
+class _Server:
+    """Lets a service answer questions, each in a thread of its own.
+
+    Parameters
+    ----------
+    service : Service
+        The service.
+
+    answers : file
+        Where the answers are written.
+    """
+
+    def __init__(self, service: Service, answers: TextIO) -> None:
+        self._service = service
+        self._answers = answers
+        self._lock = threading.Lock()
+        self._is_finished = False
+
+    def read(self, questions: TextIO) -> None:
+        """Take questions until there are no more."""
+        with suppress(ValueError):  # the owner was killed while it wrote
+            for line in questions:
+                question = json.loads(line)
+                self._is_finished = question["verb"] == "finish"
+                _adopt(question["surroundings"])
+                threading.Thread(
+                    target=self._answer, args=[question], daemon=True
+                ).start()
+
+    def finish(self) -> None:
+        """Deliver what the owner has left, as long as the stores take it."""
+        if not self._is_finished:  # it was killed
+            self._service.finish(SECONDS_TO_WAIT)
+
+    def _answer(self, question: dict[str, Any]) -> None:
+        answer = {"id": question["id"], "value": None}
+        try:
+            verb = getattr(self._service, question["verb"])
+            answer["value"] = verb(**question["arguments"])
+        except Exception as error:  # whatever a store, or a disk, may say
+            answer["error"] = reason_of(error)
+        answer["notices"] = self._service.take_notices()
+        with self._lock, suppress(OSError):  # the owner is gone
+            self._answers.write(json.dumps(answer) + "\n")
+            self._answers.flush()
+
+
+def _get_ready() -> None:
+    """Import MLflow, before anybody waits for a store."""
+    gc.disable()  # it would take a sixth of the time, and find nothing
+    with suppress(Exception):  # who needs it says what is wrong
+        with_context({})
+    gc.freeze()
+    gc.enable()
+
+
+def _take_over_output() -> TextIO:
+    """Keep the standard output for answers, whatever some library prints."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    return answers
+
+
+def _adopt(surroundings: dict[str, Any]) -> None:
+    """Take over what has changed around the owner, which MLflow depends on."""
+    if "environment" in surroundings:
+        changed = surroundings["environment"]
+        for name in set(os.environ) - set(changed):
+            del os.environ[name]
+        os.environ.update(changed)
+    if "folder" in surroundings:
+        with suppress(OSError):  # it is gone again
+            os.chdir(surroundings["folder"])
+    if "program" in surroundings:
+        sys.argv[:] = surroundings["program"]
+    _credentials.learn(surroundings.get("credentials", {}))
+
+
+def _is_parent(process_id: int) -> bool:
+    return os.name != "posix" or os.getppid() == process_id
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""What a process that delivers is asked for, and does for its owner.
+
+There is one deliverer for each store, so that none keeps up another.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from skperceptron.tracking._credentials import hide_credentials, without_credentials
+from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery._artifacts import FilesAwayError
+from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
+from skperceptron.tracking.delivery._store_check import (
+    UnnamedStoreError,
+    check_is_named,
+)
+from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
+from skperceptron.tracking.journal._handover import Problem
+from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._record import Address, as_address
+
+# At the end, each store has at least this many seconds, however long another one took.
+MIN_PATIENCE = 1.0
+# At most this many reasons are given why a store takes nothing.
+MAX_REASONS = 3
+# How many times, at most, a flush tries again what another process was delivering.
+MAX_ROUNDS = 100
+# A flush that has time asks a store that is away again after this pause.
+SECONDS_BETWEEN_RETRIES = 0.5
+
+
+class Service:
+    """Delivers the runs of a process, and answers its questions.
+
+    Each method that has no underscore is a verb: it takes what JSON can say, and
+    returns such a thing. Several threads may call them at once.
+
+    Parameters
+    ----------
+    owner : str
+        The process.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._deliverers: dict[str | None, Deliverer] = {}
+        self._lock = threading.Lock()
+
+    def _deliverer(self, store: str | None) -> Deliverer:
+        with self._lock:
+            if store not in self._deliverers:
+                self._deliverers[store] = Deliverer(store, self._owner)
+            return self._deliverers[store]
+
+    def _inbox(self, journal: str) -> Inbox:
+        return Inbox(Path(journal), self._owner)
+
+    def take_notices(self) -> list[str]:
+        """List what the user should know that was seen since somebody asked."""
+        found = []
+        for deliverer in list(self._deliverers.values()):
+            found += deliverer.take_notices()
+        return found
+
+    # What goes on
+
+    def watch(self, store: str | None, journal: str, after: float) -> None:
+        """Deliver from a journal from now on, and look there in some seconds."""
+        deliverer = self._deliverer(store)
+        deliverer.watch(self._inbox(journal))
+        deliverer.wake(after)
+
+    def expect(self, store: str | None, journal: str, after: float) -> None:
+        """Watch a journal to which other processes write for the owner."""
+        self._deliverer(store).is_expecting = True
+        self.watch(store, journal, after)
+
+    def wait_for(
+        self, store: str | None, journal: str, key: str, seconds: float, for_id: bool
+    ) -> Problem | None:
+        """Wait until a run is delivered, or is there at least.
+
+        Parameters
+        ----------
+        store : str or None
+            Where it goes.
+
+        journal : str
+            Where it waits.
+
+        key : str
+            The run.
+
+        seconds : float
+            How long, at most; longer while MLflow is being imported.
+
+        for_id : bool
+            Whether it is enough if it is there.
+        """
+        waits_in = journal_in(Path(journal))
+        deliverer = self._deliverer(store)
+        deliverer.watch(self._inbox(journal))
+        until = (lambda: waits_in.run_id_of(key) is not None) if for_id else None
+        reason = deliverer.wait_for(waits_in, key, seconds, until=until)
+        return None if reason is None else _problem(reason)
+
+    def catch_up(self, store: str | None, journal: str, seconds: float) -> None:
+        """Wait while many runs are to be delivered, unless the store takes none."""
+        self._deliverer(store).catch_up(self._inbox(journal), seconds)
+
+    def hurry(self, store: str | None, is_hurrying: bool) -> None:
+        """Leave the processor to nobody, as nothing is fitted; or do so again."""
+        self._deliverer(store).hurry(is_hurrying)
+
+    def deliver_all(self, store: str | None, patience: float) -> Problem | None:
+        """Deliver what waits for a store, as long as it answers.
+
+        Parameters
+        ----------
+        store : str or None
+            The store.
+
+        patience : float
+            Seconds to wait for each answer.
+        """
+        reason = self._deliverer(store).deliver_all(patience)
+        return None if reason is None else _problem(reason)
+
+    def deliver_unless_away(self, store: str | None, patience: float) -> None:
+        """Deliver what waits for a store, unless it was out of reach before."""
+        deliverer = self._deliverer(store)
+        if deliverer.can_deliver:
+            deliverer.drain_decided(deliverer.begin_to_drain(set()), patience=patience)
+        deliverer.wake()
+
+    def deliver_left(
+        self, store: str | None, left: list[tuple[str, str]], patience: float
+    ) -> None:
+        """Deliver what processes have left behind that are gone.
+
+        Parameters
+        ----------
+        store : str or None
+            Where it goes.
+
+        left : list of (str, str)
+            The journals, and the processes.
+
+        patience : float
+            Seconds to wait for each answer.
+        """
+        deliverer = self._deliverer(store)
+        inboxes = {Inbox(Path(journal), owner) for journal, owner in left}
+        deliverer.drain(deliverer.begin_to_drain(inboxes), patience=patience)
+
+    # What is in the stores
+
+    def look_up(self, address: Address, key: str) -> str | None:
+        """Find a run by its key; None if the store does not have it, or not answer."""
+        with suppress(Exception):  # whatever keeps the store from answering
+            return _runs.look_up(address, key)
+        return None
+
+    def read_run(self, address: Address, run_id: str) -> str:
+        """Read a run, as MLflow's protocol writes it."""
+        run = _store.client_of(address).get_run(run_id)
+        return base64.b64encode(run.to_proto().SerializeToString()).decode()
+
+    def place_of(self, address: Address, run_id: str) -> tuple[str, str | None]:
+        """Tell the address of a run's store, and its experiment if that is a server."""
+        uri = without_credentials(_store.tracking_uri_of(address)) or ""
+        if not uri.startswith(("http://", "https://")):
+            return uri, None
+        with suppress(Exception):  # it does not answer
+            info = _store.client_of(address).get_run(run_id).info
+            return uri, info.experiment_id
+        return uri, None
+
+    def tags_below(
+        self, address: Address, run_id: str, status: str
+    ) -> list[dict[str, str]]:
+        """List the tags of the runs of a status right below another one."""
+        return _runs.tags_below(address, run_id, status)
+
+    # The end, and what others have left
+
+    def flush(self, timeout: float | None) -> list[str]:
+        """Deliver what waits in all journals, also of processes that are gone.
+
+        Parameters
+        ----------
+        timeout : float or None
+            As in `skperceptron.tracking.flush`.
+
+        Returns
+        -------
+        list of str
+            Why something waits on.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + max(timeout, 0)
+        found, reasons = self._what_waits()
+        for store in found:
+            self._deliverer(store).delivery.places.allow_all()
+        begun = {
+            store: self._deliverer(store).begin_to_drain(inboxes)
+            for store, inboxes in found.items()
+        }
+        for store, n_passes in begun.items():
+            deliverer = self._deliverer(store)
+            _drain_with_others(deliverer, n_passes, found[store], deadline)
+            failures = deliverer.failures()[:MAX_REASONS]
+            reasons += [_what_prevents(store, failure) for failure in failures]
+        for journal in _journals():
+            journal.sweep()
+        return reasons
+
+    def finish(self, seconds: float) -> list[str]:
+        """Deliver what can be, since the owner ends.
+
+        Parameters
+        ----------
+        seconds : float
+            How long, at most, but for a second for each store.
+
+        Returns
+        -------
+        list of str
+            Why something waits on.
+        """
+        deadline = time.monotonic() + seconds
+        begun = []
+        for deliverer in list(self._deliverers.values()):
+            with suppress(OSError):
+                deliverer.end_searches()
+            if deliverer.can_deliver:
+                begun.append((deliverer, deliverer.begin_to_drain(set())))
+        for deliverer, n_passes in begun:
+            left = max(deadline - time.monotonic(), MIN_PATIENCE)
+            deliverer.drain_decided(n_passes, patience=left)
+        reasons = [
+            _what_prevents(store, failure)
+            for store, deliverer in list(self._deliverers.items())
+            for failure in deliverer.new_failures()[:1]
+        ]
+        folders = {i.journal for d in self._deliverers.values() for i in d.inboxes}
+        for folder in folders:
+            with suppress(OSError):
+                journal_in(folder).sweep(gone={self._owner})
+        return reasons
+
+    def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:
+        """Find where something waits for each store, and why some has to wait on."""
+        found: dict[str | None, set[Inbox]] = {uri: set() for uri in self._deliverers}
+        unnamed: set[str] = set()
+        for journal in _journals():
+            journal.end_killed()
+            for row in journal.waiting():
+                inbox = Inbox(journal.folder, row["deliverer"])
+                try:
+                    check_is_named(as_address(json.loads(row["address"])))
+                except UnnamedStoreError as error:
+                    unnamed.add(str(error))
+                    continue
+                except (ValueError, TypeError, AttributeError):
+                    pass  # which the deliverer tells
+                found.setdefault(row["store"] or None, set()).add(inbox)
+        return found, [
+            f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
+            for reason in sorted(unnamed)[:MAX_REASONS]
+        ]
+
+
+def _journals() -> Iterator[Journal]:
+    """List the journals that there are and that can be read."""
+    for journal in map(journal_in, journals()):
+        with suppress(OSError):  # which the owner tells
+            if journal.exists:
+                journal.has("")
+                yield journal
+
+
+def _problem(reason: Exception) -> Problem:
+    if isinstance(reason, FilesAwayError):
+        return {"text": str(reason), "is_about_files": True}
+    return {"text": reason_of(reason), "is_about_files": False}
+
+
+def _what_prevents(store: str | None, failure: Exception) -> str:
+    if isinstance(failure, FilesAwayError):
+        return f"{failure}."
+    return (
+        f"Runs for {store or 'the default store'} could not be delivered and "
+        f"stay in the journal {where_runs_wait()}: {reason_of(failure)}."
+    )
+
+
+def _drain_with_others(
+    deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
+) -> None:
+    """Drain, wait for other processes that have begun to, and for a store that is away.
+
+    Without a deadline, nobody waits for a store that is away.
+    """
+    n_rounds = 0
+    while True:
+        left = deadline - time.monotonic()
+        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
+        if time.monotonic() >= deadline:
+            return
+        if deliverer.is_away and left < math.inf:
+            pause = SECONDS_BETWEEN_RETRIES
+        elif deliverer.is_held_up and n_rounds < MAX_ROUNDS:
+            n_rounds += 1
+            pause = SECONDS_BETWEEN_LOOKS
+        else:
+            return
+        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
+        n_passes = deliverer.begin_to_drain(inboxes)

@@ -1,0 +1,24 @@
+"""By whom and from where a run is logged."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+
+SOURCE_TAG = "mlflow.source.name"
+
+
+def source_tags() -> dict[str, str]:
+    """Tell from where and by whom a run is logged."""
+    return {
+        SOURCE_TAG: sys.argv[0] or "python",
+        "mlflow.source.type": "LOCAL",
+        **_user_tag(),
+    }
+
+
+def _user_tag() -> dict[str, str]:
+    try:
+        return {"mlflow.user": getpass.getuser()}
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return {}
