@@ -265,7 +265,8 @@ def _client(with_model: bool) -> Log:
     import mlflow
     from mlflow.entities import LoggedModelOutput, Param
 
-    from skperceptron.tracking.recording._model import save_model
+    from skperceptron.tracking.delivery._model_building import built_model
+    from skperceptron.tracking.recording._model import keep_model
 
     # It would ask the server for each run once more, to print its address.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
@@ -303,8 +304,9 @@ def _client(with_model: bool) -> Log:
         )
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         with tempfile.TemporaryDirectory() as folder:
-            save_model(fitted, X, folder)
-            client.log_model_artifacts(model.model_id, folder)
+            keep_model(fitted, X, kept := Path(folder) / "model")
+            with built_model(kept) as built:
+                client.log_model_artifacts(model.model_id, str(built))
         client.finalize_logged_model(model.model_id, "READY")
 
     return log

@@ -35,6 +35,7 @@ class DeliveryHere(_process.DeliveringProcess):
 
     def __init__(self):
         super().__init__()
+        self._has_answered.set()
         self._service = Service(_owners.this_process())
 
     is_running = True

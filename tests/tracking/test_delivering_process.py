@@ -158,12 +158,15 @@ def test_password_is_in_no_command_line_and_in_no_file(script, new_store):
 # Where it cannot be started
 
 
-def test_flush_delivers_where_no_process_can_be_started(script):
+# What is none, what ends at once, and what only says what it is told.
+@pytest.mark.parametrize("program", ["/nothing", "/bin/false", "/bin/cat"])
+def test_flush_delivers_where_no_process_can_be_started(program, script):
     script.run(
+        f"program = {program!r}",
         """
         import multiprocessing, warnings
         from skperceptron.tracking import pending
-        multiprocessing.set_executable("/nothing")
+        multiprocessing.set_executable(program)
         with warnings.catch_warnings(record=True, action="always") as told:
             first, second = fit(), fit()
         (warning,) = told
@@ -172,7 +175,7 @@ def test_flush_delivers_where_no_process_can_be_started(script):
         assert pending() == 2
         assert flush() == 0
         assert first.run_id_ and second.run_id_
-        """
+        """,
     )
     assert statuses_of(script.store) == {"FINISHED": 2}
 

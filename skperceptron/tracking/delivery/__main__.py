@@ -20,7 +20,7 @@ from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery._run_context import with_context
 from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _owners
-from skperceptron.tracking.journal._handover import SECONDS_TO_WAIT
+from skperceptron.tracking.journal._handover import READY, SECONDS_TO_WAIT
 
 # What is fitted comes first.
 NICENESS = 5
@@ -34,6 +34,7 @@ def main() -> None:
     questions, answers = sys.stdin, _take_over_output()
     hello = json.loads(questions.readline())
     _adopt(hello["surroundings"])
+    print(READY, file=answers, flush=True)
     _get_ready()
     server = _Server(Service(hello["owner"]), answers)
     reader = threading.Thread(target=server.read, args=[questions], daemon=True)

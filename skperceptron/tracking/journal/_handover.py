@@ -11,6 +11,9 @@ from typing import Any, TypedDict
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 
+# The first thing that the process that delivers says.
+READY = "ready"
+
 # What is still to be written before the process ends, and before a flush.
 before_finish: list[Callable[[], None]] = []
 before_flush: list[Callable[[], None]] = []

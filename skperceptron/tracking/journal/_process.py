@@ -29,6 +29,8 @@ from skperceptron.tracking.journal._folders import Inbox
 
 # How often in a row, at most, it is started and ends before it is ready.
 MAX_FAILURES = 3
+# How long it may take until it is ready; longer than on the busiest machine.
+SECONDS_TO_START = 120.0
 # How often a question is asked, at most, that nobody has answered.
 MAX_ATTEMPTS = 5
 # How long this process waits at its end for that one to end, which has nothing left.
@@ -65,7 +67,8 @@ class DeliveringProcess:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._process: subprocess.Popen[str] | None = None
-        self._is_ready = False
+        self._reader: threading.Thread | None = None
+        self._has_answered = threading.Event()
         self._n_failures = 0
         self._numbers = itertools.count()
         self._answers: dict[int, Future[Any]] = {}
@@ -142,8 +145,10 @@ class DeliveringProcess:
             started, or ends each time before it has answered.
         """
         for _ in range(MAX_ATTEMPTS):
+            answer = self._send(verb, **arguments)
+            self._wait_until_ready()
             with suppress(_EndedError):
-                return self._send(verb, **arguments).result()
+                return answer.result()
         raise NoProcessError
 
     def tell_notices(self) -> None:
@@ -161,7 +166,13 @@ class DeliveringProcess:
         if process is not None and process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()
-            self._reader.join(SECONDS_TO_END)
+            if self._reader is not None:
+                self._reader.join(SECONDS_TO_END)
+
+    def _wait_until_ready(self) -> None:
+        process = self._process
+        if not self._has_answered.wait(SECONDS_TO_START) and process is not None:
+            process.kill()  # it is something else
 
     def _send(self, verb: str, **arguments: Any) -> Future[Any]:
         with self._lock:
@@ -194,10 +205,10 @@ class DeliveringProcess:
                 # Neither Ctrl-C nor the end of a terminal is meant for it.
                 start_new_session=True,
             )
-            self._is_ready = False
+            self._has_answered = threading.Event()
             self._reader = threading.Thread(
                 target=self._read,
-                args=[self._process, self._process.stdout],
+                args=[self._process, self._process.stdout, self._has_answered],
                 name="skperceptron answers",
                 daemon=True,
             )
@@ -237,16 +248,26 @@ class DeliveringProcess:
         self._said |= news
         return news
 
-    def _read(self, process: subprocess.Popen[str], output: TextIO) -> None:
+    def _read(
+        self,
+        process: subprocess.Popen[str],
+        output: TextIO,
+        has_answered: threading.Event,
+    ) -> None:
         """Take its answers, until it ends."""
+        is_ready = False
         with output, suppress(ValueError, OSError):  # it was killed while it wrote
-            for line in output:
+            is_ready = output.readline() == f"{_handover.READY}\n"
+            has_answered.set()
+            while is_ready and (line := output.readline()):
                 self._take(json.loads(line))
+        process.kill()  # if it is something else
         process.wait()
+        has_answered.set()
         with self._lock:
             if self._process is process:
                 self._process = None
-                self._n_failures = 0 if self._is_ready else self._n_failures + 1
+                self._n_failures = 0 if is_ready else self._n_failures + 1
             answers, self._answers = self._answers, {}
         for answer in answers.values():
             answer.set_exception(_EndedError())
@@ -255,7 +276,6 @@ class DeliveringProcess:
                 self._start()
 
     def _take(self, answer: dict[str, Any]) -> None:
-        self._is_ready = True
         self.notices += answer["notices"]
         future = self._answers.pop(answer["id"], None)
         if future is None:
