@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import multiprocessing
 import os
 import shutil
 import signal
@@ -259,10 +260,11 @@ def in_child(work):
 def leave_behind(*fits, uri):
     """Make fits for a store that is away in a process that is killed after them.
 
-    With it all is killed that it has started: nobody is left to deliver its runs.
+    With it all is killed that it has started, and none is started that would deliver.
     """
 
     def work():
+        multiprocessing.set_executable("/nothing")
         mlflow.set_tracking_uri(uri)
         for make_fit in fits or [fit]:
             make_fit()

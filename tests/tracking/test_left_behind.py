@@ -87,7 +87,7 @@ class TestFlushWithATimeout:
         leave_behind(uri=away.uri)
         away.come_back()
         with pytest.warns(TrackingWarning, match="could not be delivered"):
-            assert flush(timeout=1) == 1
+            assert flush(timeout=5) == 1
         assert statuses_of(away.path) == {"FINISHED": 1}
 
     def test_does_not_try_again_what_a_store_refuses(self, away):

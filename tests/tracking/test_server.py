@@ -218,9 +218,17 @@ def test_run_that_a_server_refuses_keeps_no_others_waiting(
 
 # What is sent for a run with a model; somebody dies after each of it.
 STEPS = [*REQUESTS[:3], "logged-models", "runs/outputs", REQUESTS[3]]
+# The run, its model, its end.
+WHOLE_STEPS = {REQUESTS[0], "logged-models", REQUESTS[3]}
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step",
+    [
+        step if step in WHOLE_STEPS else pytest.param(step, marks=pytest.mark.slow)
+        for step in STEPS
+    ],
+)
 def test_delivery_that_was_killed_is_completed_by_the_next(
     step, server, tracked_by_server, journal
 ):

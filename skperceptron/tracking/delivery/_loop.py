@@ -321,7 +321,20 @@ class Deliverer:
             if self._failures.outage_is_told:
                 return None
         self.drain_decided(self.begin_to_drain(set()), patience=patience)
+        # What is left may be with the deliverer of a process that has just ended.
+        deadline = time.monotonic() + patience
+        while self._are_claimed_by_others and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            self.drain_decided(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
+
+    @property
+    def _are_claimed_by_others(self) -> bool:
+        """Whether others are just delivering runs of the owner."""
+        return any(
+            journal.count_claimed(self.tracking_uri, self.owner)
+            for journal in self._journals
+        )
 
     def new_failures(self) -> list[Exception]:
         """Tell what has prevented deliveries since somebody asked, if anything."""

@@ -456,12 +456,23 @@ class Journal:
         )
 
     @_reading
-    def count_claimed(self, db: sqlite3.Connection, store: str | None) -> int:
-        """Count the runs that other processes are just delivering to a store."""
+    def count_claimed(
+        self, db: sqlite3.Connection, store: str | None, deliverer: str | None = None
+    ) -> int:
+        """Count the runs that other processes are just delivering to a store.
+
+        Parameters
+        ----------
+        store : str or None
+            The store.
+
+        deliverer : str or None, default=None
+            The process for which they are to be delivered. None stands for all.
+        """
         claimed = db.execute(
             "SELECT claimed_by FROM run WHERE due AND store = ? "
-            "AND claimed_by IS NOT NULL",
-            [_store(store)],
+            "AND claimed_by IS NOT NULL AND (? IS NULL OR deliverer = ?)",
+            [_store(store), deliverer, deliverer],
         ).fetchall()
         others = [by for (by,) in claimed if by != _owners.this_process()]
         return sum(_owners.is_alive(self.folder, by) for by in others)

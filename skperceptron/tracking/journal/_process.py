@@ -268,6 +268,9 @@ class DeliveringProcess:
             if self._process is process:
                 self._process = None
                 self._n_failures = 0 if is_ready else self._n_failures + 1
+            if process.stdin is not None:
+                with suppress(OSError):  # of what it has not read
+                    process.stdin.close()
             answers, self._answers = self._answers, {}
         for answer in answers.values():
             answer.set_exception(_EndedError())
