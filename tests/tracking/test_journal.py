@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from skperceptron.tracking import TrackingWarning, flush, pending
-from skperceptron.tracking.journal import _database, _owners
+from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, pending
+from skperceptron.tracking.journal import _database, _journal, _owners
 from skperceptron.tracking.journal._database import JournalError, LaterVersionError
 from skperceptron.tracking.journal._journal import Journal, journal_in
 from skperceptron.tracking.journal._record import (
@@ -27,8 +27,9 @@ from skperceptron.tracking.journal._record import (
     RunHead,
     RunRecord,
 )
-from tests.tracking.faults import die, fit, in_child, warned_once
+from tests.tracking.faults import X, die, fit, in_child, warned_once, y
 from tests.tracking.journal_files import DEAD, START, new_key, parent_of
+from tests.tracking.tracked_searches import make_search
 
 ROOT = Path(__file__).parents[2]
 STORE = "sqlite:////nowhere/mlflow.db"
@@ -408,6 +409,22 @@ def test_settled_runs_are_known_as_long_as_their_process_lives(db):
     db.settle([(run, "x") for run in claim(db, deliverers=None)])
     db.sweep()
     assert (db.run_id_of(mine.key), db.run_id_of(dead.key)) == ("x", None)
+
+
+def test_what_comes_after_a_run_was_forgotten_belongs_to_it(db, runs, monkeypatch):
+    clf = fit()
+    search = make_search(tracker=MLflowTracker()).fit(X, y)
+    assert flush() == 0
+    ids = {run.run_id for run in runs.at_once()}
+    monkeypatch.setattr(_journal, "SECONDS_UNTIL_FORGOTTEN", 0)
+    db.sweep()
+    assert db.run_id_of(clf._run_ticket.key) is None
+    assert clf.run_id_ in ids  # the store is asked
+    scores = [clf.score(X + 0.5, y), search.score(X + 0.5, y)]
+    found = runs()
+    assert {run.run_id for run in found} == ids
+    names = "HillClimbPerceptron", "refit"
+    assert scores == [run.latest("test_score") for run in found if run.name in names]
 
 
 def test_settled_run_is_known_as_long_as_one_below_it_waits(db):
