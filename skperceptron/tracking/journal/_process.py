@@ -86,12 +86,6 @@ class DeliveringProcess:
         """The stores to which it delivers, and where the runs wait."""
         return list(self._watched)
 
-    @property
-    def process_id(self) -> int | None:
-        """The id that the system gives it, while it runs."""
-        process = self._process
-        return None if process is None else process.pid
-
     def watch(
         self, store: str | None, inbox: Inbox, after: float = 0.0, verb: str = "watch"
     ) -> None:
