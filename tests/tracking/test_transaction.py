@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from skperceptron import HillClimbPerceptron, config_context
 from skperceptron.tracking.delivery._transaction import in_one_transaction
+from tests.tracking.faults import statuses_of
 
 X, y = load_iris(return_X_y=True)
 
@@ -33,19 +34,25 @@ def count_runs(client):
 
 
 @pytest.mark.usefixtures("delivery_here")
-def test_run_of_a_fit_takes_one_commit(runs):
+def test_run_of_a_fit_takes_one_commit(tracking_uri, tmp_path, new_store):
+    own = str(shutil.copy(new_store, tmp_path / "own.db"))
+    tracking_uri(f"sqlite:///{own}")
+    commits = []
+
+    def note(connection):
+        if connection.engine.url.database == own:  # other tests have theirs
+            commits.append(connection)
+
     clf = HillClimbPerceptron(max_iter=20)
     with config_context(log_models="none"):
         clf.fit(X, y)  # which makes the client, and the entry of the data
-        commits = []
-        note = commits.append
         event.listen(Engine, "commit", note)
         try:
             clf.fit(X, y)
         finally:
             event.remove(Engine, "commit", note)
     assert len(commits) == 1
-    assert [run.status for run in runs()] == ["FINISHED"] * 2
+    assert statuses_of(own) == {"FINISHED": 2}
 
 
 def test_nobody_sees_a_part_of_it(store):
