@@ -1,5 +1,7 @@
 """Runs that wait are delivered several at a time, and each exactly once."""
 
+import io
+import os
 import time
 import uuid
 from contextlib import contextmanager
@@ -13,7 +15,9 @@ from sqlalchemy.engine import Engine
 
 from skperceptron.tracking import TrackingWarning, flush, pending
 from skperceptron.tracking.delivery import _delivery, _loop
+from skperceptron.tracking.delivery.__main__ import _Server
 from skperceptron.tracking.delivery._delivery import Delivery
+from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._journal import journal_in
 from skperceptron.tracking.journal._process import delivering_process
@@ -263,3 +267,11 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
     assert flush() == 0
     experiment = mlflow.get_experiment_by_name(name)
     assert len(runs_of(experiment.experiment_id)) == n_runs
+
+
+@pytest.mark.timeout(60)
+def test_questions_are_read_before_anybody_answers_them():
+    end, begin = os.pipe()
+    with open(end) as questions, open(begin, "w") as asked:
+        _Server(Service("nobody"), questions, io.StringIO())
+        asked.write("x\n" * 200_000)  # more than a pipe holds

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import queue
 import sys
 import threading
 from contextlib import suppress
@@ -35,13 +36,9 @@ def main() -> None:
     hello = json.loads(questions.readline())
     _adopt(hello["surroundings"])
     print(READY, file=answers, flush=True)
+    server = _Server(Service(hello["owner"]), questions, answers)
     _get_ready()
-    server = _Server(Service(hello["owner"]), answers)
-    reader = threading.Thread(target=server.read, args=[questions], daemon=True)
-    reader.start()
-    # What the owner has forked has its end of the pipe open, too.
-    while reader.is_alive() and _is_parent(hello["process_id"]):
-        reader.join(SECONDS_BETWEEN_LOOKS)
+    server.serve(hello["process_id"])
     with suppress(OSError):
         server.finish()
     _owners.remove_sign_of_life()
@@ -56,31 +53,54 @@ class _Server:
     service : Service
         The service.
 
+    questions : file
+        Where the questions come from. They are read at once, whether or not anybody
+        answers them yet: who asks does not wait until MLflow is imported.
+
     answers : file
         Where the answers are written.
     """
 
-    def __init__(self, service: Service, answers: TextIO) -> None:
+    def __init__(self, service: Service, questions: TextIO, answers: TextIO) -> None:
         self._service = service
         self._answers = answers
         self._lock = threading.Lock()
         self._is_finished = False
+        # None stands for the end.
+        self._read: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._take, args=[questions], daemon=True).start()
 
-    def read(self, questions: TextIO) -> None:
-        """Take questions until there are no more."""
-        with suppress(ValueError):  # the owner was killed while it wrote
-            for line in questions:
-                question = json.loads(line)
-                self._is_finished = question["verb"] == "finish"
-                _adopt(question["surroundings"])
-                threading.Thread(
-                    target=self._answer, args=[question], daemon=True
-                ).start()
+    def serve(self, owner: int) -> None:
+        """Answer until there are no more questions, or the owner is gone.
+
+        Parameters
+        ----------
+        owner : int
+            Its id. What it has forked has its end of the pipe open, too.
+        """
+        while _is_parent(owner):
+            with suppress(queue.Empty):
+                line = self._read.get(timeout=SECONDS_BETWEEN_LOOKS)
+                if line is None:
+                    return
+                self._begin_to_answer(line)
 
     def finish(self) -> None:
         """Deliver what the owner has left, as long as the stores take it."""
         if not self._is_finished:  # it was killed
             self._service.finish(SECONDS_TO_WAIT)
+
+    def _take(self, questions: TextIO) -> None:
+        for line in questions:
+            self._read.put(line)
+        self._read.put(None)
+
+    def _begin_to_answer(self, line: str) -> None:
+        with suppress(ValueError):  # the owner was killed while it wrote
+            question = json.loads(line)
+            self._is_finished = False
+            _adopt(question["surroundings"])
+            threading.Thread(target=self._answer, args=[question], daemon=True).start()
 
     def _answer(self, question: dict[str, Any]) -> None:
         answer = {"id": question["id"], "value": None}
@@ -89,6 +109,8 @@ class _Server:
             answer["value"] = verb(**question["arguments"])
         except Exception as error:  # whatever a store, or a disk, may say
             answer["error"] = reason_of(error)
+        else:
+            self._is_finished = question["verb"] == "finish"
         answer["notices"] = self._service.take_notices()
         with self._lock, suppress(OSError):  # the owner is gone
             self._answers.write(json.dumps(answer) + "\n")
