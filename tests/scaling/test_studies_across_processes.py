@@ -4,6 +4,8 @@ A machine is a folder here: its journal and its temporary files are its own, so 
 workers on different machines know of each other only what the study and MLflow tell.
 """
 
+import io
+import logging
 import os
 import re
 import subprocess
@@ -345,6 +347,57 @@ def test_another_process_begins_the_same_run_if_the_first_one_does_not(
     agree(load_again(study), found)
     assert [identity.is_new for identity in found] == [True, False]
     assert {identity.key for identity in found} == {killed.key}
+
+
+def test_process_that_is_stopped_before_it_proposes_joins_who_was_faster(
+    in_journal, monkeypatch
+):
+    study, _, _ = in_journal
+    found = []
+    lock = _study_agreement._lock
+
+    def lock_late(own, *, breaks):
+        monkeypatch.setattr(_study_agreement, "_lock", lock)
+        agree(load_again(study), found)
+        return lock(own, breaks=breaks)
+
+    monkeypatch.setattr(_study_agreement, "_lock", lock_late)
+    agree(study, found)
+    assert [identity.is_new for identity in found] == [True, False]
+    assert len({identity.key for identity in found}) == 1
+
+
+def test_process_killed_while_it_proposes_keeps_nobody_up_for_long(
+    in_journal, monkeypatch
+):
+    study, _, _ = in_journal
+    lock = _study_agreement._lock(study, breaks=False)
+    assert lock.__enter__()
+    monkeypatch.setattr(_study_agreement, "_SECONDS_TO_BEGIN", 0.3)
+    assert _study_agreement.agree_on_run(load_again(study)).is_new
+
+
+@pytest.fixture
+def told():
+    """What Optuna tells the user."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    logger, verbosity = logging.getLogger("optuna"), optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    logger.addHandler(handler)
+    yield text
+    logger.removeHandler(handler)
+    optuna.logging.set_verbosity(verbosity)
+
+
+def test_user_sees_and_hears_nothing_of_the_agreement(in_journal, told):
+    study, _, _ = in_journal
+    agree(study, [])
+    optuna.create_study(storage=study._storage, study_name="another")
+    names = optuna.get_all_study_names(study._storage)
+    assert sorted(names) == sorted([study.study_name, "another"])
+    (line,) = told.getvalue().splitlines()
+    assert line.endswith("another")
 
 
 # Databases

@@ -272,6 +272,10 @@ def test_new_experiment_stays_when_its_first_run_is_refused(
 @pytest.mark.timeout(60)
 def test_questions_are_read_before_anybody_answers_them():
     end, begin = os.pipe()
-    with open(end) as questions, open(begin, "w") as asked:
-        _Server(Service("nobody"), questions, io.StringIO())
-        asked.write("x\n" * 200_000)  # more than a pipe holds
+    n_questions = 200_000  # more than a pipe holds
+    with open(end) as questions:
+        with open(begin, "w") as asked:
+            server = _Server(Service("nobody"), questions, io.StringIO())
+            asked.write("x\n" * n_questions)
+        assert [server._read.get() for _ in range(n_questions)] == ["x\n"] * n_questions
+        assert server._read.get() is None

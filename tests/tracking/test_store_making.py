@@ -2,14 +2,13 @@
 
 import os
 import threading
-import time
 
 import mlflow
 import pytest
 
 from skperceptron.tracking import flush, pending
 from skperceptron.tracking.delivery import _loop, _store
-from skperceptron.tracking.delivery._loop import Deliverer
+from skperceptron.tracking.journal import _handover
 from tests.tracking.faults import fit, rows, statuses_of, warned_once
 
 pytestmark = pytest.mark.usefixtures("delivery_here")
@@ -36,24 +35,17 @@ def test_store_that_somebody_else_makes_meanwhile_is_theirs(
 @pytest.fixture
 def slow_store(tracking_uri, tmp_path, monkeypatch):
     """A new store; to make it takes longer than a fit waits for an answer."""
-    make_database, wait_until = _store._make_database, Deliverer._wait_until
+    make_database = _store._make_database
     may_be_made = threading.Event()
 
     def make_late(tracking_uri, path):
         assert may_be_made.wait(100)
         make_database(tracking_uri, path)
 
-    def wait_no_longer_than_for_its_begin(deliverer, is_so, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not deliverer._is_getting_ready:
-            if wait_until(deliverer, is_so, 0.05):
-                return True
-        return wait_until(deliverer, is_so, 0)
-
     tracking_uri(f"sqlite:///{tmp_path / 'new.db'}")
     with monkeypatch.context() as patch:
         patch.setattr(_store, "_make_database", make_late)
-        patch.setattr(Deliverer, "_wait_until", wait_no_longer_than_for_its_begin)
+        patch.setattr(_handover, "SECONDS_TO_WAIT", 3.0)
         yield may_be_made
         may_be_made.set()
     assert flush() == 0
@@ -61,7 +53,7 @@ def slow_store(tracking_uri, tmp_path, monkeypatch):
 
 
 def test_fit_waits_longer_for_a_store_that_is_being_made(slow_store):
-    threading.Timer(1, slow_store.set).start()
+    threading.Timer(4, slow_store.set).start()
     fit()  # a warning would be an error here
     assert pending() == 0
 

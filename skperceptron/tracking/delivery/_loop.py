@@ -284,14 +284,18 @@ class Deliverer:
             self.hurry(False)
 
     def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
-        """Wait for a store, and longer while MLflow is imported or the store made."""
-        if self._wait_until(is_so, seconds) or not self._is_getting_ready:
-            return is_so()
+        """Wait for a store; the time does not count in which MLflow gets ready.
+
+        That is, while it is imported or makes the store.
+        """
         limit = time.monotonic() + SECONDS_TO_GET_READY
-        while self._is_getting_ready and time.monotonic() < limit:
-            if self._wait_until(is_so, SECONDS_BETWEEN_IDLE_LOOKS):
+        while seconds > 0:
+            began_at = time.monotonic()
+            if self._wait_until(is_so, min(seconds, SECONDS_BETWEEN_IDLE_LOOKS)):
                 return True
-        return self._wait_until(is_so, seconds)
+            if not self._is_getting_ready or began_at > limit:
+                seconds -= time.monotonic() - began_at
+        return is_so()
 
     @property
     def _is_getting_ready(self) -> bool:

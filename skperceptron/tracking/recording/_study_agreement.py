@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import sys
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import InMemoryStorage
 
 from skperceptron.tracking.journal._process import delivering_process
@@ -26,10 +30,12 @@ _RUN = "skperceptron.run"
 # experiments or stores, the names of all but the first go on with a sign of theirs.
 _PROPOSAL = "skperceptron.proposal"
 _SIGN_LENGTH = 8
-# After this many seconds, what another process may have written has arrived, ...
-_SECONDS_TO_AGREE = 0.2
-# ... or after this many times as long as a storage that is busy takes for an answer.
-_ANSWERS_TO_AGREE = 10
+# An empty study is there while a process proposes, whose name ends like this. Names in
+# databases have 512 characters at most.
+_LOCK = " (about to be tracked)"
+_MAX_NAME_LENGTH = 480
+# While another process begins the run, this one looks again after so many seconds.
+_SECONDS_BETWEEN_LOOKS = 0.2
 # Who has not begun the run by then is gone, whatever has happened to it.
 _SECONDS_TO_BEGIN = 60.0
 
@@ -84,10 +90,8 @@ def agree_on_run(
 ) -> StudyIdentity:
     """Find the run of a study, or who begins it.
 
-    Neither Optuna nor MLflow can store something only if it is not there yet. So each
-    process that finds no proposal makes one, and waits until all that were made at the
-    same time must have arrived. The last one counts: who has made it begins the run,
-    for which the others wait.
+    The first process proposes which run it is, and begins it; the others wait for that.
+    If it does not, another one begins the same run.
 
     A study has a run in each experiment to which its trials go. What is written for
     another study, of which this one is a copy, does not count.
@@ -107,10 +111,8 @@ def agree_on_run(
     if address is None:
         address = Destination.current().address()
     details = {**describe_study(study), "goes": _sign_of(address)}
-    own: str | None = None
     seen, seen_at = None, time.monotonic()
     while True:
-        asked_at = time.monotonic()
         attributes = _valid(study)
         first = attributes.get(_RUN) or attributes.get(_PROPOSAL)
         run, proposal_name, continues = _RUN, _PROPOSAL, None
@@ -127,29 +129,82 @@ def agree_on_run(
                 identity.announce(study)
             return identity
         proposal = attributes.get(proposal_name)
-        if own is not None and proposal is not None and proposal[2] == own:
-            key, found, _ = proposal
-            return StudyIdentity(key, found["start_time"], True, continues, details)
         if proposal != seen:
-            seen, seen_at = proposal, asked_at
-        if proposal is None or asked_at - seen_at > _SECONDS_TO_BEGIN:
-            own = _propose(study, proposal_name, proposal, details)
-        if is_shared(study):
-            seconds = time.monotonic() - asked_at
-            time.sleep(max(_SECONDS_TO_AGREE, _ANSWERS_TO_AGREE * seconds))
+            seen, seen_at = proposal, time.monotonic()
+        is_overdue = time.monotonic() - seen_at > _SECONDS_TO_BEGIN
+        if proposal is None or is_overdue:
+            with _lock(study, breaks=is_overdue) as is_locked:
+                if is_locked and _valid(study).get(proposal_name) == proposal:
+                    key, start_time = _propose(study, proposal_name, proposal, details)
+                    return StudyIdentity(key, start_time, True, continues, details)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+@contextmanager
+def _lock(study: Study, *, breaks: bool) -> Iterator[bool]:
+    """Keep other processes, on all machines, out of the block.
+
+    The only thing that storages refuse is a second study of one name.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    breaks : bool
+        Whether to remove a lock that is there: who had it was killed.
+
+    Yields
+    ------
+    bool
+        False if another process is in it.
+    """
+    storage, name = study._storage, study.study_name[:_MAX_NAME_LENGTH] + _LOCK
+    try:
+        with _unmentioned(name):
+            study_id = storage.create_new_study(study.directions, name)
+    except DuplicatedStudyError:
+        if breaks:
+            with suppress(KeyError):  # somebody else has removed it
+                storage.delete_study(storage.get_study_id_from_name(name))
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(KeyError):  # somebody has removed it
+            storage.delete_study(study_id)
+
+
+@contextmanager
+def _unmentioned(name: str) -> Iterator[None]:
+    """Let Optuna not tell the user of a study in the block."""
+    modules = [module for module in sys.modules if module.startswith("optuna.storages")]
+    loggers = [logging.getLogger(module) for module in modules]
+
+    def is_of_another(record: logging.LogRecord) -> bool:
+        return name not in record.getMessage()
+
+    for logger in loggers:
+        logger.addFilter(is_of_another)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_of_another)
 
 
 def _propose(
     study: Study, name: str, before: list[Any] | None, details: dict[str, Any]
-) -> str:
+) -> tuple[str, int]:
     """Propose to begin the run; the same one as somebody who has not managed to."""
     key, start_time = uuid.uuid4().hex, now()
     if before is not None:
         key, start_time = before[0], before[1]["start_time"]
-    own = uuid.uuid4().hex
-    proposal = [key, {**details, "start_time": start_time}, own]
+    # The last item makes each proposal a new one.
+    proposal = [key, {**details, "start_time": start_time}, uuid.uuid4().hex]
     study.set_user_attr(name, json.dumps(proposal))
-    return own
+    return key, start_time
 
 
 def _valid(study: Study) -> dict[str, list[Any]]:
