@@ -144,7 +144,7 @@ class TestPuttingAside:
 
         before = sorted(os.listdir(kept))
         with monkeypatch.context() as patch:
-            patch.setattr(_model_building, "edit_description", fail)
+            patch.setattr(_model_building, "_write_environment", fail)
             with pytest.raises(type(error)):
                 replace_by_mlflow_model(kept)
         assert sorted(os.listdir(kept)) == before

@@ -1,21 +1,24 @@
 """From what a fit has kept of its model to a folder with MLflow's model.
 
-MLflow writes all that belongs to a model, for a stand-in. The stand-in's file is then
-replaced by the one that the fit has kept: to load that could run code, of the user's
-classes or of whoever has written to the journal, and those classes need not be here.
+It is what `mlflow.sklearn.save_model` writes, which would want the estimator. To load
+that could run code, of the user's classes or of whoever has written to the journal, and
+those classes need not be here. Nor is scikit-learn imported for it.
+
+This is the one module that uses a private function of MLflow's: nothing public writes
+an input example.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skperceptron.tracking import pyfunc
 from skperceptron.tracking.delivery._mlflow_import import import_mlflow
@@ -26,12 +29,11 @@ from skperceptron.tracking.journal._kept_model import (
     read_kept_model,
 )
 
-if TYPE_CHECKING:
-    from mlflow.models import Model
-
 # Where a model is built, in the folder of what was kept.
 _BUILT = "mlflow"
-_PYTHON_FILES = ("conda.yaml", "python_env.yaml")
+_CONDA_FILE, _PYTHON_FILE = "conda.yaml", "python_env.yaml"
+# What the packages of a model are installed with.
+_TOOLS = ("pip", "setuptools", "wheel")
 
 
 @contextmanager
@@ -125,66 +127,74 @@ def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
     """
     _hide_hints()
     import_mlflow()
-    import mlflow.sklearn
+    import mlflow.pyfunc
+    from mlflow.models import Model
+    from mlflow.models.utils import _save_example
 
+    built.mkdir()
     try:
-        mlflow.sklearn.save_model(
-            _stand_in(kept),
-            str(built),
-            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-            skops_trusted_types=kept.trusted_types,
-            pip_requirements=_requirements(kept),
-            signature=_signature(kept),
-            input_example=kept.example,
-        )
+        description = Model(signature=_signature(kept))
+        _save_example(description, kept.example, str(built))
     except OSError:
         raise
     except Exception as error:  # whatever MLflow says of values that are made up
         raise NoModelError(f"cannot be described to MLflow ({error})") from error
-    size = (folder / MODEL_FILE).stat().st_size - (built / MODEL_FILE).stat().st_size
     shutil.copyfile(folder / MODEL_FILE, built / MODEL_FILE)
-
-    def describe(description: Model) -> None:
-        before = description.model_size_bytes or 0
-        description.model_size_bytes = before + size
-        flavors = description.flavors
-        flavors["sklearn"]["sklearn_version"] = kept.versions["scikit-learn"]
-        if kept.predicts:
-            flavors["python_function"]["python_version"] = kept.python
-        if kept.predicts and kept.is_ours:
-            flavors["python_function"]["loader_module"] = pyfunc.__name__
-
-    edit_description(built, describe)
-    _correct_python(built, kept.python)
-
-
-def edit_description(folder: Path, edit: Callable[[Model], None]) -> None:
-    """Change the description of a model.
-
-    MLflow's own reader takes paths for URIs, and loses what follows a "#" or "?".
-    """
-    import yaml
-    from mlflow.models import Model
-
-    file = folder / "MLmodel"
-    description = Model.from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
-    edit(description)
-    file.write_text(description.to_yaml(), encoding="utf-8")
+    if kept.predicts:
+        mlflow.pyfunc.add_to_model(
+            description,
+            loader_module=pyfunc.__name__ if kept.is_ours else "mlflow.sklearn",
+            model_path=MODEL_FILE,
+            conda_env=_CONDA_FILE,
+            python_env=_PYTHON_FILE,
+            predict_fn="predict",
+        )
+        description.flavors["python_function"]["python_version"] = kept.python
+    description.add_flavor(
+        "sklearn",
+        pickled_model=MODEL_FILE,
+        sklearn_version=kept.versions["scikit-learn"],
+        serialization_format="skops",
+        code=None,
+        skops_trusted_types=kept.trusted_types,
+    )
+    description.model_size_bytes = sum(p.stat().st_size for p in built.iterdir())
+    description.save(built / "MLmodel")
+    _write_environment(kept, built)
 
 
-def _stand_in(kept: KeptModel) -> Any:
-    """Make the least model of which MLflow says the same."""
-    from sklearn.dummy import DummyClassifier
-    from sklearn.preprocessing import StandardScaler
-
-    return DummyClassifier() if kept.predicts else StandardScaler()
-
-
-def _requirements(kept: KeptModel) -> list[str]:
+def _write_environment(kept: KeptModel, folder: Path) -> None:
+    """Write what has to be installed for a model, as conda and as pip take it."""
     import mlflow
+    import yaml
 
     versions = {"mlflow": mlflow.__version__, **kept.versions}
-    return [f"{name}=={version}" for name, version in versions.items()]
+    packages = [f"{name}=={needed}" for name, needed in versions.items()]
+    (folder / "requirements.txt").write_text("\n".join(packages), encoding="utf-8")
+    conda = {
+        "channels": ["conda-forge"],
+        "dependencies": [
+            f"python={kept.python}",
+            _pinned("pip", "<="),  # conda may not have the newest one
+            {"pip": packages},
+        ],
+        "name": "mlflow-env",
+    }
+    python = {
+        "python": kept.python,
+        "build_dependencies": [_pinned(tool, "==") for tool in _TOOLS],
+        "dependencies": ["-r requirements.txt"],
+    }
+    for name, content in {_CONDA_FILE: conda, _PYTHON_FILE: python}.items():
+        with (folder / name).open("w", encoding="utf-8") as file:
+            yaml.safe_dump(content, file, sort_keys=False)
+
+
+def _pinned(package: str, sign: str) -> str:
+    try:
+        return f"{package}{sign}{version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def _signature(kept: KeptModel) -> Any:
@@ -201,13 +211,3 @@ def _hide_hints() -> None:
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")
     # Of MLflow's own types, while it is imported.
     warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")
-
-
-def _correct_python(built: Path, python: str) -> None:
-    """Name the Python that has fitted the model; another one may deliver it."""
-    own = platform.python_version()
-    for name in _PYTHON_FILES:
-        text = (built / name).read_text(encoding="utf-8")
-        for mark in ("python=", "python: "):
-            text = text.replace(f"{mark}{own}\n", f"{mark}{python}\n")
-        (built / name).write_text(text, encoding="utf-8")

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skperceptron.tracking.delivery._model_building import edit_description
-
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import Model
 
 # Where MLflow's pages look for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
@@ -123,13 +120,16 @@ def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
 
 def _sign(folder: Path, model: LoggedModel) -> None:
     """Write into a model's description which model of which run it is."""
+    import yaml
+    from mlflow.models import Model
 
-    def sign(description: Model) -> None:
-        description.model_id = description.model_uuid = model.model_id
-        description.run_id = model.source_run_id
-        description.artifact_path = model.artifact_location
-
-    edit_description(folder, sign)
+    # MLflow's own reader takes paths for URIs, and loses what follows a "#" or "?".
+    file = folder / "MLmodel"
+    description = Model.from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+    description.model_id = description.model_uuid = model.model_id
+    description.run_id = model.source_run_id
+    description.artifact_path = model.artifact_location
+    file.write_text(description.to_yaml(), encoding="utf-8")
 
 
 def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:
