@@ -38,10 +38,13 @@ MAX_WAITING = 1000
 SECONDS_TO_GET_READY = 120.0
 # Whoever waits no longer than this cannot tell whether a store answers.
 MIN_SILENCE = 0.25
-# Worker processes say nothing when they have written: one has to look.
+# Worker processes say nothing when they have written: one has to look. The pauses grow
+# to a tenth of the time for which nothing has happened, between these limits.
 SECONDS_BETWEEN_LOOKS = 0.05
-SECONDS_BETWEEN_IDLE_LOOKS = 0.5
-SECONDS_UNTIL_IDLE = 5.0
+MAX_SECONDS_BETWEEN_LOOKS = 5.0
+LOOKS_IN_IDLE_TIME = 10
+# Whoever waits, or rests, looks this often whether there is still a reason to.
+SECONDS_BETWEEN_CHECKS = 0.5
 # The run of a search that says nothing of its end, and below which nothing happens.
 SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, at most this many runs may wait here, where they would
@@ -291,7 +294,7 @@ class Deliverer:
         limit = time.monotonic() + SECONDS_TO_GET_READY
         while seconds > 0:
             began_at = time.monotonic()
-            if self._wait_until(is_so, min(seconds, SECONDS_BETWEEN_IDLE_LOOKS)):
+            if self._wait_until(is_so, min(seconds, SECONDS_BETWEEN_CHECKS)):
                 return True
             if not self._is_getting_ready or began_at > limit:
                 seconds -= time.monotonic() - began_at
@@ -438,9 +441,9 @@ class Deliverer:
         at = min(self._due, self._failures.retry_at)
         is_looking = self._has_open_searches or self.is_expecting
         if is_looking and self._failures.outage is None:
-            idle = self._looked_at - self._active_at > SECONDS_UNTIL_IDLE
-            interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
-            at = min(at, self._looked_at + interval)
+            interval = (self._looked_at - self._active_at) / LOOKS_IN_IDLE_TIME
+            interval = min(interval, MAX_SECONDS_BETWEEN_LOOKS)
+            at = min(at, self._looked_at + max(interval, SECONDS_BETWEEN_LOOKS))
         return at - time.monotonic()
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
@@ -540,7 +543,7 @@ class Deliverer:
             and (pause := end - time.monotonic()) > 0
             and self._are_written_to(inboxes)
         ):
-            pause = min(pause, SECONDS_BETWEEN_IDLE_LOOKS)
+            pause = min(pause, SECONDS_BETWEEN_CHECKS)
             with self._changed:
                 self._changed.wait_for(lambda: self._n_waiting > 0, pause)
 
