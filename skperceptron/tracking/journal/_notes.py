@@ -8,7 +8,6 @@ behind.
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,13 +42,15 @@ class Notes:
                 self._write(make_temporary_folder(), text)
 
     def __contains__(self, text: str) -> bool:
-        usual = usual_folder()
-        folders = [*([] if usual is None else [usual]), *temporary_folders()]
-        if text not in self._known and any(
-            os.path.isfile(self._file(folder, text)) for folder in folders
-        ):
+        if text not in self._known and self._is_written(text):
             self._known.add(text)
         return text in self._known
+
+    def _is_written(self, text: str) -> bool:
+        usual = usual_folder()
+        if usual is not None and self._file(usual, text).is_file():
+            return True
+        return any(self._file(place, text).is_file() for place in temporary_folders())
 
     def _write(self, folder: Path, text: str) -> bool:
         with suppress(OSError):

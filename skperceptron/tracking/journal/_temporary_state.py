@@ -21,8 +21,9 @@ def usual_folder() -> Path | None:
 def temporary_folders() -> list[Path]:
     """List the user's folders that stand in for the usual one, the first one first."""
     with suppress(OSError):  # there is no folder for temporary files
-        parent = Path(tempfile.gettempdir())
-        return [path for path in sorted(parent.glob(f"{_name()}*")) if _is_own(path)]
+        parent = tempfile.gettempdir()
+        names = sorted(n for n in os.listdir(parent) if n.startswith(_name()))
+        return [path for name in names if _is_own(path := Path(parent, name))]
     return []
 
 
