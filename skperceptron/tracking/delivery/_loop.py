@@ -42,8 +42,6 @@ MIN_SILENCE = 0.25
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_BETWEEN_IDLE_LOOKS = 0.5
 SECONDS_UNTIL_IDLE = 5.0
-# The run of a search that says nothing of its end, and below which nothing happens.
-SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, at most this many runs may wait here, where they would
 # be lost with this one.
 MAX_BEHIND = 10
@@ -89,7 +87,6 @@ class Deliverer:
         self._told: set[str] = set()
         self.delivery = Delivery(owner)
         self._looked_at = self._active_at = self._swept_at = time.monotonic()
-        self._has_open_searches = True
 
     @property
     def inboxes(self) -> set[Inbox]:
@@ -245,28 +242,6 @@ class Deliverer:
                         self._note_silence(pause)
                     return
 
-    def drain_decided(self, n_passes: int, *, patience: float) -> None:
-        """Drain, and wait until other machines agree which runs are the ones.
-
-        Parameters
-        ----------
-        n_passes : int
-            What `begin_to_drain` has told.
-
-        patience : float
-            Seconds to wait for the next run to be delivered, and for the others.
-        """
-        deadline = time.monotonic() + patience
-        self.drain(n_passes, patience=patience)
-        while self._is_undecided and time.monotonic() < deadline:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            self.drain(self.begin_to_drain(set()), patience=patience)
-
-    @property
-    def _is_undecided(self) -> bool:
-        with self._changed:
-            return self._failures.are_undecided
-
     def hurry(self, is_hurrying: bool) -> None:
         """Let the thread not rest, until told otherwise as often: nothing is fitted."""
         with self._changed:
@@ -320,12 +295,12 @@ class Deliverer:
         with self._changed:
             if self._failures.outage_is_told:
                 return None
-        self.drain_decided(self.begin_to_drain(set()), patience=patience)
+        self.drain(self.begin_to_drain(set()), patience=patience)
         # What is left may be with the deliverer of a process that has just ended.
         deadline = time.monotonic() + patience
         while self._are_claimed_by_others and time.monotonic() < deadline:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            self.drain_decided(self.begin_to_drain(set()), patience=patience)
+            self.drain(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
 
     @property
@@ -432,8 +407,7 @@ class Deliverer:
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
         at = min(self._due, self._failures.retry_at)
-        is_looking = self._has_open_searches or self.is_expecting
-        if is_looking and self._failures.outage is None:
+        if self.is_expecting and self._failures.outage is None:
             idle = self._looked_at - self._active_at > SECONDS_UNTIL_IDLE
             interval = SECONDS_BETWEEN_IDLE_LOOKS if idle else SECONDS_BETWEEN_LOOKS
             at = min(at, self._looked_at + interval)
@@ -441,7 +415,6 @@ class Deliverer:
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
         """Try everything once that waits in some inboxes."""
-        self._has_open_searches = False
         for journal, owners in _by_journal(inboxes):
             try:
                 if journal.exists:
@@ -458,9 +431,6 @@ class Deliverer:
 
     def _deliver_from(self, journal: Journal, deliverers: Collection[str]) -> None:
         journal.end_killed(deliverers)
-        if self._failures.outage is None and self.owner in deliverers:
-            idle_since = now() - int(1000 * SECONDS_UNTIL_SEARCH_IS_OVER)
-            self._has_open_searches |= journal.end_unmanaged(self.owner, idle_since)
         tried: set[str] = set()
         while self._deliver_some(journal, deliverers, tried):
             pass

@@ -150,7 +150,6 @@ class TrackedRun:
             self.destination.parents,
             deliverer=self.inbox.owner,
             origin=self.destination.inbox.owner,
-            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
             may_exist=self._may_exist or self.is_written,
             status_if_killed=self._status_if_killed,
         )

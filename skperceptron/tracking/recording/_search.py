@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn.callback import CallbackContext
 
 from skperceptron._functions import text_of
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
@@ -19,11 +20,12 @@ from skperceptron.tracking.recording._fit_run import FitRun, TrackedRun
 from skperceptron.tracking.recording._sklearn_internals import (
     are_scores_known,
     candidate_and_row_of_fold,
+    candidates_of_task,
     id_of_fold,
     tasks_of_rows,
     tells_of_folds,
 )
-from skperceptron.tracking.recording._task_path import TaskIds, key_of
+from skperceptron.tracking.recording._task_path import TaskIds, ids_of, key_of, path_of
 
 if TYPE_CHECKING:
     from skperceptron.plotting import SearchHeatmapDisplay
@@ -80,6 +82,34 @@ def log_search(
             if are_new:
                 fold.end()
             fold.deliver(wait=False)
+
+
+def begin_candidates(
+    search: Any, task: CallbackContext, below: Destination, root: str
+) -> None:
+    """Begin the runs of the candidates that a task of a search evaluates elsewhere.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    task : CallbackContext
+        The task.
+
+    below : Destination
+        Where the runs below that of the search go.
+
+    root : str
+        What all tasks of the search have in common.
+    """
+    ids = ids_of(path_of(task))
+    for index, row in candidates_of_task(search, task):
+        candidate = candidate_run(root, ids, index, row)
+        record = RunRecord(candidate.name, candidate.start_time)
+        run = TrackedRun(record, below, candidate.key)
+        run.deliver(wait=False)
+        run.journal.note_spread(run.key)
 
 
 def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:

@@ -43,6 +43,7 @@ __all__ = ["check_sample_weight", "safe_indexing"]
 # Names that scikit-learn's searches give their tasks.
 SEARCH_TASK = "search"
 FOLD_TASK = "candidate-split-evaluation"
+_ITERATION_TASK = "halving-iteration"
 REFIT_TASK = "refit-with-best-params"
 # The way to the task below which a search evaluates its candidates.
 _SEARCH_IDS = (0, 0)
@@ -306,6 +307,33 @@ def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
         for iteration, n in enumerate(n_candidates)
         for index in range(n)
     ]
+
+
+def candidates_of_task(search: Any, task: CallbackContext) -> list[tuple[int, int]]:
+    """List the candidates that a task of a search is about to evaluate.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    task : CallbackContext
+        One of its tasks.
+
+    Returns
+    -------
+    list of (int, int)
+        Which candidate of the task each is, and which row of the results. Empty for
+        other tasks.
+    """
+    if task.task_name == SEARCH_TASK and not hasattr(search, "n_candidates_"):
+        n_before = 0
+    elif task.task_name == _ITERATION_TASK:
+        n_before = sum(search.n_candidates_[: task.task_id])
+    else:
+        return []
+    n_candidates = (task.max_subtasks or 0) // search.n_splits_
+    return [(index, n_before + index) for index in range(n_candidates)]
 
 
 def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, int]:
