@@ -24,7 +24,7 @@ from skperceptron.tracking.delivery import _loop, _ties
 from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._folders import Inbox
-from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._journal import Journal, journal_in
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
 from skperceptron.tracking.recording._call_runs import settle
 from skperceptron.tracking.recording._destination import Destination
@@ -123,8 +123,8 @@ class Client(Machine):
                 if status is not None:
                     run.status = status
                     run.end()
+                run.is_spread = True
                 run.write()
-                run.journal.note_spread(run.key)
 
     def end(self, status="FINISHED"):
         self.write(status)
@@ -312,6 +312,21 @@ class TestTaskThatWasFittedTwice:
             run.write()
         assert workers[0].flush() == []
         assert_is_tied(runs.at_once())
+
+    def test_has_not_two_attempts_in_one_run(
+        self, client, workers, fold, runs, monkeypatch
+    ):
+        """A delivery that was interrupted looks for its own run."""
+        workers[1].fit_fold(fold, 0.6)
+        workers[1].flush()
+        workers[0].fit_fold(fold)
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "settle", lambda *args: die())
+            assert in_child(workers[0].flush) == signal.SIGKILL
+        assert len(runs.at_once()) == 2
+        assert workers[0].flush() == []
+        values = [run.metrics["objective"] for run in runs.at_once()]
+        assert values == [[(0, 0.6)], [(0, 0.5)]]
 
     def test_keeps_the_only_attempt_that_may_still_finish(
         self, client, workers, fold, runs
@@ -551,6 +566,12 @@ def flush_both(worker, worker_is_first):
         assert worker.flush() == []
 
 
+def optimize(objective):
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with track_study(optuna.create_study()) as study:
+        study.optimize(objective, n_trials=1)
+
+
 @ORDERS
 @pytest.mark.parametrize("kind", [GridSearchCV, HalvingGridSearchCV])
 def test_tracked_search_has_all_its_runs(kind, worker_is_first, elsewhere, runs):
@@ -568,9 +589,7 @@ def test_search_without_tracker_ends_with_its_call(
 ):
     search = GridSearchCV(HillClimbPerceptron(max_iter=10), STEPS, cv=2, refit=refit)
     if trial:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with track_study(optuna.create_study(study_name="study")) as study:
-            study.optimize(lambda trial: search.fit(X, y) and 0.5, n_trials=1)
+        optimize(lambda trial: search.fit(X, y) and 0.5)
     else:
         search.fit(X, y)
     flush_both(elsewhere, worker_is_first)
@@ -584,15 +603,25 @@ def test_search_without_tracker_ends_with_its_call(
 
 
 @ORDERS
-def test_cross_validation_has_its_folds_below_it(worker_is_first, elsewhere, runs):
-    cross_validate(HillClimbPerceptron(max_iter=10), X, y, cv=3)
+@pytest.mark.parametrize("trial", [True, False])
+def test_cross_validation_has_its_folds_below_it(
+    trial, worker_is_first, elsewhere, runs
+):
+    def objective(trial):
+        scores = cross_validate(HillClimbPerceptron(max_iter=10), X, y, cv=3)
+        return scores["test_score"].mean()
+
+    if trial:
+        optimize(objective)
+    else:
+        objective(None)
     flush_both(elsewhere, worker_is_first)
     found = runs.at_once()
-    above = only(found, "cross_validate")
-    assert "mean_test_score" in above.metrics
+    above = only(found, "trial 0" if trial else "cross_validate")
+    assert ("mean_test_score" in above.metrics) != trial
     assert [run.parent for run in found].count(above.run_id) == 3
     assert {run.status for run in found} == {"FINISHED"}
-    assert len(found) == 4
+    assert len(found) == 4 + trial
 
 
 @ORDERS

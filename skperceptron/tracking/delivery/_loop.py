@@ -200,7 +200,8 @@ class Deliverer:
             self._journals |= set(map(_journal_of, inboxes))
             self._failures.allow_all()
             for journal in self._journals:
-                journal.try_again(self.tracking_uri)
+                if journal.exists:
+                    journal.try_again(self.tracking_uri)
             self.wake()
             return self._n_passes + 1 + self._is_in_pass
 
@@ -357,7 +358,8 @@ class Deliverer:
     def end_searches(self) -> None:
         """End the runs of searches of which nobody tells when they end."""
         for inbox in self.inboxes:
-            _journal_of(inbox).end_unmanaged(inbox.owner)
+            if _journal_of(inbox).exists:
+                _journal_of(inbox).end_unmanaged(inbox.owner)
 
     def _count_due(self, inboxes: Collection[Inbox]) -> int:
         return sum(

@@ -258,9 +258,10 @@ class Service:
             for failure in deliverer.new_failures()[:1]
         ]
         folders = {i.journal for d in self._deliverers.values() for i in d.inboxes}
-        for folder in folders:
+        for journal in map(journal_in, folders):
             with suppress(OSError):
-                journal_in(folder).sweep(gone={self._owner})
+                if journal.exists:
+                    journal.sweep(gone={self._owner})
         return reasons
 
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:

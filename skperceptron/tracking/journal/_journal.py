@@ -184,11 +184,12 @@ class Journal:
         is_late = head.may_exist or not _owners.is_alive(self.folder, head.deliverer)
         above: str | None = None
         # The runs above belong to whoever has looked, or has left them to others.
-        is_here = head.origin == head.deliverer
-        is_here |= not is_here and _owners.has_died(self.folder, head.origin)
+        is_here = head.origin == head.deliverer or _owners.has_died(
+            self.folder, head.origin
+        )
         owner = head.origin if is_here else head.deliverer
         for parent in head.parents:
-            is_here |= not parent.is_managed or _has(db, parent.key)
+            is_here = is_here or not parent.is_managed or _has(db, parent.key)
             if is_here:
                 _write_parent(db, head, parent, above, owner, record.last_sign, is_late)
             above = parent.key
@@ -204,6 +205,7 @@ class Journal:
             "done": is_done or has_ended,
             "status_if_killed": head.status_if_killed,
             "is_managed": True,
+            "is_spread": head.is_spread,
             "owner": owner or _owners.this_process(),
             "last_sign": record.last_sign,
             "n_tries": int(is_late),
@@ -217,6 +219,7 @@ class Journal:
             row,
             f"{', '.join(f'{name} = excluded.{name}' for name in changed)}, "
             "last_sign = max(last_sign, excluded.last_sign), was_killed = 0, "
+            "is_spread = max(is_spread, excluded.is_spread), "
             f"due = due OR run_id IS NULL OR {int(has_news)}",
         )
         if has_news:

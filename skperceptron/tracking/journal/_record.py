@@ -239,6 +239,9 @@ class RunHead:
     origin : str
         The process for which it is fitted.
 
+    is_spread : bool
+        Whether other machines may have runs below it.
+
     may_exist : bool
         Whether MLflow may have it already.
 
@@ -251,6 +254,7 @@ class RunHead:
     parents: tuple[ParentRun, ...] = ()
     deliverer: str = field(default_factory=this_process)
     origin: str = field(default_factory=this_process)
+    is_spread: bool = False
     may_exist: bool = False
     status_if_killed: Status = "KILLED"
 

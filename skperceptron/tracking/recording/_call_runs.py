@@ -74,7 +74,9 @@ class _OpenCall:
     def new_run(self) -> TrackedRun:
         """Make what writes to its run."""
         record = RunRecord(self.parent.name, self.parent.start_time)
-        return TrackedRun(record, self.destination, self.parent.key)
+        run = TrackedRun(record, self.destination, self.parent.key)
+        run.is_spread = self.destination.is_spread
+        return run
 
 
 # By what is executed; it keeps its variables, the scores among them, until somebody

@@ -20,8 +20,8 @@ from skperceptron.tracking.recording._fit_run import FitRun, TrackedRun
 from skperceptron.tracking.recording._sklearn_internals import (
     are_scores_known,
     candidate_and_row_of_fold,
-    candidates_of_task,
     id_of_fold,
+    ids_of_first_folds,
     tasks_of_rows,
     tells_of_folds,
 )
@@ -104,12 +104,12 @@ def begin_candidates(
         What all tasks of the search have in common.
     """
     ids = ids_of(path_of(task))
-    for index, row in candidates_of_task(search, task):
-        candidate = candidate_run(root, ids, index, row)
+    for task_id in ids_of_first_folds(search, task):
+        candidate = candidate_of_fold(search, root, (*ids, task_id))
         record = RunRecord(candidate.name, candidate.start_time)
         run = TrackedRun(record, below, candidate.key)
+        run.is_spread = True
         run.deliver(wait=False)
-        run.journal.note_spread(run.key)
 
 
 def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
@@ -210,6 +210,7 @@ def _log_candidate(
     results = search.cv_results_
     record = RunRecord(candidate.name, candidate.start_time)
     run = TrackedRun(record, below, candidate.key)
+    run.is_spread = below.is_spread
     params = results["params"][row]
     record.params = {name: param_value(value) for name, value in params.items()}
     for name in _scores_first(results):

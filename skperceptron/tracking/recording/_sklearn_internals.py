@@ -309,8 +309,8 @@ def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
     ]
 
 
-def candidates_of_task(search: Any, task: CallbackContext) -> list[tuple[int, int]]:
-    """List the candidates that a task of a search is about to evaluate.
+def ids_of_first_folds(search: Any, task: CallbackContext) -> range:
+    """Name the tasks of the first folds of the candidates that a task evaluates.
 
     Parameters
     ----------
@@ -318,22 +318,12 @@ def candidates_of_task(search: Any, task: CallbackContext) -> list[tuple[int, in
         The search, being fitted.
 
     task : CallbackContext
-        One of its tasks.
-
-    Returns
-    -------
-    list of (int, int)
-        Which candidate of the task each is, and which row of the results. Empty for
-        other tasks.
+        One of its tasks, which need not evaluate any.
     """
-    if task.task_name == SEARCH_TASK and not hasattr(search, "n_candidates_"):
-        n_before = 0
-    elif task.task_name == _ITERATION_TASK:
-        n_before = sum(search.n_candidates_[: task.task_id])
-    else:
-        return []
-    n_candidates = (task.max_subtasks or 0) // search.n_splits_
-    return [(index, n_before + index) for index in range(n_candidates)]
+    is_search = task.task_name == SEARCH_TASK and not hasattr(search, "n_candidates_")
+    if not (is_search or task.task_name == _ITERATION_TASK):
+        return range(0)
+    return range(0, task.max_subtasks or 0, search.n_splits_)
 
 
 def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, int]:
