@@ -53,6 +53,7 @@ SCHEMA = (
 )""",
     "CREATE INDEX due_runs ON run (store, last_sign) WHERE due",
     "CREATE INDEX open_runs ON run (owner) WHERE NOT done",
+    "CREATE INDEX open_searches ON run (deliverer) WHERE NOT done AND NOT is_managed",
     "CREATE INDEX runs_below ON run (parent)",
     "CREATE INDEX events_of_run ON event (key)",
 )

@@ -59,9 +59,10 @@ NEVER = 2**62
 # Bytes that a run and its model may need.
 _MIN_FREE = 1_000_000
 # Whether a run is below another one.
-_IS_BELOW = """key IN (WITH RECURSIVE below(key) AS (
-    SELECT ? UNION SELECT run.key FROM run JOIN below ON run.parent = below.key
-) SELECT key FROM below)"""
+_IS_BELOW = """? IN (WITH RECURSIVE above(key) AS (
+    SELECT run.parent
+    UNION SELECT next.parent FROM run AS next JOIN above ON next.key = above.key
+) SELECT key FROM above)"""
 # What can be delivered now, with the parameters that `_due` makes.
 _DUE = (
     "due AND store = ? AND next_try <= ? AND "
