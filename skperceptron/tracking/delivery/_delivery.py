@@ -353,9 +353,10 @@ def _tie(run: WaitingRun, run_id: str) -> str:
     run_id : str
         The run, or the one that remains instead of it.
     """
-    if run.is_spread and run.record.end_time is not None:
+    has_ended = run.record.end_time is not None
+    if run.is_spread and has_ended:
         _ties.gather(run.address, run.key, run_id)
-    if run.is_above_elsewhere:
+    if run.is_above_elsewhere and (has_ended or run.run_id is None):
         return _ties.tie(run.address, run.key, run_id, str(run.parent))
     return run_id
 
