@@ -294,7 +294,6 @@ TESTS_OF_JOURNAL_AND_DELIVERY = {
     "tracking/delivery_here",
     "tracking/journal_files",
     "tracking/test_delivery_steps",
-    "tracking/test_election",
     "tracking/test_delivery",
     "tracking/test_failures",
     "tracking/test_journal",

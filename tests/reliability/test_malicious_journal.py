@@ -414,7 +414,6 @@ CASES: dict[str, Callable[[Sandbox], Any]] = {
             "key",
             "parent",
             "run_id",
-            "own_run_id",
             "status",
             "status_if_killed",
             "store",

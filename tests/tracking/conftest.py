@@ -44,10 +44,12 @@ class Run:
 
 
 def read_runs(experiment_id: str, store: str | Path = STORE) -> list[Run]:
+    """List the runs of an experiment that are not deleted."""
     with closing(sqlite3.connect(store)) as db:
         rows = db.execute(
             "SELECT run_uuid, name, status, start_time, end_time FROM runs "
-            "WHERE experiment_id = ? ORDER BY start_time",
+            "WHERE experiment_id = ? AND lifecycle_stage = 'active' "
+            "ORDER BY start_time",
             (int(experiment_id),),
         )
         runs = [Run(*row) for row in rows]

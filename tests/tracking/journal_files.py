@@ -26,12 +26,12 @@ def leave_run(
     key=None,
     parents=(),
     origin=None,
-    has_rivals=False,
     status_if_killed="KILLED",
+    name="a fit",
     **changes,
 ):
     """Write down a run whose process has died, and give back its key."""
-    record = RunRecord("a fit", START, end_time=end_time)
+    record = RunRecord(name, START, end_time=end_time)
     address = {**Destination.current().address(), **changes}
     note_store(address)  # as its fit has
     head = RunHead(
@@ -40,7 +40,6 @@ def leave_run(
         tuple(parents),
         deliverer=owner,
         origin=origin or owner,
-        has_rivals=has_rivals,
         status_if_killed=status_if_killed,
     )
     journal_in(folder).write(head, record, owner=owner)

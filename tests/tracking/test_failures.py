@@ -6,12 +6,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from skperceptron.tracking.delivery._delivery import UndecidedError
 from skperceptron.tracking.delivery._failures import Failures
 
 DOWN = ConnectionError("nobody there")
 REFUSED = MlflowException("no such name", INVALID_PARAMETER_VALUE)
-UNDECIDED = UndecidedError("another machine")
 
 
 @pytest.fixture
@@ -64,10 +62,9 @@ def test_store_that_is_down_keeps_all_runs_waiting(clock):
     assert not failures.is_out_of_reach
 
 
-@pytest.mark.parametrize("reason", [REFUSED, UNDECIDED])
-def test_run_that_has_to_wait_keeps_no_other_waiting(reason, clock):
+def test_run_that_has_to_wait_keeps_no_other_waiting(clock):
     failures = Failures()
-    assert failures.note_failure(RUNS[0], reason) > 0
+    assert failures.note_failure(RUNS[0], REFUSED) > 0
     assert failures.prevents(RUNS[1]) is None
     assert not failures.is_out_of_reach
 
@@ -113,11 +110,3 @@ def test_reason_that_a_fit_was_told_is_not_told_again(clock):
     failures.note_failure(RUNS[0], REFUSED)
     assert failures.tell(RUNS[0]) is REFUSED
     assert failures.tell_new() == []
-
-
-def test_machines_that_do_not_agree_yet_are_no_reason_to_tell(clock):
-    failures = Failures()
-    failures.note_failure(RUNS[0], UNDECIDED)
-    assert failures.prevents(RUNS[0]) is failures.tell(RUNS[0]) is None
-    assert failures.tell_new() == []
-    assert failures.are_undecided

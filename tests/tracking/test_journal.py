@@ -135,6 +135,24 @@ def test_runs_above_others_come_before_them(db):
     assert third.parent_run_id == "two"
 
 
+def test_runs_above_that_another_machine_owns_are_not_written_down(db):
+    above = parent_of("a search"), parent_of("candidate 0")
+    db.write(head(*above, origin="client-1-deadbeef"), record())
+    (fold,) = claim(db)
+    assert (fold.parent, fold.is_above_elsewhere) == (above[1].key, True)
+    assert fold.may_be_repeated
+
+
+def test_runs_below_one_that_others_know_may_be_theirs(db):
+    above = parent_of("a search")
+    db.write(head(above), record())
+    assert not claim(db)[1].may_be_repeated
+    db.note_spread(above.key)
+    search, fold = claim(db)
+    assert (search.is_spread, search.may_be_repeated) == (True, False)
+    assert (fold.is_spread, fold.may_be_repeated) == (False, True)
+
+
 def test_run_above_begins_with_the_first_below_it(db):
     above = parent_of("a search", start_time=START)
     earlier = ParentRun(above.key, above.name, START - 5, True)
@@ -387,16 +405,23 @@ def test_runs_of_the_living_go_on(db):
     assert {run.record.end_time for run in claim(db)} == {None}
 
 
-def test_search_that_nobody_ends_ends_with_the_last_below_it(db):
-    search = parent_of("a search", is_managed=False)
-    db.write(head(search), RunRecord("a fit", START, end_time=START + 7))
-    assert db.end_unmanaged(*ME, idle_since=START)  # not yet
-    runs = claim(db)
-    assert db.end_unmanaged(*ME, idle_since=START + 8)  # a run below it waits
-    db.settle([(run, "x") for run in runs])
-    assert not db.end_unmanaged(*ME, idle_since=START + 8)
-    (run,) = claim(db)
-    assert (run.record.status, run.record.end_time) == ("FINISHED", START + 7)
+@pytest.mark.parametrize("ends_by", ["its own process", "another", "nobody"])
+def test_search_that_nobody_ends_ends_with_the_run_above_it(ends_by, db):
+    above, search = parent_of("a call"), parent_of("a search", is_managed=False)
+    db.write(head(above, search), RunRecord("a fit", START, end_time=START + 7))
+    if ends_by == "its own process":
+        db.write(head(key=above.key), record())
+    elif ends_by == "another":
+        db.end(above.key, "FAILED", START + 10)
+    ended = {run.record.name: run.record for run in claim(db)}["a search"]
+    expected = None if ends_by == "nobody" else START + 7
+    assert (ended.status, ended.end_time) == ("FINISHED", expected)
+
+
+def test_search_that_nobody_ends_ends_with_its_process(db):
+    db.write(head(parent_of("a search", is_managed=False)), record(is_ended=False))
+    db.end_unmanaged(*ME)
+    assert claim(db)[0].is_done
 
 
 # Sweeping

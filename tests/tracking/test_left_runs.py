@@ -66,7 +66,6 @@ class TestKilledSearch:
             journal,
             owner=WORKER,
             origin=CLIENT,
-            has_rivals=True,
             parents=parents,
             end_time=end_time,
         )

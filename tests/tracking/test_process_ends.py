@@ -194,3 +194,8 @@ def is_running(process_id):
     except FileNotFoundError:
         return False
     return state.split()[0] != "Z"
+
+
+def test_journal_that_was_removed_is_not_made_again_at_the_end(script):
+    script.run("fit()", "import shutil", "shutil.rmtree('journal')")
+    assert not (script.folder / "journal").exists()

@@ -8,6 +8,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - by its
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingRandomSearchCV,
+    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import flush
+from tests.tracking.faults import within
 
 pytestmark = pytest.mark.usefixtures("without_models")
 X, y = load_iris(return_X_y=True)
@@ -60,6 +62,26 @@ def test_workers_log_to_the_same_experiment_below_the_active_run(backend, runs):
     assert search.parent == parent.info.run_id
     assert len(fits) == 13
     assert {run.parent for run in fits} == {search.run_id}
+    assert {run.status for run in found} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_search_without_refit_ends_with_its_call(backend, runs):
+    with parallel_config(backend=backend):
+        make_search(n_jobs=2).set_params(refit=False).fit(X, y)
+    assert within(9, lambda: [r.status for r in runs.at_once()] == ["FINISHED"] * 13)
+
+
+@pytest.mark.filterwarnings("ignore:Scoring failed")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_searches_of_a_cross_validation_end_with_it(backend, runs):
+    search = make_search(n_jobs=1).set_params(refit=False, scoring="accuracy")
+    with parallel_config(backend=backend):
+        cross_val_score(search, X, y, cv=2, n_jobs=2, error_score=0.5)
+    found = runs()
+    above, _ = split_off(found, "cross_val_score")
+    searches = [run for run in found if run.name == "GridSearchCV"]
+    assert [run.parent for run in searches] == [above.run_id] * 2
     assert {run.status for run in found} == {"FINISHED"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skperceptron.tracking._credentials import hide_credentials
 from skperceptron.tracking._reasons import reason_of
-from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery import _runs, _store, _ties
 from skperceptron.tracking.delivery._artifacts import (
     FilesAwayError,
     Missing,
@@ -19,7 +19,6 @@ from skperceptron.tracking.delivery._artifacts import (
     cause_of,
     will_last,
 )
-from skperceptron.tracking.delivery._election import Election
 from skperceptron.tracking.delivery._model_building import replace_by_mlflow_model
 from skperceptron.tracking.delivery._run_context import with_context
 from skperceptron.tracking.delivery._transaction import (
@@ -29,7 +28,7 @@ from skperceptron.tracking.delivery._transaction import (
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._journal import Journal, WaitingRun
 from skperceptron.tracking.journal._kept_model import NoModelError
-from skperceptron.tracking.journal._record import RunRecord, Status, now
+from skperceptron.tracking.journal._record import now
 from skperceptron.tracking.journal._source import SOURCE_TAG
 
 # At most this many messages about files wait to be shown.
@@ -38,10 +37,6 @@ MAX_NOTICES = 10
 
 class WaitsForAboveError(Exception):
     """A run cannot be delivered before the one above it."""
-
-
-class UndecidedError(Exception):
-    """Several machines have just created a run, and it is open which is the one."""
 
 
 class Delivery:
@@ -71,12 +66,11 @@ class Delivery:
         self.places = Places()
         self._told: set[object] = set()
         self._missing: set[str] = set()
-        self._election = Election()
 
     def deliver_together(self, runs: list[WaitingRun]) -> dict[str, str]:
         """Deliver those of several runs in one transaction that are fit for it.
 
-        These are runs without files that nobody else can have created.
+        These are runs without files that nobody can have created already.
 
         Parameters
         ----------
@@ -97,6 +91,8 @@ class Delivery:
         fit = [run for run in runs if _is_simple(run)]
         if len(fit) < 2:
             return {}
+        for run in fit:
+            _require_store(run)
         client = _store.client_of(fit[0].address)
         uri = _store.tracking_uri_of(fit[0].address)
         # The default stores of several folders are several.
@@ -111,6 +107,9 @@ class Delivery:
             for run in fit:
                 with suppress(WaitsForAboveError):  # which has files, say
                     run_ids[run.key] = self._store(run, run_ids)
+        for run in fit:
+            if run.key in run_ids:
+                run_ids[run.key] = _tie(run, run_ids[run.key])
         return run_ids
 
     def deliver(
@@ -140,41 +139,43 @@ class Delivery:
         Exception
             Whatever the store says.
         """
-        is_new = run.run_id is None and run.n_tries == 0 and not run.has_rivals
-        run_id = run.run_id
-        if run_id is None and run.has_rivals:
-            run_id, is_over = self._elect(journal, run, run_ids)
-            if is_over and run.record.end_time is not None:  # another attempt at it
-                run_ids[run.key] = run_id
-                journal.settle([(run, run_id)])
-                return
-        run_id = run_ids[run.key] = self._store(run, run_ids, run_id)
-        missing = self._attach(journal, run, run_id, is_new)
-        if run.record.end_time is not None and not _ends_at_once(run):
-            _end(run, run_id)
+        _require_store(run)
+        is_new = run.run_id is None and run.n_tries == 0
+        try:
+            run_id = self._store(run, run_ids)
+            missing = self._attach(journal, run, run_id, is_new)
+            if run.record.end_time is not None and not _ends_at_once(run):
+                _end(run, run_id)
+            run_id = run_ids[run.key] = _tie(run, run_id)
+        except Exception as error:
+            if not _has_lost(run, error):
+                raise
+            journal.settle([(run, str(run.run_id))])
+            return
         if missing is not None:
             self._do_without(journal, run, run_id, missing)
         elif run.lacks_files:
             _runs.note_not_logged(run.address, run_id, "")
         journal.settle([(run, run_id)])
 
-    def _store(
-        self, run: WaitingRun, run_ids: dict[str, str], run_id: str | None = None
-    ) -> str:
+    def _store(self, run: WaitingRun, run_ids: dict[str, str]) -> str:
         """Write to a run, and create it if nobody has."""
-        address, record = run.address, run.record
-        ends, run_id = _ends_at_once(run), run_id or run.run_id
+        address, record, ends = run.address, run.record, _ends_at_once(run)
         if run.origin == self.owner and _tells_its_origin(run):
             record.tags = with_context(record.tags)
-        if run_id is not None:
-            return _runs.deliver(record, address, run.key, run_id=run_id, ends=ends)
+        if run.run_id is not None:
+            return _runs.deliver(record, address, run.key, run_id=run.run_id, ends=ends)
+        if run.parent is not None and run.may_be_repeated:
+            record.tags[_ties.PARENT_TAG] = run.parent
         above = self._run_above(run, run_ids)
         if run.n_tries == 0:
             return _runs.deliver(record, address, run.key, above, ends=ends)
         # Somebody may have created it, or be about to.
         _store.client_of(address)  # which keeps others out by the same lock
         with _store.store_lock(_store.tracking_uri_of(address)):
-            found = _runs.find_run(address, run.key)
+            # Of several attempts at its task, this one.
+            began_at = record.start_time if run.is_above_elsewhere else None
+            found = _ties.find_run(address, run.key, began_at)
             return _runs.deliver(
                 record, address, run.key, above, run_id=found, ends=ends
             )
@@ -184,7 +185,7 @@ class Delivery:
             address = run.address
             return address["parent_run_id"] or self._environment_run(run)
         above = run_ids.get(run.parent) or run.parent_run_id
-        if above is None:
+        if above is None and not run.is_above_elsewhere:
             raise WaitsForAboveError(f"the run above {run.record.name} is not there")
         return above
 
@@ -204,36 +205,6 @@ class Delivery:
                 "mlflow.get_tracking_uri(), or remove it from the environment."
             )
         return None
-
-    def _elect(
-        self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]
-    ) -> tuple[str, bool]:
-        """Agree with other machines on the run, and create it if nobody has.
-
-        Returns
-        -------
-        run_id : str
-        is_over : bool
-            Whether another machine has stored all of it.
-        """
-        address, record = run.address, run.record
-        if run.is_foreign and not _owners.is_of_this_host(run.origin):
-            _store.require_store(address)
-        above = self._run_above(run, run_ids)
-
-        def create() -> str:
-            bare = RunRecord(record.name, record.start_time)
-            run_id = _runs.deliver(bare, address, run.key, above)
-            journal.note_created(run.key, run_id)
-            return run_id
-
-        _store.client_of(address)  # which keeps others out by the same lock
-        with _store.store_lock(_store.tracking_uri_of(address)):
-            elected = self._election.elect(address, run.key, run.own_run_id, create)
-        if elected is None:
-            raise UndecidedError(f"another machine has just created {record.name}")
-        record.tags[_runs.SETTLED_TAG] = "true"
-        return elected.run_id, elected.is_over
 
     # Files
 
@@ -354,25 +325,47 @@ def _tells_its_origin(run: WaitingRun) -> bool:
 def _is_simple(run: WaitingRun) -> bool:
     """Tell whether nobody need be asked who has created a run."""
     is_known = run.run_id is not None or run.n_tries == 0
-    return is_known and not (run.has_rivals or run.was_killed or run.record.files)
+    return is_known and not (run.was_killed or run.record.files)
 
 
 def _ends_at_once(run: WaitingRun) -> bool:
     """Tell whether nobody else may have ended a run, and nothing comes before that."""
-    comes_first = run.was_killed or run.has_rivals or run.record.files
+    comes_first = run.was_killed or run.record.files
     return run.record.end_time is not None and not comes_first
 
 
 def _end(run: WaitingRun, run_id: str) -> None:
-    record = run.record
-    # What a dead process has not ended, another one may have; and what is fitted for
-    # another machine, a third one.
-    unless: tuple[Status, ...] = ()
-    if run.is_foreign:
-        unless = ("FINISHED", "FAILED")
-    if run.was_killed:
-        unless = ("FINISHED", "FAILED", "KILLED")
-    _runs.end_run(run.address, run_id, record, unless=unless, prolongs=run.was_killed)
-    if run.has_rivals and not run.is_foreign and record.status != "FINISHED":
-        # Other machines have begun candidates that nobody else will end.
-        _runs.end_below(run.address, run_id, record)
+    # What a dead process has not ended, another one may have.
+    _runs.end_run(run.address, run_id, run.record, unless_ended=run.was_killed)
+
+
+def _require_store(run: WaitingRun) -> None:
+    """See to it that no store is made for a search that has it on another machine."""
+    if run.is_foreign and not _owners.is_of_this_host(run.origin):
+        _store.require_store(run.address)
+
+
+def _tie(run: WaitingRun, run_id: str) -> str:
+    """Tie a run to those above and below it that other machines may have stored.
+
+    Returns
+    -------
+    run_id : str
+        The run, or the one that remains instead of it.
+    """
+    has_ended = run.record.end_time is not None
+    if run.is_spread and has_ended:
+        _ties.gather(run.address, run.key, run_id)
+    if run.is_above_elsewhere and (has_ended or run.run_id is None):
+        return _ties.tie(run.address, run.key, run_id, str(run.parent))
+    return run_id
+
+
+def _has_lost(run: WaitingRun, error: Exception) -> bool:
+    """Tell whether a run is not taken because another attempt at its task counts."""
+    return (
+        run.may_be_repeated
+        and run.run_id is not None
+        and _runs.is_refusal(error)
+        and _ties.is_deleted(run.address, run.run_id)
+    )

@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
-from skperceptron.tracking.delivery._delivery import (
-    UndecidedError,
-    WaitsForAboveError,
-)
+from skperceptron.tracking.delivery._delivery import WaitsForAboveError
 from skperceptron.tracking.delivery._store_check import UnnamedStoreError
 
 # A store that could not be reached is tried again after a while, then less often.
@@ -19,8 +16,6 @@ FIRST_RETRY = 5.0
 LAST_RETRY = 60.0
 # So is a run that a store refuses, though it takes others.
 LAST_RETRY_OF_REFUSED = 600.0
-# A run on which several machines do not agree yet is looked at again after this time.
-RETRY_OF_UNDECIDED = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,7 @@ class Failures:
         # The store has taken other runs since this one failed before.
         takes_others = before is not None and before.n_stored < self.n_stored
         retry_after = 0.0
-        if isinstance(reason, UndecidedError):
-            retry_after = RETRY_OF_UNDECIDED
-        elif isinstance(reason, FilesAwayError):
+        if isinstance(reason, FilesAwayError):
             retry_after = reason.retry_after
             if reason.was_stored:
                 self._note_stored()
@@ -185,20 +178,12 @@ class Failures:
     # What there is to tell
 
     @property
-    def are_undecided(self) -> bool:
-        """Whether other machines have to agree on runs."""
-        return any(
-            isinstance(failure.reason, UndecidedError)
-            for failure in self._of_runs.values()
-        )
-
-    @property
     def outage_is_told(self) -> bool:
         """Whether the store is out of reach, and somebody has been told so."""
         return self.outage is not None and self._outage_is_told
 
     def prevents(self, key: str) -> Exception | None:
-        """Find what keeps a run from its store, other than other machines."""
+        """Find what keeps a run from its store."""
         return self.outage or self._refusal_of(key)
 
     def tell(self, key: str) -> Exception | None:
@@ -213,8 +198,7 @@ class Failures:
 
     def _refusal_of(self, key: str) -> Exception | None:
         failure = self._of_runs.get(key)
-        is_open = failure is not None and isinstance(failure.reason, UndecidedError)
-        return None if failure is None or is_open else failure.reason
+        return None if failure is None else failure.reason
 
     def _unless_told(self, reason: Exception) -> Exception | None:
         """Leave out that files wait, if that was told of others."""
@@ -230,9 +214,7 @@ class Failures:
         reasons = [
             failure.reason
             for key, failure in self._of_runs.items()
-            if key not in self._told
-            and not isinstance(failure.reason, UndecidedError)
-            and self._unless_told(failure.reason) is not None
+            if key not in self._told and self._unless_told(failure.reason) is not None
         ]
         if self.outage is not None and not self._outage_is_told:
             reasons.insert(0, self.outage)

@@ -45,8 +45,6 @@ MAX_SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_IN_IDLE_TIME = 10
 # Whoever waits, or rests, looks this often whether there is still a reason to.
 SECONDS_BETWEEN_CHECKS = 0.5
-# The run of a search that says nothing of its end, and below which nothing happens.
-SECONDS_UNTIL_SEARCH_IS_OVER = 10.0
 # Of a search on another machine, at most this many runs may wait here, where they would
 # be lost with this one.
 MAX_BEHIND = 10
@@ -92,7 +90,6 @@ class Deliverer:
         self._told: set[str] = set()
         self.delivery = Delivery(owner)
         self._looked_at = self._active_at = self._swept_at = time.monotonic()
-        self._has_open_searches = True
 
     @property
     def inboxes(self) -> set[Inbox]:
@@ -206,7 +203,8 @@ class Deliverer:
             self._journals |= set(map(_journal_of, inboxes))
             self._failures.allow_all()
             for journal in self._journals:
-                journal.try_again(self.tracking_uri)
+                if journal.exists:
+                    journal.try_again(self.tracking_uri)
             self.wake()
             return self._n_passes + 1 + self._is_in_pass
 
@@ -247,28 +245,6 @@ class Deliverer:
                     if self._failures.outage is None and is_silent:
                         self._note_silence(pause)
                     return
-
-    def drain_decided(self, n_passes: int, *, patience: float) -> None:
-        """Drain, and wait until other machines agree which runs are the ones.
-
-        Parameters
-        ----------
-        n_passes : int
-            What `begin_to_drain` has told.
-
-        patience : float
-            Seconds to wait for the next run to be delivered, and for the others.
-        """
-        deadline = time.monotonic() + patience
-        self.drain(n_passes, patience=patience)
-        while self._is_undecided and time.monotonic() < deadline:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            self.drain(self.begin_to_drain(set()), patience=patience)
-
-    @property
-    def _is_undecided(self) -> bool:
-        with self._changed:
-            return self._failures.are_undecided
 
     def hurry(self, is_hurrying: bool) -> None:
         """Let the thread not rest, until told otherwise as often: nothing is fitted."""
@@ -327,12 +303,12 @@ class Deliverer:
         with self._changed:
             if self._failures.outage_is_told:
                 return None
-        self.drain_decided(self.begin_to_drain(set()), patience=patience)
+        self.drain(self.begin_to_drain(set()), patience=patience)
         # What is left may be with the deliverer of a process that has just ended.
         deadline = time.monotonic() + patience
         while self._are_claimed_by_others and time.monotonic() < deadline:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            self.drain_decided(self.begin_to_drain(set()), patience=patience)
+            self.drain(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
 
     @property
@@ -389,7 +365,8 @@ class Deliverer:
     def end_searches(self) -> None:
         """End the runs of searches of which nobody tells when they end."""
         for inbox in self.inboxes:
-            _journal_of(inbox).end_unmanaged(inbox.owner)
+            if _journal_of(inbox).exists:
+                _journal_of(inbox).end_unmanaged(inbox.owner)
 
     def _count_due(self, inboxes: Collection[Inbox]) -> int:
         return sum(
@@ -439,8 +416,7 @@ class Deliverer:
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
         at = min(self._due, self._failures.retry_at)
-        is_looking = self._has_open_searches or self.is_expecting
-        if is_looking and self._failures.outage is None:
+        if self.is_expecting and self._failures.outage is None:
             interval = (self._looked_at - self._active_at) / LOOKS_IN_IDLE_TIME
             interval = min(interval, MAX_SECONDS_BETWEEN_LOOKS)
             at = min(at, self._looked_at + max(interval, SECONDS_BETWEEN_LOOKS))
@@ -448,7 +424,6 @@ class Deliverer:
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
         """Try everything once that waits in some inboxes."""
-        self._has_open_searches = False
         for journal, owners in _by_journal(inboxes):
             try:
                 if journal.exists:
@@ -465,9 +440,6 @@ class Deliverer:
 
     def _deliver_from(self, journal: Journal, deliverers: Collection[str]) -> None:
         journal.end_killed(deliverers)
-        if self._failures.outage is None and self.owner in deliverers:
-            idle_since = now() - int(1000 * SECONDS_UNTIL_SEARCH_IS_OVER)
-            self._has_open_searches |= journal.end_unmanaged(self.owner, idle_since)
         tried: set[str] = set()
         while self._deliver_some(journal, deliverers, tried):
             pass

@@ -7,7 +7,6 @@ import math
 import posixpath
 import re
 import time
-from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ from skperceptron.tracking.delivery._models import Origin, log_model
 from skperceptron.tracking.delivery._store import (
     bounded,
     client_of,
-    require_store,
     tracking_uri_of,
 )
 from skperceptron.tracking.delivery._transaction import in_one_transaction
@@ -28,15 +26,12 @@ from skperceptron.tracking.journal._record import (
     Address,
     Dataset,
     RunRecord,
-    Status,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 
-# On a run of which no other machine will create a second one.
-SETTLED_TAG = "skperceptron.settled"
 # On a run that lacks files: which, why, and where they are.
 NOT_LOGGED_TAG = "skperceptron.not_logged"
 # The folder of a run's model.
@@ -47,8 +42,6 @@ SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
 # Most values, and most parameters and tags of them, that MLflow takes in one call.
 VALUES_PER_CALL = 1000
 TEXTS_PER_CALL = 100
-# Of the candidates of a search that was given up.
-MAX_ENDED_BELOW = 1000
 MAX_NAME_LENGTH = 250
 MAX_TAG_LENGTH = 5000
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
@@ -147,8 +140,7 @@ def end_run(
     run_id: str,
     record: RunRecord,
     *,
-    unless: Collection[Status] = (),
-    prolongs: bool = False,
+    unless_ended: bool = False,
 ) -> None:
     """Tell MLflow how a run has ended.
 
@@ -163,19 +155,16 @@ def end_run(
     record : RunRecord
         What tells how, and when.
 
-    unless : collection of str, default=()
-        Leave it alone if it has ended like that before.
-
-    prolongs : bool, default=False
-        Whether a run that was killed ends later, all the same, if this is the later
-        end: one of its processes has outlived another.
+    unless_ended : bool, default=False
+        Whether to leave it alone if it has ended before. One that was killed may end
+        later all the same: one of its processes has outlived another.
     """
     client = client_of(address)
-    if unless:
+    if unless_ended:
         run = client.get_run(run_id).info
         is_later = (record.end_time or 0) > (run.end_time or 0)
-        is_longer = prolongs and run.status == record.status == "KILLED" and is_later
-        if run.status in unless and not is_longer:
+        is_longer = run.status == record.status == "KILLED" and is_later
+        if run.status in ("FINISHED", "FAILED", "KILLED") and not is_longer:
             return
     client.set_terminated(run_id, record.status, end_time=record.end_time)
 
@@ -299,103 +288,19 @@ def has_usable_place(address: Address) -> bool:
 
 
 @bounded()
-def find_run(address: Address, key: str) -> str | None:
-    """Look for a run by its identity.
-
-    Parameters
-    ----------
-    address : dict
-        Where it went.
-
-    key : str
-        Its identity.
-
-    Returns
-    -------
-    run_id : str or None
-        None if there is no such run.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be asked.
-    """
-    found = runs_of_key(address, key)
-    return found[0].info.run_id if found else None
-
-
-def look_up(address: Address, key: str) -> str | None:
-    """Look for a run that may have been logged on another machine.
-
-    Parameters
-    ----------
-    address, key
-        As in `find_run`.
-
-    Returns
-    -------
-    run_id : str or None
-        None if there is no such run.
-
-    Raises
-    ------
-    FileNotFoundError
-        When the store is a file that this machine does not have: it is not made.
-
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be asked.
-    """
-    require_store(address)
-    return find_run(address, key)
-
-
-@bounded()
-def runs_of_key(address: Address, key: str) -> list[Run]:
-    """Look for all runs of a key; for deleted ones only if there are no others."""
-    from mlflow.entities import ViewType
-
-    client = client_of(address)
-    found: list[Run] = client.search_runs(
-        [experiment_of(client, address)],
-        filter_string=f"tags.`{KEY_TAG}` = '{key}'",
-        run_view_type=ViewType.ALL,
-    )
-    return [run for run in found if run.info.lifecycle_stage == "active"] or found
-
-
-@bounded()
-def discard_run(address: Address, run_id: str) -> None:
-    """Delete a run that was created in vain."""
-    client_of(address).delete_run(run_id)
-
-
-@bounded()
-def end_below(address: Address, run_id: str, record: RunRecord) -> None:
-    """End what still runs right below a run, like the run itself."""
-    client = client_of(address)
-    running = client.search_runs(
-        [experiment_of(client, address)],
-        f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'",
-        max_results=MAX_ENDED_BELOW,
-    )
-    for run in running:
-        end_run(address, run.info.run_id, record)
-
-
-@bounded()
-def tags_below(address: Address, run_id: str, status: str) -> list[dict[str, str]]:
-    """Get the tags of the runs right below another one.
+def search(address: Address, condition: str, *, deleted: bool = False) -> list[Run]:
+    """List the runs of an experiment that meet a condition.
 
     Parameters
     ----------
     address : dict
         Where they are.
 
-    run_id : str
-        The run above.
+    condition : str
+        In MLflow's language.
 
-    status : str
-        Of runs with which status.
+    deleted : bool, default=False
+        Whether to list those that are deleted as well.
 
     Raises
     ------
@@ -406,14 +311,12 @@ def tags_below(address: Address, run_id: str, status: str) -> list[dict[str, str
 
     client = client_of(address)
     experiments = [experiment_of(client, address)]
-    condition = f"tags.mlflow.parentRunId = '{run_id}' AND status = '{status}'"
-    found: list[dict[str, str]] = []
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    found: list[Run] = []
     token = None
     while True:
-        page = client.search_runs(
-            experiments, condition, ViewType.ACTIVE_ONLY, page_token=token
-        )
-        found += [run.data.tags for run in page]
+        page = client.search_runs(experiments, condition, view, page_token=token)
+        found += page
         token = page.token
         if not token:
             return found

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from skperceptron.tracking._credentials import hide_credentials, without_credentials
 from skperceptron.tracking._reasons import reason_of
-from skperceptron.tracking.delivery import _runs, _store
+from skperceptron.tracking.delivery import _runs, _store, _ties
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
 from skperceptron.tracking.delivery._store_check import (
@@ -139,7 +139,7 @@ class Service:
         """Deliver what waits for a store, unless it was out of reach before."""
         deliverer = self._deliverer(store)
         if deliverer.can_deliver:
-            deliverer.drain_decided(deliverer.begin_to_drain(set()), patience=patience)
+            deliverer.drain(deliverer.begin_to_drain(set()), patience=patience)
         deliverer.wake()
 
     def deliver_left(
@@ -165,9 +165,13 @@ class Service:
     # What is in the stores
 
     def look_up(self, address: Address, key: str) -> str | None:
-        """Find a run by its key; None if the store does not have it, or not answer."""
+        """Find a run by its key; None if the store does not have it, or not answer.
+
+        It may have been logged on another machine, and its store be a file of that one.
+        """
         with suppress(Exception):  # whatever keeps the store from answering
-            return _runs.look_up(address, key)
+            _store.require_store(address)
+            return _ties.find_run(address, key)
         return None
 
     def read_run(self, address: Address, run_id: str) -> str:
@@ -189,7 +193,9 @@ class Service:
         self, address: Address, run_id: str, status: str
     ) -> list[dict[str, str]]:
         """List the tags of the runs of a status right below another one."""
-        return _runs.tags_below(address, run_id, status)
+        below = f"tags.`{_ties.PARENT_RUN_TAG}` = '{run_id}'"
+        found = _runs.search(address, f"{below} AND status = '{status}'")
+        return [run.data.tags for run in found]
 
     # The end, and what others have left
 
@@ -245,16 +251,17 @@ class Service:
                 begun.append((deliverer, deliverer.begin_to_drain(set())))
         for deliverer, n_passes in begun:
             left = max(deadline - time.monotonic(), MIN_PATIENCE)
-            deliverer.drain_decided(n_passes, patience=left)
+            deliverer.drain(n_passes, patience=left)
         reasons = [
             _what_prevents(store, failure)
             for store, deliverer in list(self._deliverers.items())
             for failure in deliverer.new_failures()[:1]
         ]
         folders = {i.journal for d in self._deliverers.values() for i in d.inboxes}
-        for folder in folders:
+        for journal in map(journal_in, folders):
             with suppress(OSError):
-                journal_in(folder).sweep(gone={self._owner})
+                if journal.exists:
+                    journal.sweep(gone={self._owner})
         return reasons
 
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:

@@ -185,7 +185,7 @@ def require_store(address: Address) -> None:
     Parameters
     ----------
     address : dict
-        Of a run of a search on another machine.
+        Of a run that may be another machine's.
 
     Raises
     ------

@@ -22,7 +22,7 @@ VERSION = 1
 SCHEMA = (
     """CREATE TABLE run (
     key TEXT PRIMARY KEY,
-    parent TEXT, -- the key of the run above it
+    parent TEXT, -- the key of the run above it, which may be in another journal
     name TEXT NOT NULL,
     start_time INTEGER NOT NULL, -- milliseconds since 1970, as all times
     end_time INTEGER,
@@ -37,9 +37,8 @@ SCHEMA = (
     owner TEXT NOT NULL, -- the process that writes it
     deliverer TEXT NOT NULL, -- the process that is to deliver it
     origin TEXT NOT NULL, -- the process for which it is fitted
-    has_rivals INTEGER NOT NULL, -- other machines may create it, too
+    is_spread INTEGER NOT NULL DEFAULT 0, -- other machines may have runs below it
     run_id TEXT, -- the run in MLflow
-    own_run_id TEXT, -- created here, before it was known whether it is the one
     lacks_files INTEGER NOT NULL DEFAULT 0, -- it is in MLflow without its files
     due INTEGER NOT NULL, -- MLflow does not have all of it
     n_tries INTEGER NOT NULL, -- more than 0: MLflow may have it
@@ -54,6 +53,7 @@ SCHEMA = (
 )""",
     "CREATE INDEX due_runs ON run (store, last_sign) WHERE due",
     "CREATE INDEX open_runs ON run (owner) WHERE NOT done",
+    "CREATE INDEX open_searches ON run (deliverer) WHERE NOT done AND NOT is_managed",
     "CREATE INDEX runs_below ON run (parent)",
     "CREATE INDEX events_of_run ON event (key)",
 )

@@ -58,10 +58,11 @@ SECONDS_UNTIL_FORGOTTEN = 3600
 NEVER = 2**62
 # Bytes that a run and its model may need.
 _MIN_FREE = 1_000_000
-# All runs below one, and itself.
-_BELOW = """WITH RECURSIVE below(key) AS (
-    SELECT ? UNION SELECT run.key FROM run JOIN below ON run.parent = below.key
-)"""
+# Whether a run is below another one.
+_IS_BELOW = """? IN (WITH RECURSIVE above(key) AS (
+    SELECT run.parent
+    UNION SELECT next.parent FROM run AS next JOIN above ON next.key = above.key
+) SELECT key FROM above)"""
 # What can be delivered now, with the parameters that `_due` makes.
 _DUE = (
     "due AND store = ? AND next_try <= ? AND "
@@ -183,8 +184,15 @@ class Journal:
         # What was delivered before may be forgotten.
         is_late = head.may_exist or not _owners.is_alive(self.folder, head.deliverer)
         above: str | None = None
+        # The runs above belong to whoever has looked, or has left them to others.
+        is_here = head.origin == head.deliverer or _owners.has_died(
+            self.folder, head.origin
+        )
+        owner = head.origin if is_here else head.deliverer
         for parent in head.parents:
-            _write_parent(db, head, parent, above, record.last_sign, is_late)
+            is_here = is_here or not parent.is_managed or _has(db, parent.key)
+            if is_here:
+                _write_parent(db, head, parent, above, owner, record.last_sign, is_late)
             above = parent.key
         has_ended = record.end_time is not None
         has_news = has_ended or not record.is_empty
@@ -198,12 +206,13 @@ class Journal:
             "done": is_done or has_ended,
             "status_if_killed": head.status_if_killed,
             "is_managed": True,
+            "is_spread": head.is_spread,
             "owner": owner or _owners.this_process(),
             "last_sign": record.last_sign,
             "n_tries": int(is_late),
             "due": True,
         }
-        changed = ["owner", "deliverer", "origin", "has_rivals", "done"]
+        changed = ["owner", "deliverer", "origin", "done"]
         if has_ended or not is_done:
             changed += ["status", "end_time"]
         _insert(
@@ -211,10 +220,13 @@ class Journal:
             row,
             f"{', '.join(f'{name} = excluded.{name}' for name in changed)}, "
             "last_sign = max(last_sign, excluded.last_sign), was_killed = 0, "
+            "is_spread = max(is_spread, excluded.is_spread), "
             f"due = due OR run_id IS NULL OR {int(has_news)}",
         )
         if has_news:
             _add_event(db, head.key, record)
+        if has_ended:
+            _end_unmanaged(db, _IS_BELOW, head.key)
 
     @_writing
     def end(
@@ -224,48 +236,23 @@ class Journal:
         row = db.execute("SELECT * FROM run WHERE key = ? AND NOT done", [key])
         for run in row.fetchall():
             _end(db, run, status, end_time)
+            _end_unmanaged(db, _IS_BELOW, key)
 
     @_writing
-    def end_unmanaged(
-        self, db: sqlite3.Connection, deliverer: str, idle_since: int | None = None
-    ) -> bool:
+    def note_spread(self, db: sqlite3.Connection, key: str) -> None:
+        """Note that other machines may have runs below one that is written down."""
+        db.execute("UPDATE run SET is_spread = 1 WHERE key = ?", [key])
+
+    @_writing
+    def end_unmanaged(self, db: sqlite3.Connection, deliverer: str) -> None:
         """End the runs of searches of which nobody tells when they end.
 
         Parameters
         ----------
         deliverer : str
             The process whose runs they are.
-
-        idle_since : int or None, default=None
-            Only those below which nothing has happened since, and nothing waits.
-
-        Returns
-        -------
-        bool
-            Whether others go on.
         """
-        goes_on = False
-        for run in db.execute(
-            "SELECT * FROM run WHERE NOT done AND NOT is_managed AND deliverer = ?",
-            [deliverer],
-        ).fetchall():
-            is_over = idle_since is None or (
-                run["last_sign"] < idle_since and not _is_due_below(db, run["key"])
-            )
-            if is_over:
-                _end(db, run, "FINISHED", run["last_sign"])
-            goes_on |= not is_over
-        return goes_on
-
-    @_writing
-    def end_unmanaged_below(self, db: sqlite3.Connection, key: str) -> None:
-        """End those of them that are below a run."""
-        for run in db.execute(
-            f"{_BELOW} SELECT run.* FROM run JOIN below USING (key) "
-            "WHERE NOT done AND NOT is_managed",
-            [key],
-        ).fetchall():
-            _end(db, run, "FINISHED", run["last_sign"])
+        _end_unmanaged(db, "deliverer = ?", deliverer)
 
     def end_killed(self, deliverers: Collection[str] | None = None) -> None:
         """End the runs whose processes have ended before them.
@@ -301,12 +288,10 @@ class Journal:
         """List the processes that have ended, but not all of their runs."""
         return [
             owner
-            for owner, is_elsewhere in db.execute(
-                "SELECT DISTINCT owner, owner = origin AND owner != deliverer "
-                "FROM run WHERE NOT done"
+            for (owner,) in db.execute(
+                "SELECT DISTINCT owner FROM run WHERE NOT done"
             ).fetchall()
-            if _owners.has_died(self.folder, owner)
-            or not (is_elsewhere or _owners.is_alive(self.folder, owner))
+            if not _owners.is_alive(self.folder, owner)
         ]
 
     # What they ask for
@@ -320,8 +305,7 @@ class Journal:
     @_reading
     def has(self, db: sqlite3.Connection, key: str) -> bool:
         """Tell whether anybody has written of a run, or of one below it."""
-        found = db.execute("SELECT 1 FROM run WHERE key = ?", [key]).fetchone()
-        return found is not None
+        return _has(db, key)
 
     @_reading
     def is_due(self, db: sqlite3.Connection, key: str) -> bool:
@@ -538,11 +522,6 @@ class Journal:
         )
 
     @_writing
-    def note_created(self, db: sqlite3.Connection, key: str, run_id: str) -> None:
-        """Note which run was created for one that may have rivals."""
-        db.execute("UPDATE run SET own_run_id = ? WHERE key = ?", [run_id, key])
-
-    @_writing
     def postpone(
         self, db: sqlite3.Connection, key: str, error: str, next_try: int
     ) -> None:
@@ -695,7 +674,6 @@ def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
         "store": _store(head.address["tracking_uri"]),
         "deliverer": head.deliverer,
         "origin": head.origin,
-        "has_rivals": head.has_rivals,
     }
 
 
@@ -704,12 +682,11 @@ def _write_parent(
     head: RunHead,
     parent: ParentRun,
     above: str | None,
+    owner: str,
     last_sign: int,
     is_late: bool,
 ) -> None:
     """Write down that there is a run above another one, unless that is known."""
-    # Of a search on another machine, that one ends it.
-    is_elsewhere = parent.is_managed and head.origin != head.deliverer
     row = {
         **_row_of(head, above),
         "key": parent.key,
@@ -717,10 +694,10 @@ def _write_parent(
         "start_time": parent.start_time,
         "status_if_killed": "KILLED",
         "is_managed": parent.is_managed,
-        "owner": head.origin if is_elsewhere else head.deliverer,
+        "owner": owner,
         "last_sign": last_sign,
         "done": False,
-        "n_tries": int(is_late),
+        "n_tries": int(is_late or head.origin != head.deliverer),
         "due": True,
     }
     _insert(
@@ -729,6 +706,11 @@ def _write_parent(
         "last_sign = max(last_sign, excluded.last_sign), "
         "start_time = min(start_time, excluded.start_time)",
     )
+
+
+def _has(db: sqlite3.Connection, key: str) -> bool:
+    found = db.execute("SELECT 1 FROM run WHERE key = ?", [key]).fetchone()
+    return found is not None
 
 
 def _insert(db: sqlite3.Connection, row: dict[str, Any], update: str) -> None:
@@ -764,11 +746,12 @@ def _end(
     _add_event(db, run["key"], record)
 
 
-def _is_due_below(db: sqlite3.Connection, key: str) -> bool:
-    found = db.execute(
-        f"{_BELOW} SELECT 1 FROM run JOIN below USING (key) WHERE due", [key]
-    ).fetchone()
-    return found is not None
+def _end_unmanaged(db: sqlite3.Connection, condition: str, value: str) -> None:
+    """End runs of searches of which nobody tells when they end, since something has."""
+    for run in db.execute(
+        f"SELECT * FROM run WHERE NOT done AND NOT is_managed AND {condition}", [value]
+    ).fetchall():
+        _end(db, run, "FINISHED", run["last_sign"])
 
 
 def _chain(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
@@ -791,28 +774,29 @@ def _waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
     ):
         record.take(json.loads(body))
         last_event = event_id
-    if not KEY.fullmatch(row["key"]):
-        raise ValueError("its key is none")
+    if not all(map(KEY.fullmatch, (row["key"], row["parent"] or row["key"]))):
+        raise ValueError("its key, or that of the run above it, is none")
     if any(name.partition("-")[0] != row["key"] for name in record.files):
         raise ValueError("it has files of another run")
     above = db.execute(
-        "SELECT run_id FROM run WHERE key = ?", [row["parent"]]
+        "SELECT run_id, is_spread FROM run WHERE key = ?", [row["parent"]]
     ).fetchone()
     return WaitingRun(
         key=row["key"],
         parent=row["parent"],
         parent_run_id=None if above is None else above["run_id"],
+        is_above_elsewhere=row["parent"] is not None and above is None,
+        is_parent_spread=above is not None and bool(above["is_spread"]),
         record=record,
         last_event=last_event,
         address=as_address(json.loads(row["address"])),
         deliverer=str(row["deliverer"]),
         origin=str(row["origin"]),
-        has_rivals=bool(row["has_rivals"]),
+        is_spread=bool(row["is_spread"]),
         was_killed=bool(row["was_killed"]),
         status_if_killed=as_status(row["status_if_killed"]),
         is_done=bool(row["done"]),
         run_id=row["run_id"],
-        own_run_id=row["own_run_id"],
         lacks_files=bool(row["lacks_files"]),
         n_tries=int(row["n_tries"]),
     )

@@ -239,8 +239,8 @@ class RunHead:
     origin : str
         The process for which it is fitted.
 
-    has_rivals : bool
-        Whether processes of other machines may create it, too.
+    is_spread : bool
+        Whether other machines may have runs below it.
 
     may_exist : bool
         Whether MLflow may have it already.
@@ -254,7 +254,7 @@ class RunHead:
     parents: tuple[ParentRun, ...] = ()
     deliverer: str = field(default_factory=this_process)
     origin: str = field(default_factory=this_process)
-    has_rivals: bool = False
+    is_spread: bool = False
     may_exist: bool = False
     status_if_killed: Status = "KILLED"
 
@@ -274,23 +274,30 @@ class WaitingRun:
     parent_run_id : str or None
         The run above it in MLflow, if that is known.
 
+    is_above_elsewhere : bool
+        Whether another machine has the run above it in its journal.
+
+    is_parent_spread : bool
+        Whether other machines may have runs below the run above it, too.
+
     The others are as in the table.
     """
 
     key: str
     parent: str | None
     parent_run_id: str | None
+    is_above_elsewhere: bool
+    is_parent_spread: bool
     record: RunRecord
     last_event: int
     address: Address
     deliverer: str
     origin: str
-    has_rivals: bool
+    is_spread: bool
     was_killed: bool
     status_if_killed: Status
     is_done: bool
     run_id: str | None
-    own_run_id: str | None
     lacks_files: bool
     n_tries: int
 
@@ -298,6 +305,11 @@ class WaitingRun:
     def is_foreign(self) -> bool:
         """Whether it is part of what another process does, or has done."""
         return self.origin not in ("", self.deliverer)
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether another machine may have fitted the same, and stored that."""
+        return self.is_foreign or self.is_parent_spread
 
 
 def _as_texts(value: Any) -> dict[str, str]:

@@ -58,6 +58,9 @@ class _OpenCall:
     parent : ParentRun
         Its run.
 
+    is_search : bool
+        Whether it is a search, of whose run its refit may tell the end, too.
+
     failure : tuple of (str, str or None)
         Status and error of what has gone wrong in it last.
     """
@@ -65,7 +68,15 @@ class _OpenCall:
     call: SklearnCall
     destination: Destination
     parent: ParentRun
+    is_search: bool
     failure: tuple[Status, str | None] = ("FAILED", None)
+
+    def new_run(self) -> TrackedRun:
+        """Make what writes to its run."""
+        record = RunRecord(self.parent.name, self.parent.start_time)
+        run = TrackedRun(record, self.destination, self.parent.key)
+        run.is_spread = self.destination.is_spread
+        return run
 
 
 # By what is executed; it keeps its variables, the scores among them, until somebody
@@ -93,9 +104,12 @@ def run_of(call: SklearnCall, destination: Destination) -> ParentRun:
     with _changing:
         known = _open.get(call.frame)
         if known is None:
-            known = _OpenCall(call, destination, _new_parent(call))
+            is_search = call.search_task is not None
+            known = _OpenCall(call, destination, _new_parent(call), is_search)
             _open[call.frame] = known
             _watch()
+            if destination.is_spread:  # other machines do not create it
+                known.new_run().deliver(wait=False)
     return known.parent
 
 
@@ -121,7 +135,8 @@ def settle() -> None:
 def _new_parent(call: SklearnCall) -> ParentRun:
     task = call.search_task
     if task is not None:
-        return search_run(str(task.root_uuid), path_of(task), task)
+        path = path_of(task)
+        return search_run(str(task.root_uuid), path, task, is_managed=True)
     return ParentRun(uuid.uuid4().hex, call.name, now(), is_managed=True)
 
 
@@ -172,30 +187,20 @@ def _look_for_error(known: _OpenCall) -> None:
 def _end(known: _OpenCall, outcome: Outcome) -> list[TrackedRun]:
     end_kept(known.call.thread_id)
     close_left_behind()
-    parent = known.parent
-    record = RunRecord(parent.name, parent.start_time)
-    run = TrackedRun(record, known.destination, parent.key)
-    if not _has_runs_below(run):
+    run = known.new_run()
+    if not run.journal.has(run.key):  # nothing below it was tracked
         return []
     if not outcome.has_returned:
         _note_failure(run, known.failure, outcome.error)
-    if parent.is_managed:
-        record.tags |= origin_tags()
-        if outcome.has_returned:
-            _add_metrics(record, known.call)
-        run.end()
-        run.deliver(wait=False)
-    else:
+    if known.is_search:
         run.journal.end(run.key, run.status, now())
+        return [run]
+    run.record.tags |= origin_tags()
+    if outcome.has_returned:
+        _add_metrics(run.record, known.call)
+    run.end()
+    run.deliver(wait=False)
     return [run]
-
-
-def _has_runs_below(run: TrackedRun) -> bool:
-    """Tell whether anything was tracked below a run.
-
-    On other machines, that cannot be seen from here.
-    """
-    return run.journal.has(run.key) or run.destination.is_spread
 
 
 def _add_metrics(record: RunRecord, call: SklearnCall) -> None:
@@ -229,8 +234,6 @@ def _deliver(runs: list[TrackedRun]) -> None:
                     delivering_process().ask(
                         "deliver_unless_away", store=store, patience=SECONDS_TO_WAIT
                     )
-            with suppress(OSError):  # then they end when nothing goes on
-                run.journal.end_unmanaged_below(run.key)
             delivering_process().watch(store, run.inbox)
         finally:
             with _delivered:
@@ -242,9 +245,6 @@ def _end_before() -> None:
     """End the calls that are over; somebody else is about to deliver everything."""
     global _n_delivering
     ended = _end_calls()
-    for run in ended:
-        with suppress(OSError):
-            run.journal.end_unmanaged_below(run.key)
     with _delivered:
         _n_delivering -= len(ended)
         _delivered.notify_all()

@@ -103,7 +103,10 @@ def expect_runs_of_others(destination: Destination) -> None:
     if destination.enabled and destination.is_of_this_process:
         with suppress(OSError):  # they will find that out, too, and help themselves
             note_store(destination.address())
-            journal_in(destination.inbox.journal).prepare()
+            journal = journal_in(destination.inbox.journal)
+            journal.prepare()
+            if destination.is_spread and destination.parents:
+                journal.note_spread(destination.parents[-1].key)
             delivering_process().watch(
                 destination.tracking_uri, destination.inbox, verb="expect"
             )
@@ -156,10 +159,11 @@ def seen_from_here(estimator: Any) -> Destination:
     here = Destination.current()
     if not here.enabled:
         return here
-    if here.parents:  # a study's trial is the run of all that is fitted in it
-        return here
+    if here.parents and not here.is_spread:
+        return here  # a study's trial is the run of all that is fitted in it, ...
     call = find_call() or find_waiting_call(estimator)
-    if call is None:
+    # ... but that of a search, which other machines do not create.
+    if call is None or (here.parents and call.search_task is None):
         return here
     parent = run_of(call, here)
     # The thread that has made the call is the one to wait for.

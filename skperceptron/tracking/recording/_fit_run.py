@@ -92,6 +92,9 @@ class TrackedRun:
     status : {"FINISHED", "FAILED", "KILLED"}
         How it will have ended.
 
+    is_spread : bool
+        Whether other machines may have runs below it.
+
     is_written : bool
         Whether anything of it is written down.
 
@@ -116,6 +119,7 @@ class TrackedRun:
         note_store(self.address)
         self.summary: dict[str, float] = {}
         self.status: Status = "FINISHED"
+        self.is_spread = False
         self._inbox: Inbox | None = None
         self.is_written = is_addition
         self._has_ended = is_addition
@@ -150,7 +154,7 @@ class TrackedRun:
             self.destination.parents,
             deliverer=self.inbox.owner,
             origin=self.destination.inbox.owner,
-            has_rivals=self.destination.is_spread or not self._is_where_it_belongs,
+            is_spread=self.is_spread,
             may_exist=self._may_exist or self.is_written,
             status_if_killed=self._status_if_killed,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn.callback import CallbackContext
 
 from skperceptron._functions import text_of
 from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
@@ -20,10 +21,11 @@ from skperceptron.tracking.recording._sklearn_internals import (
     are_scores_known,
     candidate_and_row_of_fold,
     id_of_fold,
+    ids_of_first_folds,
     tasks_of_rows,
     tells_of_folds,
 )
-from skperceptron.tracking.recording._task_path import TaskIds, key_of
+from skperceptron.tracking.recording._task_path import TaskIds, ids_of, key_of, path_of
 
 if TYPE_CHECKING:
     from skperceptron.plotting import SearchHeatmapDisplay
@@ -80,6 +82,34 @@ def log_search(
             if are_new:
                 fold.end()
             fold.deliver(wait=False)
+
+
+def begin_candidates(
+    search: Any, task: CallbackContext, below: Destination, root: str
+) -> None:
+    """Begin the runs of the candidates that a task of a search evaluates elsewhere.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    task : CallbackContext
+        The task.
+
+    below : Destination
+        Where the runs below that of the search go.
+
+    root : str
+        What all tasks of the search have in common.
+    """
+    ids = ids_of(path_of(task))
+    for task_id in ids_of_first_folds(search, task):
+        candidate = candidate_of_fold(search, root, (*ids, task_id))
+        record = RunRecord(candidate.name, candidate.start_time)
+        run = TrackedRun(record, below, candidate.key)
+        run.is_spread = True
+        run.deliver(wait=False)
 
 
 def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
@@ -180,6 +210,7 @@ def _log_candidate(
     results = search.cv_results_
     record = RunRecord(candidate.name, candidate.start_time)
     run = TrackedRun(record, below, candidate.key)
+    run.is_spread = below.is_spread
     params = results["params"][row]
     record.params = {name: param_value(value) for name, value in params.items()}
     for name in _scores_first(results):

@@ -43,6 +43,7 @@ __all__ = ["check_sample_weight", "safe_indexing"]
 # Names that scikit-learn's searches give their tasks.
 SEARCH_TASK = "search"
 FOLD_TASK = "candidate-split-evaluation"
+_ITERATION_TASK = "halving-iteration"
 REFIT_TASK = "refit-with-best-params"
 # The way to the task below which a search evaluates its candidates.
 _SEARCH_IDS = (0, 0)
@@ -306,6 +307,23 @@ def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
         for iteration, n in enumerate(n_candidates)
         for index in range(n)
     ]
+
+
+def ids_of_first_folds(search: Any, task: CallbackContext) -> range:
+    """Name the tasks of the first folds of the candidates that a task evaluates.
+
+    Parameters
+    ----------
+    search : estimator
+        The search, being fitted.
+
+    task : CallbackContext
+        One of its tasks, which need not evaluate any.
+    """
+    is_search = task.task_name == SEARCH_TASK and not hasattr(search, "n_candidates_")
+    if not (is_search or task.task_name == _ITERATION_TASK):
+        return range(0)
+    return range(0, task.max_subtasks or 0, search.n_splits_)
 
 
 def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, int]:

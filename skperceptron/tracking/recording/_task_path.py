@@ -105,7 +105,11 @@ def find_task_path(context: CallbackContext) -> TaskPath:
 
 
 def search_run(
-    root: str, path: list[CallbackContext], context: CallbackContext
+    root: str,
+    path: list[CallbackContext],
+    context: CallbackContext,
+    *,
+    is_managed: bool = False,
 ) -> ParentRun:
     """Name the run of a search.
 
@@ -119,9 +123,13 @@ def search_run(
 
     context : CallbackContext
         The task of the search.
+
+    is_managed : bool, default=False
+        Whether somebody will tell when it ends.
     """
     return ParentRun(
         key=key_of(root, ids_of(path), "search"),
         name=context.estimator_name,
         start_time=int(1000 * context.init_time.timestamp()),
+        is_managed=is_managed,
     )

@@ -41,6 +41,7 @@ from skperceptron.tracking.recording._origin import origin_tags
 from skperceptron.tracking.recording._outcome import error_tag, status_after
 from skperceptron.tracking.recording._run_arguments import check_tags, check_texts
 from skperceptron.tracking.recording._search import (
+    begin_candidates,
     candidate_of_fold,
     draw_search,
     log_search,
@@ -217,6 +218,9 @@ class MLflowTracker:
             whole.X = X
             with tolerate("The training data cannot be described"):
                 whole.run.record.dataset = _describe_data(X, y)
+        elif (below := self._below.get(root)) is not None and below.is_spread:
+            with tolerate("The candidates of a search cannot be tracked"):
+                begin_candidates(estimator, context, below, root)
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """End the run of a fold or of the refit; log the result."""
@@ -294,11 +298,7 @@ class MLflowTracker:
         self._tasks[root, ids] = _Task(run)
         self._ticket = run.ticket
         open_run(root, ids, run)
-        if not is_search(estimator):
-            return
-        if here.is_spread:
-            deliver_all(run)  # before other machines look for it
-        else:
+        if is_search(estimator):
             run.deliver(wait=False)  # shows that the search is on
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:
