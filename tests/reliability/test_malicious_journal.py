@@ -24,6 +24,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -147,34 +148,9 @@ class Sandbox:
         if has_genuine:
             self.plant(name="genuine")
         self.model()
-        before = snapshot(self.folder, self.store, self.journal)
-        was_there = SYSTEM_FOLDER.exists()
-        done = subprocess.run(
-            [sys.executable, "-m", "skperceptron.tracking", "--timeout", "120"],
-            cwd=self.store,
-            env={
-                **os.environ,
-                "HOME": str(self.folder / "home"),
-                "XDG_STATE_HOME": str(self.folder / "home"),
-                "MLFLOW_TRACKING_URI": self.uri,
-                "SKPERCEPTRON_JOURNAL": str(self.journal),
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=280,
-            check=False,
-        )
-        assert done.returncode in (0, 1), done.stderr
-        assert "Traceback" not in done.stderr
-        assert snapshot(self.folder, self.store, self.journal) == before
-        assert SYSTEM_FOLDER.exists() == was_there
-        assert not has_genuine or "genuine" in self.names(), done.stderr
-        for path in self.store.rglob("*"):
-            assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
-            assert path.suffix != ".pkl"
-        return done.stderr
+        (told,) = deliver_each(self.folder, [self], **environment)
+        assert not has_genuine or "genuine" in self.names(), told
+        return told
 
     def names(self) -> list[str]:
         """Of the runs in the store, if there is one."""
@@ -185,6 +161,49 @@ class Sandbox:
 
     def artifacts(self) -> list[str]:
         return [p.name for p in (self.store / "mlruns").rglob("*") if p.is_file()]
+
+
+DELIVER = """
+import json, os, sys, warnings
+from skperceptron.tracking import flush
+
+told = []
+for store, journal in json.loads(sys.argv[1]):
+    os.chdir(store)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}/mlflow.db"
+    os.environ["SKPERCEPTRON_JOURNAL"] = journal
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        flush(120)
+    told.append("; ".join(str(warning.message) for warning in caught))
+json.dump(told, sys.stdout)
+"""
+
+
+def deliver_each(folder: Path, sandboxes: list[Sandbox], **more: str) -> list[str]:
+    """Let one other process deliver from several journals, and tell what it says.
+
+    Whatever waits there, nothing else in a folder around all of them may change.
+    """
+    own = [path for s in sandboxes for path in (s.store, s.journal)]
+    before, was_there = snapshot(folder, *own), SYSTEM_FOLDER.exists()
+    home = {"HOME": str(folder / "home"), "XDG_STATE_HOME": str(folder / "home")}
+    places = json.dumps([(str(s.store), str(s.journal)) for s in sandboxes])
+    done = subprocess.run(
+        [sys.executable, "-c", DELIVER, places],
+        env={**os.environ, **home, **more},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert snapshot(folder, *own) == before
+    assert SYSTEM_FOLDER.exists() == was_there
+    for path in itertools.chain(*(s.store.rglob("*") for s in sandboxes)):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+        assert path.suffix != ".pkl"
+    told: list[str] = json.loads(done.stdout)
+    return told
 
 
 def snapshot(folder: Path, *without: Path) -> dict[str, Any]:
@@ -599,13 +618,31 @@ FILES: dict[str, Callable[[Sandbox, Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", FILES)
-def test_file_that_is_no_journal_is_put_aside(what, sandbox):
-    sandbox.plant()
-    path = sandbox.journal / "journal.db"
-    FILES[what](sandbox, path)
-    assert "put aside" in sandbox.deliver(has_genuine=False)
-    assert len(list(sandbox.journal.glob("journal.db.corrupt-*"))) == 1
+@pytest.fixture
+def sandboxes(tmp_path):
+    """Make one for each name, and deliver from all of them in one process."""
+    (tmp_path / "home").mkdir()
+
+    def deliver(plants: dict[str, Callable[[Sandbox], Any]]) -> dict[str, str]:
+        made = {what: Sandbox(tmp_path / what) for what in plants}
+        for what, plant in plants.items():
+            plant(made[what])
+        told = deliver_each(tmp_path, list(made.values()))
+        return dict(zip(made, told, strict=True))
+
+    return deliver
+
+
+def test_files_that_are_no_journals_are_put_aside(sandboxes, tmp_path):
+    def spoil(sandbox: Sandbox, what: str) -> None:
+        sandbox.plant()
+        FILES[what](sandbox, sandbox.journal / "journal.db")
+
+    told = sandboxes({what: partial(spoil, what=what) for what in FILES})
+    for what in FILES:
+        assert "put aside" in told[what], what
+        aside = (tmp_path / what / "journal").glob("journal.db.corrupt-*")
+        assert len(list(aside)) == 1, what
 
 
 LINKS: dict[str, Callable[[Sandbox, Path], Any]] = {
@@ -616,11 +653,14 @@ LINKS: dict[str, Callable[[Sandbox, Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", LINKS)
-def test_journal_that_is_something_else_is_not_opened(what, sandbox):
-    sandbox.journal.mkdir(mode=0o700)
-    LINKS[what](sandbox, sandbox.journal / "journal.db")
-    assert "cannot be used" in sandbox.deliver(has_genuine=False)
+def test_journals_that_are_something_else_are_not_opened(sandboxes):
+    def put(sandbox: Sandbox, what: str) -> None:
+        sandbox.journal.mkdir(mode=0o700)
+        LINKS[what](sandbox, sandbox.journal / "journal.db")
+
+    told = sandboxes({what: partial(put, what=what) for what in LINKS})
+    for what in LINKS:
+        assert "cannot be used" in told[what], what
 
 
 def test_journal_whose_signs_are_elsewhere_is_not_delivered(sandbox):

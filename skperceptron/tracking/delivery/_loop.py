@@ -347,18 +347,11 @@ class Deliverer:
         with self._changed:
             return self._failures.outage is not None
 
-    def take_notices(self) -> list[str]:
-        """List what the user should know that was seen since somebody asked."""
-        found = []
-        for notices in self._all_notices():
-            with suppress(IndexError):  # other threads take some as well
-                while True:
-                    found.append(notices.popleft())
-        return found
-
-    def _all_notices(self) -> list[deque[str]]:
+    @property
+    def notices(self) -> list[deque[str]]:
+        """What the user should know that was seen, to be taken away."""
         return [
-            *(journal.database.notices for journal in self._journals),
+            *(journal.database.notices for journal in list(self._journals)),
             self.delivery.notices,
         ]
 
@@ -377,7 +370,7 @@ class Deliverer:
     def _forget_delivered(self) -> None:
         keys = self._failures.keys
         if keys:
-            waiting = [journal.due_among(keys) for journal in self._journals]
+            waiting = [journal.due_among(keys) for journal in list(self._journals)]
             self._failures.keep_only(set().union(*waiting))
 
     # The thread

@@ -53,6 +53,7 @@ class Service:
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._deliverers: dict[str | None, Deliverer] = {}
+        self._journals: set[Journal] = set()
         self._lock = threading.Lock()
 
     def _deliverer(self, store: str | None) -> Deliverer:
@@ -66,9 +67,14 @@ class Service:
 
     def take_notices(self) -> list[str]:
         """List what the user should know that was seen since somebody asked."""
-        found = []
+        queues = [journal.database.notices for journal in list(self._journals)]
         for deliverer in list(self._deliverers.values()):
-            found += deliverer.take_notices()
+            queues += deliverer.notices
+        found = []
+        for notices in queues:
+            with suppress(IndexError):  # other threads take some as well
+                while True:
+                    found.append(notices.popleft())
         return found
 
     # What goes on
@@ -225,7 +231,7 @@ class Service:
             _drain_with_others(deliverer, n_passes, found[store], deadline)
             failures = deliverer.failures()[:MAX_REASONS]
             reasons += [_what_prevents(store, failure) for failure in failures]
-        for journal in _journals():
+        for journal in self._usable_journals():
             journal.sweep()
         return reasons
 
@@ -264,11 +270,20 @@ class Service:
                     journal.sweep(gone={self._owner})
         return reasons
 
+    def _usable_journals(self) -> Iterator[Journal]:
+        """List the journals that there are and that can be read."""
+        for journal in map(journal_in, journals()):
+            with suppress(OSError):  # which the owner tells
+                if journal.exists:
+                    self._journals.add(journal)
+                    journal.has("")
+                    yield journal
+
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:
         """Find where something waits for each store, and why some has to wait on."""
         found: dict[str | None, set[Inbox]] = {uri: set() for uri in self._deliverers}
         unnamed: set[str] = set()
-        for journal in _journals():
+        for journal in self._usable_journals():
             journal.end_killed()
             for row in journal.waiting():
                 inbox = Inbox(journal.folder, row["deliverer"])
@@ -284,15 +299,6 @@ class Service:
             f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
             for reason in sorted(unnamed)[:MAX_REASONS]
         ]
-
-
-def _journals() -> Iterator[Journal]:
-    """List the journals that there are and that can be read."""
-    for journal in map(journal_in, journals()):
-        with suppress(OSError):  # which the owner tells
-            if journal.exists:
-                journal.has("")
-                yield journal
 
 
 def _problem(reason: Exception) -> Problem:
