@@ -27,6 +27,7 @@ from tests.tracking.faults import (
     runs_of,
     statuses_of,
     warned_once,
+    within,
     y,
 )
 
@@ -145,11 +146,14 @@ def test_deleted_experiment_keeps_its_runs_waiting_and_no_others(journal, runs):
 
 def test_run_that_is_deleted_during_its_fit_keeps_up_no_others(runs):
     steps = itertools.count()
+    deleted = []
 
     def objective(y_true, y_pred):
         if next(steps) == 30:
+            assert within(60, runs.at_once)
             (run,) = runs.at_once()
             mlflow.delete_run(run.run_id)
+            deleted.append(run.run_id)
         time.sleep(0.1)
         return 0.0
 
@@ -157,7 +161,6 @@ def test_run_that_is_deleted_during_its_fit_keeps_up_no_others(runs):
         HillClimbPerceptron(max_iter=60, objective=objective).fit(X, y)
     with at_most(2):
         assert fit().run_id_ is not None
-    deleted = runs.at_once()[0].run_id
-    mlflow.MlflowClient().restore_run(deleted)
+    mlflow.MlflowClient().restore_run(*deleted)
     assert flush() == 0
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 2
