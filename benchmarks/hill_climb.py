@@ -141,8 +141,9 @@ def digits(activation):
 
 
 def climb_until_097(X, X_test, y, y_test, activation, *, seed):
+    # Without a penalty, as its rival: the default keeps logistic units below 0.97.
     clf = HillClimbMLP(
-        (50,), activation, max_iter=1000, warm_start=True, random_state=seed
+        (50,), activation, alpha=0, max_iter=1000, warm_start=True, random_state=seed
     )
     elapsed = 0.0
     for _ in range(100):
