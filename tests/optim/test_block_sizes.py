@@ -11,7 +11,6 @@ from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
 from skperceptron.optim.climbs._streaming_climb import StreamingClimb
-from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 from skperceptron.optim.gradient._gradient import rows_per_chunk
 
@@ -54,15 +53,6 @@ def test_candidates_share_the_cache(n_bytes, data_bytes, bytes_each, expected):
 )
 def test_chunks_of_samples_fit_into_the_cache(X, n_masked, expected):
     assert rows_per_chunk(X, 8, n_masked) == expected
-
-
-@pytest.mark.parametrize("by_unit", [False, True])
-def test_candidates_that_move_one_unit_take_the_memory_of_one(by_unit):
-    layers = Layers((5, 4))
-    X, y = np.zeros((1024, 5)), np.arange(1024) % 4
-    groups = layers.unit_groups() if by_unit else None
-    climb = make_climb(ThresholdClimb, layers, X, y, groups=groups)
-    assert climb._max_candidates == (128 if by_unit else 32)
 
 
 @pytest.mark.parametrize("climb", [ForwardClimb, StreamingClimb])

@@ -174,12 +174,7 @@ def scan_networks(
         value, penalty = np.nan, 0.0
         if finite and single.data.shape[0] > 0:
             value = screened_accuracy(
-                network,
-                targets.class_start[-1],
-                single,
-                moved,
-                blocks.columns,
-                state[VALUE],
+                network, targets, single, moved, blocks.columns, state[VALUE]
             )
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)

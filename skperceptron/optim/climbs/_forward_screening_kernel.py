@@ -85,13 +85,13 @@ class Single(NamedTuple):
 
 
 @njit(**COMPILE)
-def screened_accuracy(network, n_samples, single, params, data, enough):
+def screened_accuracy(network, targets, single, params, data, enough):
     """Count the samples that a network classifies correctly.
 
     Parameters
     ----------
     network : Network
-    n_samples : int
+    targets : Targets
     single : Single
     params : ndarray of float64 of shape (n_params,)
     data : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
@@ -119,6 +119,7 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
     copy_into(params, single.params, params.size)
     output, n_outputs = outputs.shape[0], sums.shape[0] - outputs.shape[0]
     bound = np.float32(error if n_outputs == 1 else 2 * error)
+    n_samples, limit = targets.class_start[-1], targets.metric.limit
     n_right, n_doubtful, n_left = 0, 0, n_samples
     for tile in range(tiles.shape[0]):
         size = min(TILE, n_left)
@@ -131,7 +132,8 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
             for j in range(size):
                 if not abs(margins[j]) > bound:
                     at, c = order[tile * TILE + j], class_of[tile, j]
-                    n_right += _is_right(network, params, data, single.row, c, at)
+                    row = single.row
+                    n_right += _is_right(network, params, data, row, c, at, limit)
                     n_doubtful += 1
             if n_doubtful > 16 + n_samples // 16:
                 return np.nan
@@ -227,7 +229,7 @@ def _bound_error(network, params, bounds, length):
 
 
 @njit(**COMPILE_PRIVATE)
-def _is_right(network, params, data, row, c, at):
+def _is_right(network, params, data, row, c, at, limit):
     """Classify one sample in float64."""
     block, j = divmod(at, data.shape[2])
     units, codes, coef_start, bias_start, _ = network
@@ -246,7 +248,7 @@ def _is_right(network, params, data, row, c, at):
                 there[k] = activate_one(codes[layer], total)
         here, there = there, here
     if units[-1] == 1:
-        return 1 if (here[0] > 0) == (c == 1) else 0
+        return 1 if (here[0] > limit) == (c == 1) else 0
     for k in range(units[-1]):
         if here[k] > here[c] or (here[k] == here[c] and k < c):
             return 0

@@ -24,7 +24,6 @@ from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
 from skperceptron.optim.climbs._streaming_climb import StreamingClimb
-from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
@@ -92,21 +91,15 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     metric, layers, X = problem.metric, problem.layers, problem.X
     if metric is None or any(map(callable, layers.activations)):
         return None
-    if problem.has_thresholds and metric.kind != "log_loss":
-        n_features, n_units = layers.units
-        is_accuracy = metric.kind == "accuracy"
-        if n_units == 1 and not issparse(X) and (is_accuracy or metric.is_of_counts):
-            if n_features <= MAX_FEATURES and not _stays_on_disk(X):
-                return HyperplaneClimb
-            if X.dtype == np.float64:
-                return ScreenedClimb
-        if is_accuracy:
-            return ThresholdClimb
+    is_threshold = layers.n_units == 1 and metric.positive_at_zero
+    if is_threshold and not issparse(X) and metric.is_of_predictions:
+        is_small = layers.units[0] <= MAX_FEATURES and not _stays_on_disk(X)
+        return HyperplaneClimb if is_small else ScreenedClimb
     if _stays_on_disk(X):
         # Which does not keep the scores of all samples together.
         return None if metric.is_of_ranks else StreamingClimb
     # A single unit moves as a whole.
-    moves_units = mutation.by_group or (layers.n_units == 1 and mutation.share is None)
+    moves_units = mutation.by_group or layers.n_units == 1
     if not moves_units:
         return None if issparse(X) else ForwardClimb
     n_samples, n_features = X.shape

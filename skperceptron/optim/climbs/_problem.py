@@ -47,10 +47,6 @@ class Problem:
         Whether noise that raises the log loss to first order is subtracted instead of
         added, see `Descent`. Without influence on other objectives, and on candidates
         that move more than one unit.
-
-    has_thresholds : bool, default=False
-        Whether the output units are threshold units: of two classes, the second is
-        predicted where the sum is 0.
     """
 
     layers: Layers
@@ -60,7 +56,6 @@ class Problem:
     metric: Metric | None = ACCURACY
     alpha: float = 0.0
     descends: bool = False
-    has_thresholds: bool = False
 
     @property
     def is_log_loss(self) -> bool:

@@ -149,7 +149,7 @@ def scan_units(
     noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(candidates.values.size):
-        group = group_of[i]
+        group = max(group_of[i], 0)
         sigma = candidates.step_size[group]
         mine = groups.position[groups.start[group] : groups.start[group + 1]]
         value, penalty = np.nan, 0.0

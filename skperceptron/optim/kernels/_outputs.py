@@ -156,7 +156,7 @@ def _evaluate_samples(z, output, targets, terms, enough):
     class_start, weight, metric = targets
     total, own = terms.total, terms.own
     if metric.kind == ACCURACY:
-        return _count_correct(z, output, class_start, weight, own), True
+        return _count_correct(z, output, targets, own), True
     if metric.kind == TOP_K:
         return _count_among_best(z, output, targets, own), True
     if metric.kind >= N_ADDITIVE:
@@ -480,18 +480,20 @@ def _slope_of_own(slope, k, rising, low, high, total):
 
 
 @njit(**COMPILE_PRIVATE)
-def _count_correct(z, output, class_start, weight, right):
-    """Sum of the weights of the samples that an MLP classifies correctly.
+def _count_correct(z, output, targets, right):
+    """Sum of the weights of the samples that are classified correctly.
 
-    For two classes, class 1 where the sum is positive; else the first largest sum.
+    For two classes, class 1 where the sum is above the limit; else the first largest
+    sum.
     """
+    class_start, weight, metric = targets
     n_outputs = z.shape[0] - output
     result = 0.0
     for c in range(class_start.size - 1):
         for start in range(class_start[c], class_start[c + 1], TILE):
             size = min(TILE, class_start[c + 1] - start)
             if n_outputs == 1:
-                _right_sign(z, output, start, size, c == 1, 0.0, right)
+                _right_sign(z, output, start, size, c == 1, metric.limit, right)
             else:
                 right[:size] = 1
                 for k in range(n_outputs):

@@ -304,7 +304,7 @@ def test_float32_settles_all_but_few_samples(units):
     climb._sort()
     columns = climb._data.columns
     n_right = screened_accuracy(
-        climb._network, len(y), climb._single, start, columns, -np.inf
+        climb._network, climb._targets, climb._single, start, columns, -np.inf
     )  # NaN where too many are left to float64
     z = forward(X, *layers.unpack(start), activations)
     assert n_right == np.sum(decide(z) == y)
