@@ -10,7 +10,6 @@ from skperceptron.optim.climbs._block_climb import candidates_within
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 from skperceptron.optim.gradient._gradient import rows_per_chunk
 
@@ -55,13 +54,12 @@ def test_chunks_of_samples_fit_into_the_cache(X, n_masked, expected):
     assert rows_per_chunk(X, 8, n_masked) == expected
 
 
-@pytest.mark.parametrize("climb", [ForwardClimb, StreamingClimb])
 @pytest.mark.parametrize(("units", "expected"), [((5, 4), 128), ((1023, 32), 16)])
-def test_noise_of_networks_takes_no_more_than_4_mb(climb, units, expected):
+def test_noise_of_networks_takes_no_more_than_4_mb(units, expected):
     layers = Layers(units)
     y = np.arange(64) % units[-1]
     X = np.zeros((64, units[0]))
-    made = make_climb(climb, layers, X, y, "log_loss")
+    made = make_climb(ForwardClimb, layers, X, y, "log_loss")
     assert made._max_candidates == expected
 
 

@@ -32,7 +32,7 @@ from skperceptron.optim.kernels._metrics import (
     TOP_K,
     value_of_counts,
 )
-from skperceptron.optim.kernels._network import forward, propagate
+from skperceptron.optim.kernels._network import propagate
 from skperceptron.optim.kernels._outputs import (
     Targets,
     add_counts,
@@ -44,38 +44,31 @@ from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 class Blocks(NamedTuple):
-    """Samples in blocks of one size.
-
-    Either they are copied in the order of their classes, or read where they are.
+    """Samples in blocks of one size, where they are.
 
     Attributes
     ----------
-    columns : ndarray of shape (n_blocks, n_features + 1, block_size)
-        Copied samples, one column each, with zeros behind the last one; the last row is
-        1. No blocks where they are not copied.
-
-    class_start : ndarray of int of shape (n_blocks, n_classes + 1)
-        Where in each block the samples of each class begin, and how many there are.
-
-    largest : float
-        Largest absolute value of the samples.
-
     X : ndarray of shape (n_samples, n_features), read-only
-        Samples where they are.
+        Samples.
 
     tail : ndarray of shape (block_size, n_features), read-only
         Those of the last block, with zeros behind them.
 
     order : ndarray of uint16 of shape (n_blocks, block_size)
         The samples of each block in the order of their classes.
+
+    class_start : ndarray of int of shape (n_blocks, n_classes + 1)
+        Where in each block the samples of each class begin, and how many there are.
+
+    largest : float
+        Largest absolute value of the samples.
     """
 
-    columns: NDArray[np.floating]
-    class_start: NDArray[np.intp]
-    largest: float
     X: NDArray[np.floating]
     tail: NDArray[np.floating]
     order: NDArray[np.uint16]
+    class_start: NDArray[np.intp]
+    largest: float
 
 
 class Room(NamedTuple):
@@ -88,8 +81,7 @@ class Room(NamedTuple):
         Of all units, in the order of the samples.
 
     sorted_sums : ndarray of shape (n_outputs, block_size)
-        Sums of the output units in the order of the classes. Part of `sums` where the
-        samples are in this order.
+        Sums of the output units in the order of the classes.
 
     pair, sorted_pair : ndarray of shape (2, block_size)
         Sums, then outputs, of the unit that a candidate moves: before and after. In the
@@ -174,7 +166,7 @@ def scan_networks(
         value, penalty = np.nan, 0.0
         if finite and single.data.shape[0] > 0:
             value = screened_accuracy(
-                network, targets, single, moved, blocks.columns, state[VALUE]
+                network, targets, single, moved, blocks.X, state[VALUE]
             )
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)
@@ -346,10 +338,7 @@ def _sums_of_block(network, blocks, room, unit, params, moved, block, is_bounded
         return _exchange_unit(
             network, blocks, room, unit, params, moved, block, is_bounded
         )
-    if blocks.columns.shape[0] > 0:
-        forward(network, moved, blocks.columns[block], room.sums, room.outputs)
-    else:
-        _pass_in_place(network, blocks, room, moved, block)
+    _pass_in_place(network, blocks, room, moved, block)
     return is_bounded or all_finite(room.sums.reshape(1, -1), 0)
 
 
@@ -379,7 +368,7 @@ def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded
 
 @njit(**COMPILE_INLINE)
 def _pass_in_place(network, blocks, room, params, block):
-    """Compute output sums of samples that are not copied."""
+    """Compute output sums by a pass through the whole network."""
     n_features, n_first = network.units[0], network.units[1]
     sums, outputs = room.sums, room.outputs
     weights = params[: n_features * n_first].reshape(n_features, n_first)

@@ -23,13 +23,9 @@ from skperceptron.optim.climbs._low_memory_unit_climb import (
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
-
-# What is smaller is copied from a memory-mapped file, where that makes a climb faster.
-MIN_BYTES_LEFT = 2**28
 
 
 def make_climb(
@@ -93,11 +89,11 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
         return None
     is_threshold = layers.n_units == 1 and metric.positive_at_zero
     if is_threshold and not issparse(X) and metric.is_of_predictions:
-        is_small = layers.units[0] <= MAX_FEATURES and not _stays_on_disk(X)
+        is_small = layers.units[0] <= MAX_FEATURES and not problem.stays_on_disk
         return HyperplaneClimb if is_small else ScreenedClimb
-    if _stays_on_disk(X):
+    if problem.stays_on_disk:
         # Which does not keep the scores of all samples together.
-        return None if metric.is_of_ranks else StreamingClimb
+        return None if metric.is_of_ranks else ForwardClimb
     # A single unit moves as a whole.
     moves_units = mutation.by_group or layers.n_units == 1
     if not moves_units:
@@ -107,17 +103,3 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     kept = n_rows * n_samples * X.dtype.itemsize
     is_much = kept > MAX_BYTES_KEPT and n_rows > MAX_TIMES_KEPT * n_features
     return LowMemoryUnitClimb if layers.activations and is_much else UnitClimb
-
-
-def _stays_on_disk(X: Any) -> bool:
-    """Tell whether samples lie in a large memory-mapped file and are not to be copied.
-
-    They would have to be if they were not stored row by row.
-    """
-    if issparse(X) or X.nbytes < MIN_BYTES_LEFT or not X.flags.c_contiguous:
-        return False
-    while isinstance(X, np.ndarray):
-        if isinstance(X, np.memmap):
-            return True
-        X = X.base
-    return False
