@@ -72,10 +72,10 @@ class ForwardClimb(NetworkClimb):
     def _take_samples(self) -> None:
         """Find the order of the classes in each block."""
         self._data = self._in_blocks() if self._sibling is None else self._sibling._data
-        weight, size = self._weight, self._width
-        order = self._data.order + size * np.arange(len(self._data.order))[:, np.newaxis]
+        order, weight = self._data.order, self._weight
         if weight.size:
-            self._weight = weight[order.ravel()[: len(weight)]]
+            first = self._width * np.arange(len(order))[:, np.newaxis]
+            self._weight = weight[(first + order).ravel()[: len(weight)]]
 
     def _in_blocks(self) -> Any:
         from skperceptron.optim.climbs._forward_kernel import Blocks

@@ -15,11 +15,6 @@ from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._hyperplane_climb import MAX_FEATURES, HyperplaneClimb
-from skperceptron.optim.climbs._low_memory_unit_climb import (
-    MAX_BYTES_KEPT,
-    MAX_TIMES_KEPT,
-    LowMemoryUnitClimb,
-)
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
@@ -96,10 +91,6 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
         return None if metric.is_of_ranks else ForwardClimb
     # A single unit moves as a whole.
     moves_units = mutation.by_group or layers.n_units == 1
-    if not moves_units:
-        return None if issparse(X) else ForwardClimb
-    n_samples, n_features = X.shape
-    n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
-    kept = n_rows * n_samples * X.dtype.itemsize
-    is_much = kept > MAX_BYTES_KEPT and n_rows > MAX_TIMES_KEPT * n_features
-    return LowMemoryUnitClimb if layers.activations and is_much else UnitClimb
+    if moves_units:
+        return UnitClimb
+    return None if issparse(X) else ForwardClimb

@@ -15,16 +15,18 @@ from skperceptron.network import (
     log_likelihood,
 )
 from skperceptron.optim import Metric, Mutation, Problem, Streams
+from skperceptron.optim.climbs import _unit_climb
 from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.climbs._hill_climb import HillClimb
-from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 from tests.coverings import pairwise
 
 N = 200
-BY_UNIT = {"unit": UnitClimb, "lean unit": LowMemoryUnitClimb}
+# The second one keeps no more than two units of the first layer.
+BY_UNIT = ["unit", "lean unit"]
+LEAN = {"MAX_BYTES_KEPT": 0, "_MAX_TIMES": 0, "_MIN_KEPT": 2, "_MAX_KEPT": 2}
 FORWARD = ["all", 0.4, "forward unit"]
 MUTATIONS = [*BY_UNIT, *FORWARD]
 OBJECTIVES = ["accuracy", "log_loss"]
@@ -93,9 +95,13 @@ def both_climbs(
 
     turn = Descent(problem) if descends else None
     literal = HillClimb(start, first, evaluate, penalty=penalty, turn=turn, **steps)
-    make = BY_UNIT.get(mutation, ForwardClimb)
+    make = UnitClimb if mutation in BY_UNIT else ForwardClimb
     problem = replace(problem, X=samples)
-    return literal, make(start, second, problem, n_iter=n_iter, **steps)
+    with pytest.MonkeyPatch.context() as patch:
+        if mutation == "lean unit":
+            for name, value in LEAN.items():
+                patch.setattr(_unit_climb, name, value)
+        return literal, make(start, second, problem, n_iter=n_iter, **steps)
 
 
 def assert_same(literal, compiled, n_iter=400):
@@ -133,7 +139,7 @@ DEPTHS = [
 @pytest.mark.parametrize(
     ("mutation", "depth", "weighted"),
     pairwise(
-        list(BY_UNIT),
+        BY_UNIT,
         [*DEPTHS[2:], ((5, 3), ["step"]), ((5, 3), ["relu"])],
         [False, True],
     ),

@@ -88,9 +88,7 @@ def both_climbs(
         [False, True],
     ),
 )
-def test_same_random_numbers_give_the_same_climb(
-    n_units_and_mutation, adapt, weighted
-):
+def test_same_random_numbers_give_the_same_climb(n_units_and_mutation, adapt, weighted):
     n_units, mutation = n_units_and_mutation
     weight = np.random.default_rng(2).uniform(size=300) if weighted else None
     literal, compiled = both_climbs(
