@@ -25,17 +25,17 @@ _MAX_CANDIDATES = 128
 
 
 class ForwardClimb(NetworkClimb):
-    """A climb that copies no samples and keeps little of them, on dense data.
+    """A climb on dense data that goes from one block of samples to the next.
 
-    Each candidate reads all samples, from one block to the next in the order in which
-    they are stored: there are never sums and outputs of more than one block. What is
-    kept of a sample is its weight, its place in the order of the classes within a
-    block, and, where candidates move one unit of the only hidden layer, the sums of the
-    output units: such a candidate takes no pass through the whole network.
+    There are never sums and outputs of more than one block. Samples in a file are read
+    where they are. What is kept of each is its weight, its place in the order of the
+    classes within a block, and, where candidates move one unit of the only hidden
+    layer, the sums of the output units: such a candidate takes no pass through the
+    whole network.
 
-    For the accuracy in float64 it is a pass in float32 over a copy of the samples,
-    unless these are in a file. Its error has a bound, and samples so close to a
-    decision that it matters are computed again: the decisions are those of float64.
+    For the accuracy of samples in memory in float64 it is a pass in float32, whose
+    error has a bound, and samples so close to a decision that it matters are computed
+    again: the decisions are those of float64.
 
     Parameters are those of `BlockClimb`.
     """
@@ -89,16 +89,17 @@ class ForwardClimb(NetworkClimb):
             part = y[i * size : (i + 1) * size]
             order[i, : len(part)] = np.argsort(part, kind="stable")
             class_start[i] = np.searchsorted(np.sort(part), classes)
-        tail = np.zeros((size, X.shape[1]), X.dtype)
+        # Moving a unit is for samples that are too many for anything else.
+        in_place = self._problem.stays_on_disk or self.mutation.by_group
+        columns = np.zeros((0 if in_place else n_blocks, X.shape[1] + 1, size), X.dtype)
+        for i, block in enumerate(columns):
+            rows = X[i * size : (i + 1) * size]
+            block[:-1, : len(rows)], block[-1] = rows.T, 1
+        tail = np.zeros((size if in_place else 0, X.shape[1]), X.dtype)
+        X = np.ascontiguousarray(X if in_place else tail)  # BLAS takes no other
         rest = X[(n_blocks - 1) * size :]
         tail[: len(rest)] = rest
-        return Blocks(
-            X=_read_only(np.ascontiguousarray(X)),  # BLAS takes no other
-            tail=_read_only(tail),
-            order=order,
-            class_start=class_start,
-            largest=float(max(X.max(), -X.min())),
-        )
+        return Blocks(columns, _read_only(X), _read_only(tail), order, class_start)
 
     def _allocate_screening(self) -> Any:
         from skperceptron.optim.climbs._forward_screening_kernel import (
@@ -107,26 +108,22 @@ class ForwardClimb(NetworkClimb):
             Single,
         )
 
-        X, room = self._data.X, self._room
+        data, room = self._data.columns, self._room
         can_be_screened = (
             self._metric.kind == "accuracy"
             # Weights would have to be added up in an order that stays the same.
             and self._weight.size == 0
-            and X.dtype == np.float64
-            and not len(room.kept)
-            and not self._problem.stays_on_disk
+            and data.dtype == np.float64
             and bool(np.isfinite(LIPSCHITZ[self._network.codes]).all())
         )
         if not can_be_screened:
-            X = np.zeros((0, X.shape[1]))
-        n_tiles = -(-len(X) // TILE)
+            data = data[:0]
+        n_tiles = -(-len(self._problem.y) // TILE) if len(data) else 0
         with np.errstate(over="ignore"):  # what is infinite is left to float64
-            length = np.sqrt(np.einsum("ij,ij->i", X, X).max(initial=0) + 1)
+            length = np.sqrt(np.einsum("bij,bij->bj", data, data).max(initial=0))
         single, largest = np.float32, max(self.layers.units)
-        data = np.zeros((n_tiles, X.shape[1] + 1, TILE), single)
-        data[:, -1] = 1
         return Single(
-            data=data,
+            data=np.ones((n_tiles, data.shape[1], TILE), single),
             order=np.zeros(n_tiles * TILE, np.intp),
             class_of=np.full((n_tiles, TILE), -1),
             params=np.empty(self.params.size, single),
@@ -140,7 +137,7 @@ class ForwardClimb(NetworkClimb):
 
     def _sort(self) -> None:
         """Bring samples that the network gets wrong, or nearly so, to the front."""
-        single, X, y = self._single, self._data.X, self._problem.y
+        single, X, y = self._single, self._problem.X, self._problem.y
         with np.errstate(over="ignore", invalid="ignore"):
             z = forward(X, *self.layers.unpack(self.params), self.layers.activations)
             order = np.argsort(_margins(z, y))

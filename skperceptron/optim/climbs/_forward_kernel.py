@@ -17,7 +17,6 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_INLINE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
-    VECTORIZE_SUM_PRIVATE,
     njit,
 )
 from skperceptron.optim.kernels._elementwise import (
@@ -32,7 +31,7 @@ from skperceptron.optim.kernels._metrics import (
     TOP_K,
     value_of_counts,
 )
-from skperceptron.optim.kernels._network import propagate
+from skperceptron.optim.kernels._network import forward, propagate
 from skperceptron.optim.kernels._outputs import (
     Targets,
     add_counts,
@@ -44,12 +43,16 @@ from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 class Blocks(NamedTuple):
-    """Samples in blocks of one size, where they are.
+    """Samples in blocks of one size, copied or where they are.
 
     Attributes
     ----------
+    columns : ndarray of shape (n_blocks, n_features + 1, block_size)
+        Copied samples, one column each; the last row is 1. No blocks where they are not
+        copied; else there are neither `X` nor `tail`.
+
     X : ndarray of shape (n_samples, n_features), read-only
-        Samples.
+        Samples where they are.
 
     tail : ndarray of shape (block_size, n_features), read-only
         Those of the last block, with zeros behind them.
@@ -59,16 +62,13 @@ class Blocks(NamedTuple):
 
     class_start : ndarray of int of shape (n_blocks, n_classes + 1)
         Where in each block the samples of each class begin, and how many there are.
-
-    largest : float
-        Largest absolute value of the samples.
     """
 
+    columns: NDArray[np.floating]
     X: NDArray[np.floating]
     tail: NDArray[np.floating]
     order: NDArray[np.uint16]
     class_start: NDArray[np.intp]
-    largest: float
 
 
 class Room(NamedTuple):
@@ -136,20 +136,11 @@ def scan_networks(
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
     """
-    network, targets, terms = (
-        without_refcount(network),
-        without_refcount(targets),
-        without_refcount(terms),
+    network, targets, terms, blocks = without_refcount(
+        (network, targets, terms, blocks)
     )
-    blocks, room, groups = (
-        without_refcount(blocks),
-        without_refcount(room),
-        without_refcount(groups),
-    )
-    single, candidates = (
-        without_refcount(single),
-        without_refcount(Candidates(*candidates)),
-    )
+    room, groups, single = without_refcount((room, groups, single))
+    candidates = without_refcount(Candidates(*candidates))
     noise, group_of, state = candidates.noise, candidates.group_of, candidates.state
     moved = params.copy()
     for i in range(candidates.values.size):
@@ -166,7 +157,7 @@ def scan_networks(
         value, penalty = np.nan, 0.0
         if finite and single.data.shape[0] > 0:
             value = screened_accuracy(
-                network, targets, single, moved, blocks.X, state[VALUE]
+                network, targets, single, moved, blocks.columns, state[VALUE]
             )
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)
@@ -221,15 +212,13 @@ def evaluate_blocks(
         reach.
     """
     targets.metric.counts[:] = 0
-    is_bounded, is_finite = _is_bounded(network, blocks, moved), True
+    is_finite = True
     keeps &= room.kept.shape[0] > 0
     _copy_weights(network, unit, params, moved, room)
     value, n_left = 0.0, targets.class_start[-1]
     is_weighted, kind = targets.weight.size > 0, targets.metric.kind
     for block in range(blocks.class_start.shape[0]):
-        is_finite &= _sums_of_block(
-            network, blocks, room, unit, params, moved, block, is_bounded
-        )
+        is_finite &= _sums_of_block(network, blocks, room, unit, params, moved, block)
         if keeps:
             for k in range(room.kept.shape[1]):
                 copy_row(room.sorted_sums, k, room.kept[block], k)
@@ -293,27 +282,6 @@ def _most_of(n_samples, is_weighted, kind):
 
 
 @njit(**COMPILE_INLINE)
-def _is_bounded(network, blocks, params):
-    """Tell whether no sum can be too large for a number."""
-    # Of the samples, or of the 1 for the biases.
-    size = max(blocks.largest, 1.0)
-    weight, largest = _add_sizes(params), 0.0
-    for _ in range(network.units.size - 1):
-        largest = max(largest, weight * size)
-        # No activation is further from 0 than its argument by more than 1.
-        size = weight * size + 1.0
-    return largest < 1e-3 * np.finfo(params.dtype).max
-
-
-@njit(**VECTORIZE_SUM_PRIVATE)
-def _add_sizes(x):
-    result = x.dtype.type(0)
-    for j in range(np.uint64(x.size)):
-        result += abs(x[j])
-    return np.float64(result)
-
-
-@njit(**COMPILE_INLINE)
 def _copy_weights(network, unit, params, moved, room):
     if unit < 0:
         return
@@ -332,18 +300,28 @@ def _samples_of(blocks, block):
 
 
 @njit(**COMPILE_INLINE)
-def _sums_of_block(network, blocks, room, unit, params, moved, block, is_bounded):
+def _sums_of_block(network, blocks, room, unit, params, moved, block):
     """Compute a candidate's output sums; tell whether all sums are finite."""
     if unit >= 0:
-        return _exchange_unit(
-            network, blocks, room, unit, params, moved, block, is_bounded
-        )
-    _pass_in_place(network, blocks, room, moved, block)
-    return is_bounded or all_finite(room.sums.reshape(1, -1), 0)
+        return _exchange_unit(network, blocks, room, unit, params, moved, block)
+    sums, outputs = room.sums, room.outputs
+    if blocks.columns.shape[0] > 0:
+        forward(network, moved, blocks.columns[block], sums, outputs)
+    else:
+        n_features, n_first = network.units[0], network.units[1]
+        weights = moved[: n_features * n_first].reshape(n_features, n_first)
+        np.dot(weights.T, _samples_of(blocks, block).T, sums[:n_first])
+        for k in range(n_first):
+            add_number(sums, k, moved[network.bias_start[0] + k])
+        propagate(network, 0, moved, sums, 0, outputs, 0)
+    for k in range(room.sorted_sums.shape[0]):
+        row = outputs.shape[0] + k
+        _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
+    return all_finite(sums.reshape(1, -1), 0)
 
 
 @njit(**COMPILE_INLINE)
-def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded):
+def _exchange_unit(network, blocks, room, unit, params, moved, block):
     """Compute output sums with one hidden unit exchanged for its candidate."""
     samples, pair, sorted_pair = _samples_of(blocks, block), room.pair, room.sorted_pair
     # Two products with a vector take less time than one with two rows.
@@ -353,7 +331,7 @@ def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded
     add_number(pair, 0, params[bias])
     add_number(pair, 1, moved[bias])
     # Saturating activations would hide from the outputs what overflows here.
-    is_finite = is_bounded or all_finite(pair, 1)
+    is_finite = all_finite(pair, 1)
     for i in range(2):
         activate(network.codes[0], pair, i, pair, i)
         _sort_row(pair, i, blocks.order, block, sorted_pair, i)
@@ -362,23 +340,8 @@ def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded
     for k in range(new.shape[0]):
         at = outgoing + k
         _exchange(room.kept[block], k, params[at], moved[at], sorted_pair, new)
-        is_finite &= is_bounded or all_finite(new, k)
+        is_finite &= all_finite(new, k)
     return is_finite
-
-
-@njit(**COMPILE_INLINE)
-def _pass_in_place(network, blocks, room, params, block):
-    """Compute output sums by a pass through the whole network."""
-    n_features, n_first = network.units[0], network.units[1]
-    sums, outputs = room.sums, room.outputs
-    weights = params[: n_features * n_first].reshape(n_features, n_first)
-    np.dot(weights.T, _samples_of(blocks, block).T, sums[:n_first])
-    for k in range(n_first):
-        add_number(sums, k, params[network.bias_start[0] + k])
-    propagate(network, 0, params, sums, 0, outputs, 0)
-    for k in range(room.sorted_sums.shape[0]):
-        row = outputs.shape[0] + k
-        _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
 
 
 @njit(**VECTORIZE_PRIVATE)

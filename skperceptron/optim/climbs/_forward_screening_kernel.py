@@ -85,7 +85,7 @@ class Single(NamedTuple):
 
 
 @njit(**COMPILE)
-def screened_accuracy(network, targets, single, params, X, enough):
+def screened_accuracy(network, targets, single, params, columns, enough):
     """Count the samples that a network classifies correctly.
 
     Parameters
@@ -94,8 +94,8 @@ def screened_accuracy(network, targets, single, params, X, enough):
     targets : Targets
     single : Single
     params : ndarray of float64 of shape (n_params,)
-    X : ndarray of float64 of shape (n_samples, n_features)
-        Samples.
+    columns : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
+        Samples in blocks, one column each.
 
     enough : float
         A candidate that cannot reach this need not be counted to the end.
@@ -133,7 +133,7 @@ def screened_accuracy(network, targets, single, params, X, enough):
                 if not abs(margins[j]) > bound:
                     at, c = order[tile * TILE + j], class_of[tile, j]
                     row = single.row
-                    n_right += _is_right(network, params, X, row, c, at, limit)
+                    n_right += _is_right(network, params, columns, row, c, at, limit)
                     n_doubtful += 1
             if n_doubtful > 16 + n_samples // 16:
                 return np.nan
@@ -229,8 +229,9 @@ def _bound_error(network, params, bounds, length):
 
 
 @njit(**COMPILE_PRIVATE)
-def _is_right(network, params, X, row, c, at, limit):
+def _is_right(network, params, columns, row, c, at, limit):
     """Classify one sample in float64."""
+    block, j = divmod(at, columns.shape[2])
     units, codes, coef_start, bias_start, _ = network
     n_layers = units.size - 1
     here, there = row
@@ -240,7 +241,7 @@ def _is_right(network, params, X, row, c, at, limit):
             total = params[bias_start[layer] + k]
             first = coef_start[layer] + k
             for i in range(n_in):
-                x = X[at, i] if layer == 0 else here[i]
+                x = columns[block, i, j] if layer == 0 else here[i]
                 total += params[first + i * n_out] * x
             there[k] = total
             if layer < n_layers - 1:

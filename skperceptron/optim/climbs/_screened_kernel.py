@@ -178,9 +178,9 @@ def scan_screened(samples, sums, metric, params, candidates):
     candidates : tuple, see Candidates
         Updated.
     """
-    samples, sums = without_refcount(Samples(*samples)), without_refcount(Sums(*sums))
-    metric = without_refcount(Description(*metric))
-    candidates = without_refcount(Candidates(*candidates))
+    samples, sums, metric, candidates = without_refcount(
+        (Samples(*samples), Sums(*sums), Description(*metric), Candidates(*candidates))
+    )
     moved, noise = np.empty_like(params), candidates.noise
     for i in range(noise.shape[0]):
         sigma = candidates.step_size[0]

@@ -23,6 +23,8 @@ MAX_BYTES_KEPT = 2**29
 # ... and more if it is not more than this many times that of the samples. A climb that
 # keeps less needs a fifth to a half more time.
 _MAX_TIMES = 1.7
+# Samples that are copied at a time.
+_CHUNK = 4096
 # Samples that are worked off together: the sums of a wide layer then stay in the
 # processor's cache.
 _TILE = 2048
@@ -66,8 +68,6 @@ class UnitClimb(NetworkClimb):
         self._manner = Manner(problem.decay, problem.turns(mutation))
         self._groups = describe_groups(mutation.groups)
         n_units, n_outputs, n_first = sum(units[1:]), units[-1], units[1]
-        self._n_kept = choose_n_kept(problem.layers, *self._n_bytes)
-        self._keeps_all = self._n_kept == n_first
         n_slopes = n_outputs if problem.is_log_loss else 0
         n_left_out = n_first - self._n_kept
         n_rows = n_units - n_left_out
@@ -87,27 +87,43 @@ class UnitClimb(NetworkClimb):
         self.evaluate()
 
     def _take_samples(self) -> None:
-        """Find the place of each sample in the order of the classes."""
         X, order = self._problem.X, np.argsort(self._problem.y, kind="stable")
         if self._weight.size:
             self._weight = self._weight[order]
+        self._data_bytes = X.data.nbytes if issparse(X) else X.nbytes
+        self._row_bytes = self._width * self.params.itemsize
+        n_first = self.layers.units[1]
+        self._n_kept = choose_n_kept(
+            self.layers, self._data_bytes, self._row_bytes, copies=not issparse(X)
+        )
+        self._keeps_all = self._n_kept == n_first
+        if self._keeps_all:
+            if self._sibling is not None:
+                self._data = self._sibling._data
+            else:
+                self._data = X[order] if issparse(X) else self._columns(order)
+            return
         self._column = np.empty_like(order)
         self._column[order] = np.arange(len(order))
-        if not issparse(X) and min(X.strides) != X.itemsize:
-            X = np.ascontiguousarray(X)  # BLAS takes no other
-        self._data = X if self._sibling is None else self._sibling._data
+        # BLAS takes no other.
+        is_flat = issparse(X) or min(X.strides) == X.itemsize
+        self._data = X if is_flat else np.ascontiguousarray(X)
+
+    def _columns(self, order: NDArray[np.intp]) -> Array:
+        """Copy samples in some order to columns, with a 1 below each for the biases."""
+        X = self._problem.X
+        data = np.zeros((X.shape[1] + 1, self._width), X.dtype)
+        for start in range(0, len(order), _CHUNK):
+            rows = X[order[start : start + _CHUNK]]
+            data[:-1, start : start + len(rows)] = rows.T
+        data[-1, : len(order)] = 1
+        return data
 
     @property
     def _max_candidates(self) -> int:
         if self._keeps_all:
-            return candidates_within(_CACHE_BYTES, *self._n_bytes)
+            return candidates_within(_CACHE_BYTES, self._data_bytes, self._row_bytes)
         return _CANDIDATES
-
-    @property
-    def _n_bytes(self) -> tuple[int, int]:
-        """Sizes of the data and of a row."""
-        data = self._data.data if issparse(self._data) else self._data
-        return data.nbytes, self._width * self.params.itemsize
 
     def _compute(self) -> float:
         from skperceptron.optim.kernels import _outputs
@@ -129,39 +145,49 @@ class UnitClimb(NetworkClimb):
         from skperceptron.optim.kernels._elementwise import scatter
 
         sums, outputs = self._memory.sums, self._memory.outputs
-        first, finite = 0, True
+        n_first, finite = self.layers.units[1], True
         with np.errstate(over="ignore", invalid="ignore"):
             if self._keeps_all:
-                for columns, z in self._products(self._weights(0)):
-                    scatter(z, sums, 0, columns)
+                self._multiply(self._weights(0), sums[:n_first])
             else:
-                first, weights = 1, self._weights(1)
+                weights = self._weights(1)
                 for columns, z, a in self._first_layer():
                     finite = finite and bool(np.isfinite(z).all())
                     scatter(_multiply(weights, a), sums, self._n_kept, columns)
-        n_left_out = self.layers.units[1] - self._n_kept
-        at = n_left_out
+        first, at = 0 if self._keeps_all else 1, n_first - self._n_kept
         _network.propagate(self._network, first, self.params, sums, at, outputs, at)
         return finite and bool(np.isfinite(sums).all())
+
+    def _multiply(self, weights: Array, sums: Array) -> None:
+        """Multiply weights, the biases last, with samples sorted by class."""
+        if issparse(self._data):
+            sums[:, : self._data.shape[0]] = _multiply(weights, self._data.T)
+        else:
+            np.matmul(weights, self._data, out=sums)
 
     def _prepare(self) -> None:
         self._place = np.full(len(self._group_of), -1)
         self._n_ready = 0
+        if self._keeps_all:
+            is_first = self._group_of < self.layers.units[1]
+            weights = self._noise[is_first, : self.layers.units[0] + 1]
+            self._place[is_first] = np.arange(len(weights))
+            if len(self._added) < len(weights):
+                self._added = self._rows(len(weights))
+            self._multiply(np.ascontiguousarray(weights), self._added[: len(weights)])
+            self._n_ready = self._n_prepared
 
     def _scan(self, which: slice, values: NDArray[np.float64]) -> None:
         from skperceptron.optim.climbs._unit_kernel import Added, scan_units
 
-        start, n_together = which.start, self._n_kept
-        if self._keeps_all:
-            n_together = self._n_prepared
+        start = which.start
         while start < which.stop:
             if start == self._n_ready:
-                self._n_ready = min(start + n_together, self._n_prepared)
+                self._n_ready = min(start + self._n_kept, self._n_prepared)
                 part = slice(start, self._n_ready)
                 with np.errstate(over="ignore", invalid="ignore"):
                     self._prepare_first(part)
-                    if not self._keeps_all:
-                        self._prepare_second(part)
+                    self._prepare_second(part)
             stop = min(self._n_ready, which.stop)
             with_later = slice(start, None)
             done = values[start - which.start : stop - which.start]
@@ -179,20 +205,17 @@ class UnitClimb(NetworkClimb):
             start = stop
 
     def _prepare_first(self, part: slice) -> None:
-        """Compute what the noise adds to units of the first layer, and maybe these."""
+        """Compute, for the first layer, the moved units and what the noise adds."""
         from skperceptron.optim.kernels._elementwise import activate, scatter
 
         sums, outputs = self._memory.sums, self._memory.outputs
         n_features, n_first = self.layers.units[:2]
         mine = part.start + np.flatnonzero(self._group_of[part] < n_first)
+        units = np.unique(self._group_of[mine])
+        self._memory.row_of[units] = np.arange(len(units))
         self._place[mine] = np.arange(len(mine))
-        if len(self._added) < len(mine):
-            self._added = self._rows(len(mine))
-        units, weights = mine[:0], self._noise[mine, : n_features + 1]
-        if not self._keeps_all:
-            units = np.unique(self._group_of[mine])
-            self._memory.row_of[units] = np.arange(len(units))
-            weights = np.vstack([self._weights(0)[units], weights])
+        noise = self._noise[mine, : n_features + 1]
+        weights = np.vstack([self._weights(0)[units], noise])
         for columns, z in self._products(weights):
             scatter(z[: len(units)], sums, 0, columns)
             scatter(z[len(units) :], self._added, 0, columns)
@@ -243,7 +266,9 @@ class UnitClimb(NetworkClimb):
             yield self._column[samples], _multiply(weights, self._data[samples].T)
 
 
-def choose_n_kept(layers: Layers, data_bytes: int, row_bytes: int) -> int:
+def choose_n_kept(
+    layers: Layers, data_bytes: int, row_bytes: int, *, copies: bool = True
+) -> int:
     """Choose of how many units of the first layer sums and outputs are kept at a time.
 
     Parameters
@@ -253,9 +278,13 @@ def choose_n_kept(layers: Layers, data_bytes: int, row_bytes: int) -> int:
 
     data_bytes, row_bytes : int
         Size of the data, and of one number for each sample.
+
+    copies : bool, default=True
+        Whether a copy of the data is as large where all is kept.
     """
     n_first, bearable = layers.units[1], max(MAX_BYTES_KEPT, _MAX_TIMES * data_bytes)
-    if not layers.activations or n_rows_kept(layers) * row_bytes <= bearable:
+    kept = n_rows_kept(layers) * row_bytes + (data_bytes if copies else 0)
+    if not layers.activations or kept <= bearable:
         return n_first
     # Four rows for each: sums, outputs, and what is added in two layers. And four for
     # each unit behind: sums, outputs and room for new ones; for an output unit slope

@@ -135,17 +135,9 @@ def scan_units(
     candidates : tuple, see Candidates
         Updated.
     """
-    network, targets, terms = (
-        without_refcount(network),
-        without_refcount(targets),
-        without_refcount(terms),
+    network, targets, terms, memory, groups, added, candidates = without_refcount(
+        (network, targets, terms, memory, groups, added, Candidates(*candidates))
     )
-    memory, groups, added = (
-        without_refcount(memory),
-        without_refcount(groups),
-        without_refcount(added),
-    )
-    candidates = without_refcount(Candidates(*candidates))
     noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(candidates.values.size):

@@ -306,8 +306,9 @@ def test_float32_settles_all_but_few_samples(units):
     X, y, layers, start = make_problem(units, activations, n_samples=2500)
     _, climb = both_climbs((X, y, layers, start), "accuracy", "all")
     climb._sort()
+    columns = climb._data.columns
     n_right = screened_accuracy(
-        climb._network, climb._targets, climb._single, start, X, -np.inf
+        climb._network, climb._targets, climb._single, start, columns, -np.inf
     )  # NaN where too many are left to float64
     z = forward(X, *layers.unpack(start), activations)
     assert n_right == np.sum(decide(z) == y)
