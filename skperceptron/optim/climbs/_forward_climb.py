@@ -125,7 +125,7 @@ class ForwardClimb(NetworkClimb):
         return Single(
             data=np.ones((n_tiles, data.shape[1], TILE), single),
             order=np.zeros(n_tiles * TILE, np.intp),
-            class_of=np.full((n_tiles, TILE), -1),
+            class_of=np.full((n_tiles, TILE), -1, np.int32),
             params=np.empty(self.params.size, single),
             sums=np.zeros((len(room.sums), TILE), single),
             outputs=np.zeros((len(room.outputs), TILE), single),

@@ -54,7 +54,7 @@ class Single(NamedTuple):
     order : ndarray of int of shape (n_tiles * TILE,)
         Which sample each column is; of no meaning behind the last one.
 
-    class_of : ndarray of int of shape (n_tiles, TILE)
+    class_of : ndarray of int32 of shape (n_tiles, TILE)
         The true class of each column; -1 behind the last sample.
 
     params : ndarray of float32 of shape (n_params,)
@@ -74,7 +74,7 @@ class Single(NamedTuple):
 
     data: NDArray[np.float32]
     order: NDArray[np.intp]
-    class_of: NDArray[np.intp]
+    class_of: NDArray[np.int32]
     params: NDArray[np.float32]
     sums: NDArray[np.float32]
     outputs: NDArray[np.float32]
@@ -145,28 +145,20 @@ def screened_accuracy(network, targets, single, params, columns, enough):
 @njit(**VECTORIZE_PRIVATE)
 def _margins(sums, output, class_of, margins):
     """By how much the sums speak for the true class."""
-    size = np.uint64(class_of.size)
-    first = np.uint64(output)
+    size, first = np.uint64(class_of.size), np.uint64(output)
     if sums.shape[0] - output == 1:
         for j in range(size):
             z = sums[first, j]
-            margins[j] = z if class_of[j] == 1 else -z
+            margins[j] = z if class_of[j] == np.int32(1) else -z
         return
-    for j in range(size):
-        margins[j] = np.float32(0)
-    for k in range(sums.shape[0] - output):
-        i = np.uint64(output + k)
-        for j in range(size):
-            margins[j] = sums[i, j] if class_of[j] == k else margins[j]
     # The sum of the true class less the largest of the others.
-    largest = sums[first].copy()
-    for j in range(size):
-        largest[j] = -np.inf
+    largest = np.full(class_of.size, -np.inf, np.float32)
     for k in range(sums.shape[0] - output):
-        i = np.uint64(output + k)
+        i, mine = np.uint64(output + k), np.int32(k)
         for j in range(size):
-            is_larger = class_of[j] != k and not sums[i, j] <= largest[j]
-            largest[j] = sums[i, j] if is_larger else largest[j]
+            is_mine, is_larger = class_of[j] == mine, not sums[i, j] <= largest[j]
+            margins[j] = sums[i, j] if is_mine else margins[j]
+            largest[j] = sums[i, j] if is_larger & (not is_mine) else largest[j]
     for j in range(size):
         margins[j] -= largest[j]
 

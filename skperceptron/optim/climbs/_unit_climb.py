@@ -17,7 +17,7 @@ from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
-_CACHE_BYTES = 2**19
+_CACHE_BYTES = 2**20
 # What is kept of a network may take this much memory, ...
 MAX_BYTES_KEPT = 2**29
 # ... and more if it is not more than this many times that of the samples. A climb that
@@ -161,7 +161,8 @@ class UnitClimb(NetworkClimb):
     def _multiply(self, weights: Array, sums: Array) -> None:
         """Multiply weights, the biases last, with samples sorted by class."""
         if issparse(self._data):
-            sums[:, : self._data.shape[0]] = _multiply(weights, self._data.T)
+            products = (self._data @ weights[:, :-1].T).T
+            np.add(products, weights[:, -1:], out=sums[:, : self._data.shape[0]])
         else:
             np.matmul(weights, self._data, out=sums)
 
