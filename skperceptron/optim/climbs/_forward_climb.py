@@ -52,10 +52,11 @@ class ForwardClimb(NetworkClimb):
         n_outputs, n_units = layers.units[-1], layers.n_units
         exchanges = mutation.by_group and len(layers.activations) == 1
         n_kept = len(self._data.order) if exchanges else 0
+        sums, last = self._rows(n_units), n_units - n_outputs
         self._room = Room(
-            sums=self._rows(n_units),
-            outputs=self._rows(n_units - n_outputs),
-            sorted_sums=self._rows(n_outputs),
+            sums=sums,
+            outputs=self._rows(last),
+            sorted_sums=self._rows(n_outputs) if self._is_in_place else sums[last:],
             pair=self._rows(2),
             sorted_pair=self._rows(2),
             weights=np.zeros((2, layers.units[0]), params.dtype),
@@ -70,17 +71,23 @@ class ForwardClimb(NetworkClimb):
         return super()._row_length(-(-n_samples // n_blocks))
 
     def _take_samples(self) -> None:
-        """Find the order of the classes in each block."""
+        y, weight = self._problem.y, self._weight
+        # Moving a unit is for samples that are too many for anything else.
+        self._is_in_place = self._problem.stays_on_disk or self.mutation.by_group
+        # What is copied is sorted by class as a whole, ...
+        everyone = np.arange(len(y))
+        self._order = everyone if self._is_in_place else np.argsort(y, kind="stable")
         self._data = self._in_blocks() if self._sibling is None else self._sibling._data
-        order, weight = self._data.order, self._weight
         if weight.size:
-            first = self._width * np.arange(len(order))[:, np.newaxis]
-            self._weight = weight[(first + order).ravel()[: len(weight)]]
+            # ... else only in each block.
+            first = self._width * np.arange(len(self._data.order))[:, np.newaxis]
+            in_blocks = (first + self._data.order).ravel()[: len(weight)]
+            self._weight = weight[self._order[in_blocks]]
 
     def _in_blocks(self) -> Any:
         from skperceptron.optim.climbs._forward_kernel import Blocks
 
-        X, y, size = self._problem.X, self._problem.y, self._width
+        X, y, size = self._problem.X, self._problem.y[self._order], self._width
         n_blocks = -(-len(y) // size)
         classes = np.arange(max(self.layers.units[-1], 2) + 1)
         order = np.tile(np.arange(size, dtype=np.uint16), (n_blocks, 1))
@@ -89,14 +96,14 @@ class ForwardClimb(NetworkClimb):
             part = y[i * size : (i + 1) * size]
             order[i, : len(part)] = np.argsort(part, kind="stable")
             class_start[i] = np.searchsorted(np.sort(part), classes)
-        # Moving a unit is for samples that are too many for anything else.
-        in_place = self._problem.stays_on_disk or self.mutation.by_group
-        columns = np.zeros((0 if in_place else n_blocks, X.shape[1] + 1, size), X.dtype)
+        n_features, n_copied = X.shape[1], 0 if self._is_in_place else n_blocks
+        columns = np.zeros((n_copied, n_features + 1, size), X.dtype)
         for i, block in enumerate(columns):
-            rows = X[i * size : (i + 1) * size]
+            rows = X[self._order[i * size : (i + 1) * size]]
             block[:-1, : len(rows)], block[-1] = rows.T, 1
-        tail = np.zeros((size if in_place else 0, X.shape[1]), X.dtype)
-        X = np.ascontiguousarray(X if in_place else tail)  # BLAS takes no other
+        tail = np.zeros((size if self._is_in_place else 0, n_features), X.dtype)
+        # BLAS takes no other.
+        X = np.ascontiguousarray(X) if self._is_in_place else tail
         rest = X[(n_blocks - 1) * size :]
         tail[: len(rest)] = rest
         return Blocks(columns, _read_only(X), _read_only(tail), order, class_start)
@@ -140,12 +147,12 @@ class ForwardClimb(NetworkClimb):
         single, X, y = self._single, self._problem.X, self._problem.y
         with np.errstate(over="ignore", invalid="ignore"):
             z = forward(X, *self.layers.unpack(self.params), self.layers.activations)
-            order = np.argsort(_margins(z, y))
+            order = np.argsort(_margins(z, y)[self._order])
             single.order[: len(y)] = order
-            single.class_of.ravel()[: len(y)] = y[order]
-            tile = single.data.shape[2]
+            samples, tile = self._order[order], single.data.shape[2]
+            single.class_of.ravel()[: len(y)] = y[samples]
             for i, columns in enumerate(single.data):
-                rows = X[order[i * tile : (i + 1) * tile]]
+                rows = X[samples[i * tile : (i + 1) * tile]]
                 columns[:-1, : len(rows)] = rows.T
 
     @property

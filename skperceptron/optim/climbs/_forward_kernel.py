@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from skperceptron.optim.climbs._candidates import VALUE, Candidates
@@ -36,9 +35,7 @@ from skperceptron.optim.kernels._outputs import (
     Targets,
     add_counts,
     evaluate,
-    is_of_ranks,
 )
-from skperceptron.optim.kernels._ranks import value_of_ranks
 from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
@@ -48,8 +45,8 @@ class Blocks(NamedTuple):
     Attributes
     ----------
     columns : ndarray of shape (n_blocks, n_features + 1, block_size)
-        Copied samples, one column each; the last row is 1. No blocks where they are not
-        copied; else there are neither `X` nor `tail`.
+        Copied samples in the order of their classes, one column each; the last row is
+        1. No blocks where they are not copied; else there are neither `X` nor `tail`.
 
     X : ndarray of shape (n_samples, n_features), read-only
         Samples where they are.
@@ -81,7 +78,8 @@ class Room(NamedTuple):
         Of all units, in the order of the samples.
 
     sorted_sums : ndarray of shape (n_outputs, block_size)
-        Sums of the output units in the order of the classes.
+        Sums of the output units in the order of the classes. Part of `sums` where the
+        samples are in this order.
 
     pair, sorted_pair : ndarray of shape (2, block_size)
         Sums, then outputs, of the unit that a candidate moves: before and after. In the
@@ -230,7 +228,12 @@ def evaluate_blocks(
         # the sum does, and a tie would not be one.
         if value + _most_of(n_left, is_weighted, kind) < enough:
             break
-    return value + finish(targets, terms, enough) if is_finite else np.nan
+    metric = targets.metric
+    if metric.gathered.shape[1] > 0:
+        value = evaluate(metric.gathered, 0, targets, terms, enough)[0]
+    elif kind >= N_ADDITIVE:
+        value = value_of_counts(metric)
+    return value if is_finite else np.nan
 
 
 @njit(**COMPILE_INLINE)
@@ -248,26 +251,6 @@ def _add_block(sums, targets, terms, blocks, block):
             for j in range(part.class_start[-1]):
                 metric.gathered[k, start + j] = sums[k, j]
     return 0.0
-
-
-def finish(targets, terms, enough):
-    """Compute what is no sum over the samples when all blocks are done."""
-    of_ranks = targets.metric.ranking is not None
-    return (_finish_ranks if of_ranks else _finish_samples)(targets, terms, enough)
-
-
-@overload(finish, jit_options=COMPILE)
-def _finish_for_type(targets, terms, enough):
-    return _finish_ranks if is_of_ranks(targets) else _finish_samples
-
-
-def _finish_samples(targets, terms, enough):
-    metric = targets.metric
-    return value_of_counts(metric) if metric.kind >= N_ADDITIVE else 0.0
-
-
-def _finish_ranks(targets, terms, enough):
-    return value_of_ranks(targets.metric.gathered, 0, targets, terms, enough)
 
 
 @njit(**COMPILE_INLINE)
@@ -314,9 +297,9 @@ def _sums_of_block(network, blocks, room, unit, params, moved, block):
         for k in range(n_first):
             add_number(sums, k, moved[network.bias_start[0] + k])
         propagate(network, 0, moved, sums, 0, outputs, 0)
-    for k in range(room.sorted_sums.shape[0]):
-        row = outputs.shape[0] + k
-        _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
+        for k in range(room.sorted_sums.shape[0]):
+            row = outputs.shape[0] + k
+            _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
     return all_finite(sums.reshape(1, -1), 0)
 
 
