@@ -886,6 +886,18 @@ def test_processes_that_share_a_study_share_its_run(kind, runs, tmp_path):
     assert above.tags["skperceptron.key"] == key
 
 
+def test_study_goes_on_here_after_another_process_has_ended_it(runs, tmp_path):
+    address = str(tmp_path / "study.log")
+    storage = JournalStorage(JournalFileBackend(address))
+    study = optuna.create_study(storage=storage, study_name="shared")
+    with track_study(study):
+        subprocess.run([sys.executable, "-c", SCRIPT, address], check=True)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    above, trials, _ = tree_of(runs())
+    assert sorted(trials) == list(range(5))
+    assert {run.parent for run in trials.values()} == {above.run_id}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

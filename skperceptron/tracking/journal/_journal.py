@@ -697,7 +697,7 @@ def _write_parent(
         "owner": owner,
         "last_sign": last_sign,
         "done": False,
-        "n_tries": int(is_late or head.origin != head.deliverer),
+        "n_tries": int(is_late or parent.may_exist or head.origin != head.deliverer),
         "due": True,
     }
     _insert(

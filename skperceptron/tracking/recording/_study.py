@@ -208,7 +208,8 @@ def _study_run(
         **origin_tags(),
         **{str(k): str(v) for k, v in tags.items()},
     }
-    parent = ParentRun(key, record.name, start_time, is_managed=True)
+    # Another process of the study may end it, and forget it, while this one goes on.
+    parent = ParentRun(key, record.name, start_time, is_managed=True, may_exist=True)
     return TrackedRun(record, destination, key, is_shared=True), parent
 
 
