@@ -38,7 +38,8 @@ def matrix_of(workflow):
     (strategy,) = [
         job["strategy"] for job in jobs_of(workflow).values() if "strategy" in job
     ]
-    return [(row["python"], row["dependencies"]) for row in strategy["matrix"]["include"]]
+    rows = strategy["matrix"]["include"]
+    return [(row["python"], row["dependencies"]) for row in rows]
 
 
 def name_of(requirement):

@@ -568,9 +568,9 @@ def test_failed_trials_tell_why(runs):
         "ValueError: no such host: http://***@host/",
         None,
         None,
-        "ValueError: nan is no result of an objective",
-        "ValueError: None is no result of an objective",
-        "ValueError: 'text' is no result of an objective",
+        "ValueError: nan is not a valid value of an objective",
+        "ValueError: None is not a valid value of an objective",
+        "ValueError: 'text' is not a valid value of an objective",
     ]
 
 
@@ -601,7 +601,7 @@ def test_trials_that_are_told_to_have_failed(runs):
     _, trials, _ = tree_of(runs())
     assert [trials[n].tags.get("error") for n in range(3)] == [
         "ValueError: no",
-        "ValueError: nan is no result of an objective",
+        "ValueError: nan is not a valid value of an objective",
         None,
     ]
 

@@ -13,15 +13,15 @@ from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
-# At most so many samples are a block, whose sums and outputs should stay in the
-# processor's cache. Not a power of two: the values of one column would compete for the
+# Samples in a block, at most: its sums and outputs should stay in the processor's
+# cache. Not a power of two: the values of one column would compete for the
 # same cache lines.
 _BLOCK = 992
-# The noise of so many candidates takes no more memory than this, whatever the network.
+# Bytes of the noise of the candidates that are drawn together, at most.
 _MAX_BYTES = 2**22
-# After so many candidates it pays to sort the samples anew.
+# After this many candidates it pays to sort the samples anew.
 _MAX_CANDIDATES = 128
-# Copying takes memory for so many tiles of samples.
+# Tiles of samples that are copied at a time.
 _TILES_COPIED = 32
 
 

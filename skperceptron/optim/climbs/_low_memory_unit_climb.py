@@ -15,10 +15,10 @@ from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
 
-# What `UnitClimb` keeps of a network may take so much memory, ...
+# What `UnitClimb` keeps of a network may take at most this many bytes, ...
 MAX_BYTES_KEPT = 2**29
-# ... and more if it is not more than so many times that of the samples. A climb that
-# keeps less needs a fifth to a half more time.
+# ... or this many times the bytes of the samples, if that is more. A climb that keeps
+# less needs a fifth to a half more time.
 MAX_TIMES_KEPT = 1.7
 # Samples that are worked off together: the sums of a wide layer then stay in the
 # processor's cache.
@@ -26,8 +26,8 @@ _TILE = 2048
 # Candidates that are drawn together: those of the second layer among them share a
 # forward pass, as many as there are rows for.
 _CANDIDATES = 256
-# What has a value for each sample takes so many times the memory of the samples, if
-# there are not too many units behind the first layer.
+# Arrays with a value for each sample take this many times the memory of the samples,
+# unless there are very many units behind the first layer.
 _TIMES_THE_DATA = 1.6
 # More rows do not make products any faster.
 _MAX_TOGETHER = 32
