@@ -72,7 +72,7 @@ class Task:
     Attributes
     ----------
     logger : {"fits", "client"}
-        Who logs.
+        Which side logs.
 
     n_runs : int
         How many each process logs.
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def compare(team: Team, n_runs: int, *, with_model: bool) -> list[str]:
-    """Log so many runs in each round, and say how fast that was."""
+    """Log a number of runs in each round, and say how fast that was."""
     tasks = [
         Task(logger, n_runs // N_PROCESSES, with_model, team.new_experiment())
         for _ in range(N_ROUNDS)

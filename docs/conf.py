@@ -48,6 +48,7 @@ html_math_renderer = "mathml"
 PAGES_OF_FILES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "benchmarks/README.md": "performance.md",
     "docs/README.md": "contributing.md",
     "examples/README.md": "examples.md",

@@ -104,7 +104,7 @@ def map_grid(
         {"alpha": strengths, "learning_rate_init": np.asarray(etas) * BATCH_SIZE},
         cv=[(fitted, others)],
         refit=False,
-        # An overflow raises ValueError, which shall not end the search.
+        # An overflow raises ValueError, which must not end the search.
         error_score=np.nan,
         return_train_score=True,
         n_jobs=2,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 _CONTAINERS = {list, tuple, dict}
-# So deep may lists be in lists: they might contain themselves.
+# How deep lists may be nested: they might contain themselves.
 _MAX_DEPTH = 4
 
 

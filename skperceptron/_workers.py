@@ -69,5 +69,5 @@ def _watch(parent: BaseProcess) -> None:
         # already: what joblib has started then knows nothing to wait for.
         with suppress(ValueError):
             parent.join()
-    # Nothing that takes time: who works on ends as if killed with its parent.
+    # Nothing that takes time: other threads end as if killed with the parent.
     os._exit(1)

@@ -27,6 +27,7 @@ ALL_PAGES = [
     README,
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "SECURITY.md",
     REPOSITORY / "benchmarks" / "README.md",
     REPOSITORY / "examples" / "README.md",
 ]
@@ -147,7 +148,7 @@ def check_python(words, monkeypatch):
         return
     assert find_spec(module) is not None
     if module == "pip":
-        for extra in re.findall(r"\.\[(\w+)\]", " ".join(arguments)):
+        for extra in re.findall(r"\.\[([\w-]+)\]", " ".join(arguments)):
             assert extra in EXTRAS
     elif module == "skperceptron.tracking":
         monkeypatch.setattr(sys, "argv", [module, *arguments])
@@ -178,6 +179,8 @@ CHECKS = {
     "python3": check_python,
     "mlflow": check_mlflow,
     "sphinx-build": lambda *_: check_extra("sphinx"),
+    "ruff": lambda *_: check_extra("ruff"),
+    "mypy": lambda *_: check_extra("mypy"),
 }
 
 

@@ -46,9 +46,9 @@ class BackpropMLP(BaseMLP):
 
     It takes the parameters of scikit-learn's
     :class:`~sklearn.neural_network.MLPClassifier` with their names, defaults and
-    meanings, and finds the same weights from the same integer seed. Beyond it, it knows
-    class weights, more activations (also one per layer) and more initialisations, its
-    fits can be watched by scikit-learn's callbacks, and every fit is an MLflow run.
+    meanings, and finds the same weights from the same integer seed. In addition, it
+    has class weights, more activations (also one per layer) and more initialisations,
+    supports scikit-learn's callbacks, and every fit is an MLflow run.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class BackpropMLP(BaseMLP):
 
     alpha : float, default=0.0001
         Strength of the L2 penalty, which is divided by the number of samples (or the
-        sum of their weights) of a mini-batch. "adamw" knows no penalty: its weights,
+        sum of their weights) of a mini-batch. "adamw" has no penalty: its weights,
         but not the biases, shrink by ``learning_rate_init * alpha`` at each update.
 
     batch_size : int or "auto", default="auto"
@@ -85,7 +85,7 @@ class BackpropMLP(BaseMLP):
         Exponent of the "invscaling" schedule.
 
     max_iter : int, default=200
-        Most epochs (iterations of "lbfgs").
+        Maximum number of epochs (iterations of "lbfgs").
 
     shuffle : bool, default=True
         Whether to reorder the samples before each epoch.
@@ -128,7 +128,7 @@ class BackpropMLP(BaseMLP):
         Whether to print the loss of each epoch.
 
     warm_start : bool, default=False
-        Whether a second `fit` starts from the present weights. All else begins anew:
+        Whether a second `fit` starts from the present weights. All else starts again:
         the state of the solver, the count of epochs without an improvement, and the
         best loss or validation score, which are those of the new epochs on the new
         data. (MLPClassifier goes on counting, so that it ends a warm start after one
@@ -162,7 +162,7 @@ class BackpropMLP(BaseMLP):
         Epochs in a row without an improvement of `tol` after which training stops.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
 
     Attributes
     ----------

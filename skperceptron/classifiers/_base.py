@@ -130,7 +130,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             where the classifier supports multilabel targets.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0. None weighs all alike.
+            Weights of the samples, at least 0. With None, all weights are 1.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             Class labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0. None weighs all alike.
+            Weights of the samples, at least 0. With None, all weights are 1.
 
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever occur. Needed in the first call only.

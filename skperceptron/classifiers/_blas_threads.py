@@ -14,8 +14,8 @@ from skperceptron.network import Layers
 
 # Two threads of BLAS wait for each other by spinning. Beside busy processes a product
 # of a few microseconds then takes as long as the scheduler lets one of them wait, some
-# milliseconds. From so many multiplications on a product takes milliseconds itself, and
-# a second thread gains more than that may lose.
+# milliseconds. A product of at least this many multiplications takes milliseconds
+# itself, and a second thread gains more than that may lose.
 MIN_MULTIPLICATIONS = 2**25
 
 
@@ -69,7 +69,7 @@ def _libraries() -> list[Any]:
 def _set_threads(numbers: list[int]) -> None:
     for library, number in zip(_libraries(), numbers, strict=True):
         # threadpoolctl lets one thread change the number of OpenBLAS and ignores the
-        # others. Who leaves last may be any of them.
+        # others. The last one to leave may be any of them.
         change = getattr(library, "_real_set_num_threads", library.set_num_threads)
         change(number)
 

@@ -32,7 +32,7 @@ def open_fit(
         The classifier being fitted.
 
     max_subtasks : int
-        Most steps that the fit can have.
+        Maximum number of steps of the fit.
 
     incremental : bool
         Whether it is a call of `partial_fit`.

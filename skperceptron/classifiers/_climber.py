@@ -32,7 +32,7 @@ Array = NDArray[np.floating]
 # A fit reports to its callbacks about this often: each report costs some microseconds,
 # an iteration may cost less.
 REPORTS_PER_FIT = 100
-# A fit that is slow reports more often: about once in so many seconds.
+# A slow fit reports more often: about once in this many seconds.
 SECONDS_PER_REPORT = 1.0
 # A fit that nobody listens to still stops now and then: for the user who interrupts it.
 SECONDS_PER_STEP = 0.05

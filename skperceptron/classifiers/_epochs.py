@@ -182,8 +182,8 @@ class EpochTrainer:
         rates = est._dropout_rates(len(hidden))
         if not (any(rates) or est.input_dropout > 0):
             return None
-        # Each call of partial_fit starts with the same random numbers, but shall not
-        # leave out the same units again.
+        # Each call of partial_fit starts with the same random numbers, but must not
+        # drop the same units again.
         seed = [self.rng.randint(2**31 - 1), est.t_]
         return Dropout(
             np.repeat(rates, hidden), est.input_dropout, np.random.default_rng(seed)

@@ -61,8 +61,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         the objective alone.
 
     noise_sign : {"random", "descent"}, default="descent"
-        Whether noise is added as it is drawn, or with the sign with which the log loss
-        falls, to first order in the sums of the output units: "descent" is for climbs
+        Whether noise is added as it is drawn, or with the sign that lowers the log
+        loss, to first order in the sums of the output units: "descent" is for climbs
         on the log loss, with ``mutation="unit"``. The change of these sums is computed
         as it is, so that no gradient goes through the network, and hard thresholds can
         be trained.

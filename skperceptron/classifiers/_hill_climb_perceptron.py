@@ -292,7 +292,7 @@ class HillClimbPerceptron(BaseHillClimb):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # Not for the score, which is fine: scikit-learn expects that a class of next to
-        # no weight is hardly ever predicted. Who maximises the weighted accuracy
+        # no weight is hardly ever predicted. A climb on the weighted accuracy
         # itself still gets such samples right wherever that costs nothing.
         tags.classifier_tags.poor_score = True
         return tags

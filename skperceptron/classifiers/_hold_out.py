@@ -33,7 +33,7 @@ def hold_out(
         Source of the choice.
 
     stratify : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
-        What both parts shall have like shares of.
+        Classes of which both parts get the same shares.
 
     Returns
     -------

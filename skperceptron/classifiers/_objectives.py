@@ -189,7 +189,7 @@ def _method_of(scorer: _BaseScorer, estimator: BaseNetworkClassifier) -> str:
 
 
 def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
-    """Refuse a loss of scikit-learn, the smaller the better, as an objective.
+    """Refuse a loss of scikit-learn, whose smaller values are better, as an objective.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
     ------
     ValueError
         For a loss, also one with some of its arguments given, and a scorer of one that
-        is told to be the better the greater.
+        is said to be better when greater.
     """
     if isinstance(objective, _BaseScorer) and objective._sign < 0:
         return
@@ -223,8 +223,8 @@ def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
         if "predict_proba" in remedy and not hasattr(estimator, "predict_proba"):
             remedy = f"HillClimbMLP, which has probabilities, with {remedy}"
     raise ValueError(
-        f"An objective is maximised, but {name} is a loss, which is the better the "
-        f"smaller it is. Use {remedy}."
+        f"An objective is maximised, but {name} is a loss, whose smaller values "
+        f"are better. Use {remedy}."
     )
 
 

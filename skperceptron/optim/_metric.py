@@ -24,7 +24,7 @@ OF_COUNTS = (
 # "roc_auc" is that of each class against all others.
 OF_RANKS = ("roc_auc", "roc_auc_ovo", "average_precision")
 KINDS = (*ADDITIVE, *OF_COUNTS, *OF_RANKS)
-# Buckets into which scores are sorted: so many for each sample, but no more than the
+# Buckets into which scores are sorted: for each sample, and at most, which is what the
 # processor's second-level cache has room for.
 _BUCKETS_PER_SAMPLE = 2
 _MAX_BUCKETS = 2**15
@@ -41,7 +41,7 @@ class Metric:
         One of `KINDS`.
 
     sign : float
-        1, or -1 for a metric that is the better the smaller it is.
+        1, or -1 for a metric whose smaller values are better.
 
     average : {"micro", "macro", "weighted"}
         How classes are combined.

@@ -42,7 +42,7 @@ class ActivationDisplay:
         What is drawn over them, by the names of the activations.
 
     derivative : bool, default=False
-        Whether that are the derivatives.
+        Whether the outputs are the derivatives.
 
     Attributes
     ----------

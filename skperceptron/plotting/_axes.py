@@ -59,8 +59,8 @@ def _divide(ax: Axes) -> list[Axes]:
     spec = ax.get_subplotspec()
     if spec is None:
         raise ValueError(
-            "A map of both splits needs two axes, and this one cannot be divided, for "
-            "it is in no grid: give two axes, or one made by 'subplots'."
+            "A map of both splits needs two axes, and this one cannot be divided, "
+            "because it is in no grid: give two axes, or one made by 'subplots'."
         )
     ax.set_axis_off()
     halves = spec.subgridspec(1, 2)

@@ -143,12 +143,12 @@ class SearchHeatmapDisplay:
 
         x, y : str or None, default=None
             Hyperparameters to draw, by their full names in the search or by the last
-            part of it, where that is unambiguous. In place of None comes the most
-            influential one that is left, see :func:`influence`. With a single one that
-            varies, a line is drawn instead of a map.
+            part of it, where that is unambiguous. None takes the most influential
+            one that is left, see :func:`influence`. If only one varies, a line is drawn
+            instead of a map.
 
         reduce : {"best", "mean"}, default="best"
-            What becomes of the other hyperparameters: they are held at the values of
+            How to deal with the other hyperparameters: they are held at the values of
             the best candidate, or averaged over. Values drawn from a continuous
             distribution, which no two candidates share, are averaged over in any case.
 

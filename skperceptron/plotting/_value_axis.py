@@ -18,7 +18,7 @@ _MAX_TICKS = 12
 
 
 def set_order(ax: Axes, which: str, shown: Hyperparameter) -> None:
-    """Label the values at the places 0, 1, ... of "x" or "y", or every so many."""
+    """Label the values at the places 0, 1, ... of "x" or "y", or every n-th of them."""
     step = math.ceil(len(shown.values) / _MAX_TICKS)
     places = np.arange(len(shown.values))[::step]
     _label_ticks(ax, which, places, shown.tick_labels[::step])

@@ -61,7 +61,7 @@ def run_as_html(estimator: Any) -> str:
         return _line(shown)
     if not uri.startswith(("http://", "https://")):
         command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-        return _line(f"{shown}, to be seen with <code>{escape(command)}</code>")
+        return _line(f"{shown}. To open it: <code>{escape(command)}</code>")
     if experiment_id is not None:
         page = f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
         shown = f'<a href="{escape(page)}" target="_blank">{shown}</a>'

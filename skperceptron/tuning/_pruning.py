@@ -21,7 +21,7 @@ from skperceptron.tuning._arguments import check_trial, find_classifiers
 
 
 class _Monitor(NamedTuple):
-    """Where the values are, and which way they shall go."""
+    """Which attribute holds the values, and whether larger ones are better."""
 
     attribute: str
     direction: StudyDirection
@@ -144,7 +144,7 @@ class PruningCallback:
             _check_monitor(estimator, self.monitor)
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
-        """Report a step, and end the fit if the trial shall end."""
+        """Report a step, and end the fit if the trial should be pruned."""
         is_step = (
             isinstance(estimator, BaseNetworkClassifier) and context is not self._fit
         )

@@ -266,7 +266,7 @@ def test_warm_start_with_early_stopping_keeps_the_best_weights_of_the_present_fi
 )
 def test_refusals_are_of_the_same_kind(params, X_shape, y):
     X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
-    # Whatever they raise is what we shall raise.
+    # Whatever they raise is what we have to raise.
     with pytest.raises(Exception) as theirs:  # noqa: PT011
         MLPClassifier(**params).fit(X, y)
     with pytest.raises(type(theirs.value)) as ours:

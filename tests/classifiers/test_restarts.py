@@ -140,7 +140,7 @@ def test_threads_have_the_configuration_of_the_fit_and_share_the_filters_of_warn
         ).fit(*data)
     assert {thread for thread, _, _ in seen} - {threading.get_ident()}
     assert {memory for _, memory, _ in seen} == {123}
-    # Who replaces them in one thread does so in all.
+    # Replacing them in one thread replaces them in all.
     assert all(found is filters for _, _, found in seen)
 
 

@@ -246,7 +246,7 @@ def server(store, tmp_path, monkeypatch):
 
 
 class Killer(threading.Thread):
-    """Kills a worker once so many runs are in the store.
+    """Kills a worker once there are enough runs in the store.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class Killer(threading.Thread):
         Where to look.
 
     n_runs : int
-        So many.
+        How many runs are enough.
 
     delay : float
         Seconds to wait after that.

@@ -89,7 +89,7 @@ def test_each_run_arrives_once_though_it_is_killed_again_and_again(
 def test_twenty_processes_fit_at_once_into_one_journal(script):
     processes = [script.start("for _ in range(5): fit()") for _ in range(20)]
     for process in processes:
-        process.communicate()  # so many may be told that no answer came in time
+        process.communicate()  # warnings say that no answer came in time
     assert [process.returncode for process in processes] == [0] * 20
     assert flush() == 0
     assert statuses_of(script.store) == {"FINISHED": 100}

@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -358,6 +359,11 @@ def test_what_was_released_was_not_tried(db):
 def test_run_that_may_exist_counts_as_tried(db):
     db.write(head(may_exist=True), record())
     assert claim(db)[0].n_tries == 1
+
+
+def test_run_above_that_may_exist_counts_as_tried(db):
+    db.write(head(replace(parent_of("a study"), may_exist=True)), record())
+    assert [run.n_tries for run in claim(db)] == [1, 0]
 
 
 # Artifacts

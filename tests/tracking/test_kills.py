@@ -69,7 +69,7 @@ if {tracker}:
 search.fit(X, y)
 """
 KILLS = [
-    # classifier, n_jobs, tracker, who, after so many fits, and so many seconds
+    # classifier, n_jobs, tracker, whom to kill, after how many fits and seconds
     pytest.param("Noted", 1, False, "main", 3, 0.01, marks=pytest.mark.slow),
     ("NotedLate", 1, True, "main", 8, 0.1),
     pytest.param("Noted", 2, False, "main", 5, 0.02, marks=pytest.mark.slow),

@@ -568,9 +568,9 @@ def test_failed_trials_tell_why(runs):
         "ValueError: no such host: http://***@host/",
         None,
         None,
-        "ValueError: nan is no result of an objective",
-        "ValueError: None is no result of an objective",
-        "ValueError: 'text' is no result of an objective",
+        "ValueError: nan is not a valid value of an objective",
+        "ValueError: None is not a valid value of an objective",
+        "ValueError: 'text' is not a valid value of an objective",
     ]
 
 
@@ -601,7 +601,7 @@ def test_trials_that_are_told_to_have_failed(runs):
     _, trials, _ = tree_of(runs())
     assert [trials[n].tags.get("error") for n in range(3)] == [
         "ValueError: no",
-        "ValueError: nan is no result of an objective",
+        "ValueError: nan is not a valid value of an objective",
         None,
     ]
 
@@ -884,6 +884,18 @@ def test_processes_that_share_a_study_share_its_run(kind, runs, tmp_path):
     study = optuna.load_study(storage=storage, study_name="shared")
     (key, _) = json.loads(study.user_attrs["skperceptron.run"])
     assert above.tags["skperceptron.key"] == key
+
+
+def test_study_goes_on_here_after_another_process_has_ended_it(runs, tmp_path):
+    address = str(tmp_path / "study.log")
+    storage = JournalStorage(JournalFileBackend(address))
+    study = optuna.create_study(storage=storage, study_name="shared")
+    with track_study(study):
+        subprocess.run([sys.executable, "-c", SCRIPT, address], check=True)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    above, trials, _ = tree_of(runs())
+    assert sorted(trials) == list(range(5))
+    assert {run.parent for run in trials.values()} == {above.run_id}
 
 
 @pytest.mark.parametrize(

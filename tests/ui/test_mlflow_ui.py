@@ -48,7 +48,7 @@ class RunsTable:
         return self.rows.filter(has=link)
 
     def names(self, n_rows):
-        """Wait for so many rows, and read their names from top to bottom."""
+        """Wait for `n_rows` rows, and read their names from top to bottom."""
         links = self.rows.get_by_role("link")
         expect(links).to_have_count(n_rows)
         place = "Number(link.closest('.ag-row').getAttribute('row-index'))"

@@ -38,7 +38,7 @@ class BlockClimb(Climb):
         penalty.
 
     n_iter : int
-        Iterations that are planned. Candidates are prepared for so many and no more.
+        Iterations that are planned. At most this many candidates are prepared.
 
     sibling : BlockClimb of the same class or None, default=None
         Another climb on the same problem. What both would copy of the samples is

@@ -77,8 +77,8 @@ class Climb(ABC):
         self.step_size = np.array(
             np.broadcast_to(step_size, len(mutation.groups)), dtype=np.float64
         )
-        # An adapted step may grow so far that its square is still a number: on a
-        # plateau every step is kept, and the next one is larger.
+        # On a plateau every step is kept, and an adapted one grows each time: it stops
+        # growing before its square overflows.
         largest_step = float(np.sqrt(np.finfo(params.dtype).max))
         rates = (GROWTH, SHRINKAGE, largest_step) if adapt else (1.0, 1.0, np.inf)
         self.rule = Rule(keeps_ties, *rates)

@@ -14,13 +14,13 @@ from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
-# At most this many samples are a block, whose sums and outputs should stay in the
-# processor's cache. Not a power of two: the values of one column would compete for the
-# same cache lines.
+# Samples in a block, at most: its sums and outputs should stay in the processor's
+# cache. Not a power of two: the values of one column would compete for the same cache
+# lines.
 _BLOCK = 992
-# The noise of candidates takes no more memory than this, whatever the network.
+# Bytes of the noise of the candidates that are drawn together, at most.
 _MAX_BYTES = 2**22
-# After so many candidates it pays to sort the samples anew.
+# After this many candidates it pays to sort the samples anew.
 _MAX_CANDIDATES = 128
 
 

@@ -255,7 +255,7 @@ def _add_block(sums, targets, terms, blocks, block):
 
 @njit(**COMPILE_INLINE)
 def _most_of(n_samples, is_weighted, kind):
-    """Bound what so many samples may add to the objective."""
+    """Bound what a number of samples may add to the objective."""
     if kind >= N_ADDITIVE:
         return np.inf
     if (kind not in (ACCURACY, TOP_K)) or n_samples == 0:

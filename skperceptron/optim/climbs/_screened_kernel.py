@@ -53,7 +53,7 @@ def scale_rows(X, scale, params, start, rows, sums):
         The first of the samples.
 
     rows : ndarray of float32 of shape (n_rows, n_features + 1)
-        Receives them, as far as there are so many.
+        Receives them; at the end of the data, fewer than it has rows for.
 
     sums : ndarray of float32 of shape (n_samples,)
         Receives their sums. While a sample is read, that costs hardly anything.
@@ -80,7 +80,7 @@ def round_products(products, rounded, start):
         Numbers between -32767 and 32767.
 
     rounded : ndarray of int16 of shape (n_candidates, n_samples)
-        Receives them, as far as there are so many samples.
+        Receives them; at the end of the data, fewer than it has columns for.
 
     start : int
         The first sample.

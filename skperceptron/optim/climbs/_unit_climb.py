@@ -18,23 +18,24 @@ from skperceptron.optim.climbs._problem import Problem
 Array = NDArray[np.floating]
 
 _CACHE_BYTES = 2**20
-# What is kept of a network may take this much memory, ...
+# What is kept of a network may take at most this many bytes, ...
 MAX_BYTES_KEPT = 2**29
-# ... and more if it is not more than this many times that of the samples. A climb that
-# keeps less needs a fifth to a half more time.
+# ... or this many times the bytes of the samples, if that is more. A climb that keeps
+# less needs a fifth to a half more time.
 _MAX_TIMES = 1.7
 # Samples that are copied at a time.
 _CHUNK = 4096
 # Samples that are worked off together: the sums of a wide layer then stay in the
 # processor's cache.
 _TILE = 2048
-# Where little is kept: candidates that are drawn together, ...
+# Where little is kept: candidates that are drawn together. Those of the second layer
+# among them share a forward pass, as many as there are rows for.
 _CANDIDATES = 256
-# ... how many times the memory of the samples is taken by what has a value for each of
-# them, if there are not too many units behind the first layer, ...
+# Arrays with a value for each sample then take this many times the memory of the
+# samples, unless there are very many units behind the first layer.
 _TIMES_THE_DATA = 1.6
-# ... and how many units of the first layer are kept at a time: more rows do not make
-# products any faster.
+# Units of the first layer that are kept at a time. More rows do not make products any
+# faster.
 _MIN_KEPT, _MAX_KEPT = 4, 32
 
 

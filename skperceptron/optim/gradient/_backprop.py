@@ -218,7 +218,7 @@ def minimize_lbfgs(
         Most iterations.
 
     max_fun : int
-        Most evaluations of the loss.
+        Maximum number of evaluations of the loss.
 
     tol : float
         The search ends when no component of the gradient exceeds this.

@@ -29,7 +29,7 @@ Array = NDArray[np.floating]
 
 # Its outputs and slopes are no smaller than what goes into them, or 0.
 _RELU = ACTIVATION_CODES["relu"]
-# Products of so many probabilities that are at least 2e-16 are normal numbers.
+# Products of at most this many probabilities of 2e-16 or more are normal numbers.
 _MAX_FACTORS = 16
 
 
@@ -69,7 +69,7 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     batch_size : int
-        Most samples of a batch.
+        Maximum number of samples of a batch.
 
     sums, outputs, deltas : ndarray of shape (batch_size * n_units,)
         Sums of the units, their outputs, and the derivatives of the loss by the sums.
@@ -345,7 +345,7 @@ def _log_loss(p, targets, weight, begin, is_softmax):
             if weight.size:
                 total -= weight[begin + b] * math.log(share)
                 continue
-            # Logarithms take time; so few factors do not underflow.
+            # Logarithms take time, and a product of few factors does not underflow.
             product *= share
             n_factors += 1
             if n_factors == _MAX_FACTORS:

@@ -50,7 +50,7 @@ SQRT_HALF = math.sqrt(0.5)
 
 
 def padded(n_samples: int) -> int:
-    """Length of a row for so many samples.
+    """Length of a row with room for a number of samples.
 
     What loops compute behind the last sample is finite and never read.
     """

@@ -35,7 +35,7 @@ _MATTHEWS = KINDS.index("matthews")
 _KAPPA = KINDS.index("kappa")
 _COSTS = KINDS.index("costs")
 MICRO, MACRO = 0, 1
-# NumPy adds so many numbers without halving them.
+# NumPy's pairwise summation adds at most this many numbers one after the other.
 _MAX_IN_LEAF = 128
 
 

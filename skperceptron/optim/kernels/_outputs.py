@@ -94,7 +94,7 @@ def make_targets(metric, y, weight, n_outputs, dtype, n_gathered=0):
 
 
 def make_terms(metric, n_outputs, width, dtype):
-    """Allocate room for the terms of so many samples."""
+    """Allocate room for the terms of `width` samples."""
     n_odds = n_outputs if metric.uses_odds and n_outputs > 1 else 0
     return Terms(
         odds=np.zeros((n_odds, width), dtype),

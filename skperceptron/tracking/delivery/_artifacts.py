@@ -18,8 +18,8 @@ from skperceptron.tracking.journal._record import Address
 # A place for files that could not be reached is tried again after a while, ...
 FIRST_RETRY = 5.0
 LAST_RETRY = 600.0
-# ... after so many times as long as it took to find out, at least: what has to be
-# delivered meanwhile waits for that.
+# ... and not before this many times the time that the last attempt took: whatever else
+# has to be delivered waits for an attempt.
 MIN_PAUSE = 10
 # Errors of file systems that nobody but the user can do something about.
 _LASTING = {

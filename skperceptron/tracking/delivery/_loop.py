@@ -158,7 +158,7 @@ class Deliverer:
                 seconds,
             )
             if not has_answer and self._failures.n_stored > n_stored:
-                return None  # its turn will come: so many others were waiting
+                return None  # others are waiting; its turn will come
             if not has_answer:
                 self._note_silence(seconds)
             return self._failures.tell(key)

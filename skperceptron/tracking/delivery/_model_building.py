@@ -207,7 +207,7 @@ def _signature(kept: KeptModel) -> Any:
 
 def _hide_hints() -> None:
     """Let MLflow say nothing where users can do nothing about it."""
-    # Integers cannot be missing: who trains on integers knows.
+    # Integers cannot be missing; that is no news to users who train on integers.
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")
     # Of MLflow's own types, while it is imported.
     warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")

@@ -101,7 +101,7 @@ def log_model(
             client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         _sign(Path(folder), model)
         client.log_model_artifacts(model.model_id, str(folder))
-        # Last: who is ready has everything.
+        # Last: a model that is ready has all its files.
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     if registered_name is not None:
         _register(client, model, registered_name)

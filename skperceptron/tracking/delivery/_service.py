@@ -1,6 +1,6 @@
 """What a process that delivers is asked for, and does for its owner.
 
-There is one deliverer for each store, so that none keeps up another.
+There is one deliverer for each store, so that no store has to wait for another.
 """
 
 from __future__ import annotations

@@ -121,8 +121,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
-        # A forked child opens its own, and keeps that of its parent: to close it would
-        # undo what the parent is at.
+        # A forked child opens its own, and never closes that of its parent: that
+        # would roll back the transaction that the parent may be in.
         self._connections: dict[int, Connection] = {}
         _databases.add(self)
 
@@ -151,7 +151,7 @@ class Database:
             return work(db)
 
     def close(self) -> None:
-        """Leave the file to others. Who uses it again opens it again."""
+        """Close the connection of this process. It is opened again when it is used."""
         own = self.own
         with own.lock:
             if own.db is not None:
@@ -245,7 +245,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA trusted_schema = OFF")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise LaterVersionError(f"{path} is that of a later version of skperceptron")
+        raise LaterVersionError(f"{path} is of a later version of skperceptron")
     if file_system_of(path).startswith(_NETWORK):
         _set_mode(db, "DELETE")  # slow, and safe where locks work
     else:
@@ -318,7 +318,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def _check_own(path: Path, is_kind: Callable[[int], bool]) -> None:
     status = os.lstat(path)
     if not is_kind(status.st_mode):
-        raise JournalError(f"{path} is a link, or something else that no journal has")
+        raise JournalError(f"{path} is a link, or not a plain file or folder")
     if not hasattr(os, "getuid"):  # on Windows
         return
     if status.st_uid != os.getuid():

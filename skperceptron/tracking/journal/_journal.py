@@ -647,7 +647,7 @@ def _due_rows(
 ) -> Iterator[sqlite3.Row]:
     """List what can be delivered, the newest first, so that one sees what goes on.
 
-    What has failed comes last, so that it keeps up nothing else.
+    What has failed comes last, so that nothing else has to wait for it.
     """
     for condition in ("error IS NULL", "error IS NOT NULL"):
         yield from db.execute(
@@ -697,7 +697,7 @@ def _write_parent(
         "owner": owner,
         "last_sign": last_sign,
         "done": False,
-        "n_tries": int(is_late or head.origin != head.deliverer),
+        "n_tries": int(is_late or parent.may_exist or head.origin != head.deliverer),
         "due": True,
     }
     _insert(

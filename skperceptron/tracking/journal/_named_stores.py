@@ -1,10 +1,10 @@
 """The stores that processes of the user have named themselves.
 
-A file of the journal says where its run goes. Who could write such a file could choose
-the store, and MLflow trusts a store: it creates its files, sends it the credentials of
-the environment, and writes artifacts where it says. So nothing is delivered on the word
-of a file alone. Which stores were named is written down outside the journal, for the
-processes that deliver what others have left behind.
+A file of the journal says where its run goes. Somebody who can write such a file could
+choose the store, and MLflow trusts a store: it creates its files, sends it the
+credentials of the environment, and writes artifacts where it says. So nothing is
+delivered on the word of a file alone. Which stores were named is written down outside
+the journal, for the processes that deliver what others have left behind.
 """
 
 from __future__ import annotations

@@ -96,12 +96,17 @@ class ParentRun:
 
     is_managed : bool, default=False
         Whether somebody will tell when it ends.
+
+    may_exist : bool, default=False
+        Whether MLflow may have it though the journal has not: it is written down
+        before those below it, and may end and be forgotten while they go on.
     """
 
     key: str
     name: str
     start_time: int
     is_managed: bool = False
+    may_exist: bool = False
 
 
 @dataclass

@@ -69,7 +69,7 @@ class Destination:
         From where the process that looked delivers.
 
     thread_id : int
-        Who looked.
+        The thread for which this was found out.
 
     is_spread : bool
         Whether other machines may take part in what is fitted.

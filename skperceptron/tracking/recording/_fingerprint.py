@@ -26,9 +26,9 @@ from scipy.special import bdtr, pdtr, pdtrc
 
 from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 
-# Of more rows, so many are looked at, drawn at random, ...
+# At most this many rows are looked at; of more, they are drawn at random, ...
 MAX_ROWS = 2**18
-# ... of more calls of `partial_fit`, the latest ones.
+# ... and at most this many calls of `partial_fit`, the latest ones.
 MAX_CHUNKS = 10_000
 # The columns are divided into blocks, each with a sum of its own. Compared are all
 # blocks, and pairs of neighbours: where a column was permuted, or some beside each
@@ -39,20 +39,20 @@ _PAIRS = ((0, 1), (2, 3), (1, 2), (3, 0))
 # Sums have a standard deviation of about 1, and are rounded to multiples of this. What
 # float32 or a transformer changes is a hundredth of it.
 _RESOLUTION = 1e-4
-# The scales of the columns are taken from so many rows. Columns of a much smaller scale
-# than others are not blown up, as rounding errors may be all that they are; nor are
-# those that vary little around a large number.
+# The scales of the columns are taken from at most this many rows. Columns of a much
+# smaller scale than others are not blown up, as rounding errors may be all that they
+# are; nor are those that vary little around a large number.
 _MAX_ROWS_FOR_SCALE = 1000
 _MIN_SCALE = 1e-3
 _MIN_VARIATION = 1e-2
 _ROUNDING = 1e-6
 _VALUES_AT_ONCE = 2**18
-# New data is taken for training data so often, at most. Pairs of blocks are several,
-# and more rows are alike in them.
+# The probability, at most, with which new data is taken for training data. It is less
+# for pairs of blocks: there are several, and more rows are alike in them.
 _RISK = 0.05
 _RISK_OF_PAIR = 0.001
-# So many times as long as the training data is, new data would have to wait for rows of
-# it that come in the same order.
+# Rows in the order of the training data count only if new data would need at least this
+# many times its length to have them in that order by chance.
 _N_LENGTHS = 2.0
 # Odd numbers that make one integer of several.
 _FACTORS = np.array(

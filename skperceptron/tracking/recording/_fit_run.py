@@ -334,7 +334,8 @@ def find_inbox(destination: Destination) -> Inbox:
     Parameters
     ----------
     destination : Destination
-        Who looked; with an inbox of another process if this one works for it.
+        Where runs go, with the inbox of the process that found that out: of another
+        one, if this process works for it.
 
     Returns
     -------
@@ -554,9 +555,9 @@ def _ask(verb: str, **arguments: Any) -> Any:
 @lru_cache
 def _tell_what_delivers(error: str) -> None:
     warnings.warn(
-        f"Runs are not delivered to MLflow beside the fits: {error}. They wait in the "
-        f"journal {default_folder()} until skperceptron.tracking.flush() is called, or "
-        "this process ends.",
+        f"No process can be started that delivers runs to MLflow: {error}. They wait "
+        f"in the journal {default_folder()} until skperceptron.tracking.flush() is "
+        "called, or this process ends.",
         TrackingWarning,
         stacklevel=5,
     )

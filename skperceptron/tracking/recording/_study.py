@@ -208,7 +208,8 @@ def _study_run(
         **origin_tags(),
         **{str(k): str(v) for k, v in tags.items()},
     }
-    parent = ParentRun(key, record.name, start_time, is_managed=True)
+    # Another process of the study may end it, and forget it, while this one goes on.
+    parent = ParentRun(key, record.name, start_time, is_managed=True, may_exist=True)
     return TrackedRun(record, destination, key, is_shared=True), parent
 
 
@@ -236,8 +237,9 @@ def _finish(run: TrackedRun, study: Study, below: Destination) -> None:
         _log_result(run, study, trials)
         deliver_all(run)
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        # Who is still at work will report. Nobody else may, when another process has
-        # stored the last result sooner than this one an earlier result.
+        # A process that is still at work will report when it is done. If there is none,
+        # and trials have ended since this one looked, it reports again: its result may
+        # have overwritten a later one.
         if TrialState.RUNNING in states or states == [t.state for t in trials]:
             return
 
@@ -246,7 +248,8 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
     error = sys.exception()
     if error is not None:
         note_failure(run, error)
-    # So that the latest values count, whoever delivers them when.
+    # MLflow shows the value of the largest step: the latest one, in whatever order
+    # values are delivered.
     step = sum(trial.state.is_finished() for trial in trials)
     # Whatever there is to say of the study, its run ends.
     with tolerate("The attributes of a study could not be tracked"):

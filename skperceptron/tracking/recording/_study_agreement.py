@@ -34,9 +34,9 @@ _SIGN_LENGTH = 8
 # databases have 512 characters at most.
 _LOCK = " (about to be tracked)"
 _MAX_NAME_LENGTH = 480
-# While another process begins the run, this one looks again after so many seconds.
+# While another process begins the run, this one looks again after this many seconds.
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Who has not begun the run by then is gone, whatever has happened to it.
+# A process that has not begun the run by then is taken for dead.
 _SECONDS_TO_BEGIN = 60.0
 
 

@@ -205,7 +205,7 @@ def _error_of(
     told = None if telling is None else telling.f_locals.get("value_or_values")
     if told is None and optimization is None:
         return None
-    return ValueError(f"{told!r} is no result of an objective")
+    return ValueError(f"{told!r} is not a valid value of an objective")
 
 
 class _WatchedSampler(BaseSampler):
@@ -216,7 +216,7 @@ class _WatchedSampler(BaseSampler):
     Parameters
     ----------
     sampler : BaseSampler
-        Who samples.
+        The sampler that is wrapped.
 
     watch : Watch
         Whom to tell.

@@ -212,7 +212,7 @@ def test_sums_are_computed_anew_as_often_as_many_candidates_are_kept(monkeypatch
     monkeypatch.setattr(UnitClimb, "_compute", count)
     _, compiled = both_climbs(make_problem(1), step_size=1e-3, n_iter=5000)
     compiled.run(5000)
-    # Candidates are drawn 256 at a time: then so many at most were kept meanwhile.
+    # Candidates are drawn 256 at a time: at most that many were kept in between.
     n_kept = np.diff([*refreshed, compiled.n_accepted])
     assert n_kept.max() <= 64 + 256
     assert n_kept[1:-1].min() > 64
