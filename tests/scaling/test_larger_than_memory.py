@@ -81,7 +81,7 @@ def test_memory_stays_flat_over_many_chunks(clf, tracking, files, arrays):
     X, y = arrays
     with config_context(tracking=tracking):
         # Libraries, compiled code and the first run take memory too.
-        clone(clf).fit(X[:1000], y[:1000])
+        train(clone(clf), 100 * [(X[:1000], y[:1000])])
         clf = train(clone(clf), chunks_of_map(files, y))
         flush()
         before = anonymous_bytes()
