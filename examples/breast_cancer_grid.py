@@ -1,4 +1,6 @@
-"""Search 216 small networks on breast cancer, and see how much of a ranking is luck.
+"""How much of a ranking is luck.
+
+Search 216 small networks on breast cancer, and repeat the search in another order.
 
 One hidden layer of 1, 32 or 64 units, identity or relu; none, 30 % or 60 % of the
 inputs dropped while training (N. Srivastava et al., "Dropout: a simple way to prevent

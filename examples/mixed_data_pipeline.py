@@ -1,4 +1,6 @@
-"""Search a pipeline on a table of numbers, categories and gaps, and load its model.
+"""A pipeline on mixed data.
+
+Search a pipeline on a table of numbers, categories and gaps, and load its model.
 
 The diabetes data: age, sex and eight measurements of 442 patients, and whether a year
 later the disease has progressed more than in the median patient. So that the table
@@ -102,7 +104,8 @@ def draw(search: GridSearchCV, importances: pd.DataFrame) -> Figure:
     display.colorbar_.set_label("cross-validated accuracy")
     right.barh(importances.index, importances["mean"], xerr=importances["std"])
     right.set(
-        title="permutation importance", xlabel="loss of accuracy on the test data"
+        title="Permutation importance: mean, std. dev.",
+        xlabel="loss of accuracy on the test data",
     )
     return figure
 

@@ -1,4 +1,6 @@
-"""Climb on the metric itself: when that pays, beside what else one can do for it.
+"""Climbing on a metric.
+
+When does it pay to climb on the metric itself, compared with the alternatives?
 
 Two questions on real data, each answered by the mean over several random splits, which
 are the same for all classifiers:
@@ -185,25 +187,38 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
 def draw(
     results: dict[str, pd.DataFrame], by_share: dict[float, pd.DataFrame]
 ) -> Figure:
-    figure = Figure(figsize=(13, 3.5), layout="constrained")
+    figure = Figure(figsize=(13, 4), layout="constrained")
     *panels, last = figure.subplots(1, len(results) + 1)
     for ax, (title, scores) in zip(panels, results.items(), strict=True):
         for i, name in enumerate(scores):
-            color = "C3" if name == DIRECT else "C0"
+            color = "C3" if name == DIRECT else "0.4"
             ax.plot(scores[name], [i] * len(scores), "o", color=color, alpha=0.4)
             ax.plot(scores[name].mean(), i, "|", color=color, markersize=30)
-        ax.set(xlabel=f"{title}, digit 8 (more is better)")
+        ax.set(title="Digit 8: splits, mean", xlabel=f"{title} (more is better)")
         ax.set_yticks(range(len(scores.columns)), scores.columns)
         ax.invert_yaxis()
         ax.margins(y=0.2)
         ax.locator_params(axis="x", nbins=4)
         ax.label_outer()
-    means = pd.DataFrame({share: scores.mean() for share, scores in by_share.items()})
-    for i, (name, accuracies) in enumerate(means.iterrows()):
+    shares = [100 * share for share in by_share]
+    names = next(iter(by_share.values())).columns
+    for i, name in enumerate(names):
         color = "C3" if name == DIRECT else f"C{(0, 2, 4)[i - 1]}"
-        last.plot(100 * means.columns, accuracies, "o-", color=color, label=name)
-    last.set(xlabel="wrong labels, tumours, %", ylabel="accuracy")
-    last.legend(loc="lower left", fontsize="small")
+        last.errorbar(
+            shares,
+            [scores[name].mean() for scores in by_share.values()],
+            [scores[name].sem() for scores in by_share.values()],
+            fmt="o-",
+            capsize=3,
+            color=color,
+            label=name,
+        )
+    last.set(
+        title="Tumours: mean ± standard error",
+        xlabel="wrong labels, %",
+        ylabel="accuracy",
+    )
+    last.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), fontsize="small")
     return figure
 
 

@@ -1,4 +1,6 @@
-"""Search with Optuna, and give up fits that do not promise much.
+"""Pruning an Optuna study.
+
+Search with Optuna, and give up fits that do not promise much.
 
 A study of 40 trials chooses the hyperparameters of a network on the digits.
 `suggest_params` knows a space for each classifier; `PruningCallback` reports the score
@@ -82,10 +84,17 @@ def draw(study: optuna.Study) -> Figure:
         epochs, scores = zip(*trial.intermediate_values.items(), strict=True)
         left.plot(epochs, scores, color=color, alpha=0.5)
         right.bar(trial.number, len(epochs), color=color)
-    left.set(xlabel="epoch", ylabel="validation accuracy", title=study.study_name)
-    right.set(xlabel="trial", ylabel="epochs")
-    handles = [Patch(color="C0", label="complete"), Patch(color="C3", label="pruned")]
-    left.legend(handles=handles, loc="lower right")
+    left.set(
+        title="Learning curve of each trial",
+        xlabel="epoch",
+        ylabel="validation accuracy",
+    )
+    right.set(title="Epochs of each trial", xlabel="trial", ylabel="epochs")
+    handles = [
+        Patch(color="C0", label="complete trials"),
+        Patch(color="C3", label="pruned trials"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Train, tune and compare the three classifiers on real data, every run in MLflow.
+"""Three classifiers, tuned and compared.
 
 On breast cancer (two classes) and handwritten digits (ten), the two hill climbers are
 tuned by a grid search and BackpropMLP by an Optuna study, each with 3-fold
@@ -222,7 +222,8 @@ def draw(results: list[Result]) -> Figure:
         ax.locator_params(axis="x", nbins=5)
     panels[0].margins(y=0.3)
     panels[0].invert_yaxis()
-    panels[1].legend(loc="lower left")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
