@@ -2,15 +2,15 @@
 
 Stop training when held-out data say so, and keep the weights of the best epoch.
 
-Does the diabetes of a patient progress more than that of the median one? A network of
-50 units learns the answers of the training data by heart within 300 epochs: the loss on
-them falls and falls, while on other data it rises again. With `early_stopping` a part
-of the training data is held out, training ends when the accuracy on it has not improved
-for `n_iter_no_change` epochs, and the weights of the best epoch are kept.
+Does the diabetes of a patient progress more than that of the median patient? Within 300
+epochs, a network of 50 units memorises the training data: the loss on them keeps
+falling, while the loss on other data rises again. With `early_stopping`, a part of the
+training data is held out, training ends when the accuracy on it has not improved for
+`n_iter_no_change` epochs, and the weights of the best epoch are kept.
 
-1. One long fit that keeps watching its validation data shows both losses.
-2. On ten splits, networks with and without early stopping are compared on test data,
-   which have no part in that decision. Each fit is an MLflow run with its curves.
+1. One long fit, which only watches its validation data, shows both losses.
+2. Networks with and without early stopping are compared on the test data of ten splits.
+   Test data have no part in the decision when to stop. Each fit is an MLflow run.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """A network of hard thresholds.
 
-A unit of such a network says 1 or 0; a small step of a weight changes nothing at all,
-or everything. Backpropagation cannot train it. Hill climbing needs no slope, only the
-objective: here the log loss of the outputs. To predict, the network adds, compares and
-takes the largest sum; no exponential is computed.
+A unit of such a network returns 1 or 0, so a small change of a weight changes its
+output either not at all or completely. Backpropagation cannot train it, because the
+slope is 0 almost everywhere. Hill climbing needs no slope, only the objective: here the
+log loss.
 
-Breast cancer and digits, standardised, over three splits: the network of thresholds
-beside one of logistic units, the same in all else. Every fit is an MLflow run.
+On breast cancer and on digits, both standardised, the network of thresholds is compared
+with one of logistic units over three splits. Every fit is an MLflow run. At the end,
+the script predicts with additions and comparisons only, which is all that such a
+network needs.
 """
 
 from __future__ import annotations

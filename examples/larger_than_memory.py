@@ -5,12 +5,12 @@ classes that no straight line divides. `partial_fit` trains a network on it, one
 after the other as pyarrow reads them; each call is one epoch of mini-batches over its
 chunk, and all calls together are one MLflow run. The first chunks are held out.
 
-The figure shows that the accuracy rises from chunk to chunk while the memory stays
-where it is, however long the file. The default of 0.4 GB is for the impatient:
+The figure shows that the accuracy rises from chunk to chunk, while the memory of the
+process stays constant, whatever the size of the file. By default, that is 0.4 GB:
 
     .venv/bin/python examples/larger_than_memory.py 10
 
-takes 10 GB of the disk, and no more memory.
+takes 10 GB on the disk, but no more memory.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ later the disease has progressed more than in the median patient. So that the ta
 looks like one from practice, this script writes sex as a word, sorts the body mass
 index into its usual four classes, and deletes every tenth entry at random.
 
-A `ColumnTransformer` fills the gaps, scales the numbers and encodes the categories;
-what it does is searched together with the parameters of the network. The search is one
-MLflow run, with the runs of its candidates and their folds below it. Its model is the
-whole pipeline: loaded from MLflow, it takes the raw table, gaps and all.
+A `ColumnTransformer` fills the gaps, scales the numbers and encodes the categories. Its
+parameters are searched together with those of the network. The search is one MLflow
+run, with the runs of its candidates and their folds below it. Its model is the whole
+pipeline: loaded from MLflow, it takes the raw table with its gaps.
 """
 
 from __future__ import annotations

@@ -2,20 +2,20 @@
 
 When does it pay to climb on the metric itself, compared with the alternatives?
 
-Two questions on real data, each answered by the mean over several random splits, which
-are the same for all classifiers:
+Both parts use real data, and means over several random splits, which are the same for
+all classifiers:
 
-- The digit 8 is to be found among others, which are nine times as many. What matters is
-  F2, for which a missed 8 counts more than a false alarm, and then a cost: 10 for a
-  missed 8, 1 for a false alarm. Climbs on these metrics stand beside networks and
-  logistic regressions with balanced class weights, or with a threshold that is tuned by
-  cross-validation. Here climbing does not pay: it finds about as good a linear rule as
-  logistic regression with a tuned threshold, and less good a network than `BackpropMLP`
-  with one.
-- Tumours are told apart by rules learnt from labels of which some are wrong, chosen at
-  random. A log loss gives most weight to the samples that are far on the wrong side. To
-  the accuracy, each of them is one error. Here climbing from random weights pays, more
-  than a search for the penalty of a logistic regression.
+- **A rare class.** Find the digit 8 among the other digits, of which there are nine
+  times as many. The metrics are F2, which weighs a missed 8 more than a false alarm,
+  and a cost: 10 for a missed 8, 1 for a false alarm. Climbs on these metrics are
+  compared with networks and logistic regressions that have balanced class weights, or a
+  threshold tuned by cross-validation. Climbing does not pay here: its linear rule is
+  about as good as a logistic regression with a tuned threshold, and its network is
+  worse than a `BackpropMLP` with one.
+- **Wrong labels.** Classify tumours after learning from labels of which some were
+  flipped at random. The log loss gives most weight to the samples far on the wrong side
+  of the border; in the accuracy, each of them is one error. Climbing from random
+  weights pays here, more than searching for the penalty of a logistic regression.
 
 Nothing is tuned on the held-out data.
 """

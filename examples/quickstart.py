@@ -87,12 +87,12 @@ def main() -> None:
     console.print(f"Figure: {FIGURE}", soft_wrap=True)
     mlflow_command = Path(sys.executable).with_name("mlflow")
     console.print(
-        "\nLook at these runs, each tuning above its candidates or trials, and those "
-        'above their fits (the page begins with the newest 100, "Load more" shows the '
-        "others): start\n\n"
+        "\nTo look at the runs in MLflow's UI, start\n\n"
         f"    {mlflow_command} ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
         f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}/runs"
-        "?workflowType=machine_learning",
+        "?workflowType=machine_learning\n\n"
+        "Below each search or study are its candidates or trials, and below those "
+        'their fits. The page shows 100 runs; "Load more" shows the others.',
         soft_wrap=True,
     )
 

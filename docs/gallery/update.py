@@ -61,7 +61,7 @@ def run(script: Path) -> str:
 
 def shown_of(output: str) -> str:
     """Leave out what is true on one machine only."""
-    output = output.partition("\nLook at these runs")[0]
+    output = output.partition("\nTo look at the runs")[0]
     lines = [line.rstrip() for line in output.splitlines()]
     shown = "\n".join(line for line in lines if not NOT_SHOWN.match(line.strip()))
     return re.sub(r"\n{3,}", "\n\n", shown).strip("\n") + "\n"
