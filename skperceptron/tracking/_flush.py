@@ -22,21 +22,22 @@ from skperceptron.tracking.journal._process import ask_or_do, delivering_process
 def flush(timeout: float | None = None) -> int:
     """Deliver what is still waiting in the journal.
 
-    That is what this process has not delivered yet, and what processes have left behind
-    that ended before they could. Runs whose process was killed in the middle of the fit
-    end as KILLED, and those of trials of a study as FAILED.
+    These are the runs that this process has not delivered yet, and those of processes
+    that have ended before they could deliver them. Runs of fits whose process was
+    killed end as KILLED, and those of trials of a study as FAILED.
 
     Parameters
     ----------
     timeout : float or None, default=None
-        Seconds to wait for the stores at most. A store that cannot be reached, because
-        its server is just starting, say, is tried again until then. None waits until
-        each store has answered, and tries one that cannot be reached only once.
+        Maximum number of seconds to wait for the stores. A store that cannot be
+        reached, for example because its server is just starting, is tried again until
+        then. None waits until each store has answered, and tries one that cannot be
+        reached once.
 
     Returns
     -------
     n_waiting : int
-        Runs that wait even so. A `TrackingWarning` says why.
+        Number of runs that still wait. A `TrackingWarning` says why.
 
     Raises
     ------

@@ -67,12 +67,12 @@ _PARTIAL_FIT_TASK = "partial-fit"
 class MLflowTracker:
     """Log a search, a pipeline or any other estimator to MLflow.
 
-    A scikit-learn callback. Set on a search, it makes one run of the search, below it
-    one run for each candidate, and below those one for each fold; the refit is one more
-    child of the search. Set on anything else, it makes one run. It replaces the
-    automatic tracking of whatever is fitted below it, and works in worker processes and
-    threads. A store that cannot be reached does no harm: see
-    `skperceptron.tracking.flush`.
+    This is a scikit-learn callback. Set on a search, it makes a run of the search, a
+    run of each candidate below it, and a run of each fold below its candidate; the
+    refit is one more child of the search. Set on any other estimator, it makes one run.
+    It replaces the automatic tracking of everything that is fitted inside, and works in
+    worker processes and threads. If a store cannot be reached, runs wait in a journal:
+    see `skperceptron.tracking.flush`.
 
     Parameters
     ----------
@@ -86,11 +86,12 @@ class MLflowTracker:
         Name of the run. None takes the name of the estimator's class.
 
     tags : dict of str or None, default=None
-        Tags of the run, beside those that tell estimator and versions.
+        Tags of the run, in addition to those of the estimator and of versions.
 
     log_models : {"best", "all", "none"}, default="best"
-        Which models to keep: that of the fitted estimator, of a search the refitted
-        best; those of the folds, too, where one of our classifiers is fitted; or none.
+        Which models to log: that of the fitted estimator, which is the refitted best
+        one of a search; also those of folds in which a classifier of this package is
+        fitted; or none.
 
     log_folds : bool, default=True
         Whether each fold of a search gets a run.
