@@ -141,9 +141,6 @@ class BaseHillClimb(BaseNetworkClassifier):
         # Steps that stay as long as they are do not get near a minimum.
         return MAX_SURROGATE_ITER if self.step_schedule == "one_fifth" else 0
 
-    # Whether the output units are thresholds.
-    _has_thresholds = False
-
     @property
     def _descends(self) -> bool:
         """Whether noise is turned to where the log loss falls."""
@@ -175,7 +172,6 @@ class BaseHillClimb(BaseNetworkClassifier):
             metric=metric,
             alpha=float(self.alpha),
             descends=self._descends,
-            has_thresholds=self._has_thresholds,
         )
         # After the surrogate, wandering among equals only leads away from it.
         keeps_ties = problem.is_log_loss or not self._n_surrogate_iter

@@ -284,8 +284,6 @@ class HillClimbPerceptron(BaseHillClimb):
         (coef,), (self.intercept_,) = layers.unpack(params)
         self.coef_ = coef.T
 
-    _has_thresholds = True
-
     def _decide(self, z: Array) -> NDArray[np.intp]:
         if z.shape[1] == 1:
             return (z[:, 0] >= 0).astype(np.intp)

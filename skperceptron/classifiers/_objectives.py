@@ -118,8 +118,9 @@ def find_metric(
         None for an objective that has to be evaluated as it is.
     """
     objective: Any = estimator.objective
+    positive_at_zero = bool(estimator._decide(np.zeros((1, 1)))[0])
     if isinstance(objective, str) and objective in BUILT_IN_OBJECTIVES:
-        return Metric(objective)
+        return Metric(objective, positive_at_zero=positive_at_zero)
     classes = estimator.classes_
     # What scikit-learn's metrics do with a class that does not occur depends on what is
     # predicted.
@@ -144,16 +145,14 @@ def find_metric(
         return None
     if metric.kind == "accuracy":
         # Minus the zero-one loss is the accuracy less 1.
-        return metric if (sign > 0) == (metric.shift == 0) else None
+        if (sign > 0) != (metric.shift == 0):
+            return None
+        sign = 1.0
     if metric.kind in ("clipped_log_loss", "brier", "top_k"):
         is_loss = metric.kind != "top_k"
         if is_loss == (sign > 0):
             return None
-    return replace(
-        metric,
-        sign=sign,
-        positive_at_zero=bool(estimator._decide(np.zeros((1, 1)))[0]),
-    )
+    return replace(metric, sign=sign, positive_at_zero=positive_at_zero)
 
 
 def make_test(

@@ -85,9 +85,9 @@ class Metric:
         return self.kind in ("log_loss", "clipped_log_loss", "brier")
 
     @property
-    def is_of_counts(self) -> bool:
+    def is_of_predictions(self) -> bool:
         """Whether it follows from the confusion matrix."""
-        return self.kind in OF_COUNTS
+        return self.kind == "accuracy" or self.kind in OF_COUNTS
 
     @property
     def is_of_ranks(self) -> bool:

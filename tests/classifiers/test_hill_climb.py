@@ -17,11 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.network import Layers
-from skperceptron.optim import Metric, Mutation, Problem, Streams
-from skperceptron.optim.climbs import _make_climb
-from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
-from skperceptron.optim.climbs._unit_climb import UnitClimb
+from skperceptron.optim.climbs import _unit_climb
 
 pytestmark = pytest.mark.usefixtures("untracked")
 both = pytest.mark.parametrize("cls", [HillClimbPerceptron, HillClimbMLP])
@@ -448,20 +444,7 @@ def test_objective_that_raises_is_named(cls, iris):
 
 @pytest.fixture
 def scarce_memory(monkeypatch):
-    monkeypatch.setattr(_make_climb, "MAX_BYTES_KEPT", 0)
-
-
-# Of 226 numbers for each sample, 296941 samples would take 512 MB.
-@pytest.mark.parametrize(
-    ("n_samples", "expected"), [(290_000, UnitClimb), (300_000, LowMemoryUnitClimb)]
-)
-def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
-    layers = Layers((10, 100, 3), ("relu",))
-    streams, groups = Streams.from_seed(0), layers.unit_groups()
-    mutation = Mutation(streams, layers.n_params, np.float64, groups=groups)
-    X = np.broadcast_to(0.0, (n_samples, 10))
-    problem = Problem(layers, X, np.zeros(n_samples, int), metric=Metric("log_loss"))
-    assert _make_climb.find_climb(mutation, problem) is expected
+    monkeypatch.setattr(_unit_climb, "MAX_BYTES_KEPT", 0)
 
 
 @pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"early_stopping": True}])

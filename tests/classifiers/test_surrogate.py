@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.classifiers import _hill_climb
-from skperceptron.optim.climbs import _make_climb
+from skperceptron.optim.climbs import _make_climb, _problem
 from skperceptron.optim.climbs._guided_climb import STRETCH
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -332,7 +332,7 @@ class TestGainsOfCompiledClimbs:
     def test_network(self, mutation, on_disk, monkeypatch, tmp_path):
         X, y, weight = self.data(6, 2, np.float64, weighted=False)
         if on_disk:
-            monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
+            monkeypatch.setattr(_problem, "MIN_BYTES_LEFT", 0)
             np.save(tmp_path / "X.npy", X)
             X = np.load(tmp_path / "X.npy", mmap_mode="r")
         params = {"objective": "accuracy", "mutation": mutation, "noise_sign": "random"}

@@ -6,12 +6,10 @@ from scipy.sparse import csr_array
 
 from skperceptron.network import Layers
 from skperceptron.optim import Metric, Mutation, Problem, Streams
+from skperceptron.optim.climbs import _unit_climb
 from skperceptron.optim.climbs._block_climb import candidates_within
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
-from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
-from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 from skperceptron.optim.gradient._gradient import rows_per_chunk
 
@@ -56,22 +54,12 @@ def test_chunks_of_samples_fit_into_the_cache(X, n_masked, expected):
     assert rows_per_chunk(X, 8, n_masked) == expected
 
 
-@pytest.mark.parametrize("by_unit", [False, True])
-def test_candidates_that_move_one_unit_take_the_memory_of_one(by_unit):
-    layers = Layers((5, 4))
-    X, y = np.zeros((1024, 5)), np.arange(1024) % 4
-    groups = layers.unit_groups() if by_unit else None
-    climb = make_climb(ThresholdClimb, layers, X, y, groups=groups)
-    assert climb._max_candidates == (128 if by_unit else 32)
-
-
-@pytest.mark.parametrize("climb", [ForwardClimb, StreamingClimb])
 @pytest.mark.parametrize(("units", "expected"), [((5, 4), 128), ((1023, 32), 16)])
-def test_noise_of_networks_takes_no_more_than_4_mb(climb, units, expected):
+def test_noise_of_networks_takes_no_more_than_4_mb(units, expected):
     layers = Layers(units)
     y = np.arange(64) % units[-1]
     X = np.zeros((64, units[0]))
-    made = make_climb(climb, layers, X, y, "log_loss")
+    made = make_climb(ForwardClimb, layers, X, y, "log_loss")
     assert made._max_candidates == expected
 
 
@@ -91,13 +79,13 @@ def test_products_of_one_unit_take_little_memory(shape, expected):
 
 
 @pytest.mark.parametrize(("n_features", "expected"), [(4, 4), (20, 5), (400, 32)])
-def test_lean_climbs_keep_no_more_rows_than_the_data_has(n_features, expected):
+def test_lean_climbs_keep_no_more_rows_than_the_data_has(
+    n_features, expected, monkeypatch
+):
+    monkeypatch.setattr(_unit_climb, "MAX_BYTES_KEPT", 0)
+    monkeypatch.setattr(_unit_climb, "_MAX_TIMES", 0)
     layers = Layers((n_features, 40, 3), ("relu",))
-    X, y = np.zeros((320, n_features)), np.arange(320) % 3
-    groups = layers.unit_groups()
-    made = make_climb(LowMemoryUnitClimb, layers, X, y, "log_loss", groups=groups)
-    n_behind = 3
-    assert len(made._memory.sums) - n_behind == expected
+    assert _unit_climb.choose_n_kept(layers, 8 * n_features, 8) == expected
 
 
 @pytest.mark.parametrize("n_outputs", [2, 5])
@@ -109,4 +97,12 @@ def test_rows_that_a_climb_keeps_are_counted(n_outputs):
     memory, terms = climb._memory, climb._terms
     kept = [rows for rows in memory if rows.ndim == 2]
     kept += [terms.odds, terms.total[np.newaxis]]
-    assert UnitClimb.n_rows_kept(layers) == sum(len(rows) for rows in kept)
+    assert _unit_climb.n_rows_kept(layers) == sum(len(rows) for rows in kept)
+
+
+# Of 225 numbers for each sample, 298261 samples would take 512 MB.
+@pytest.mark.parametrize(("n_samples", "expected"), [(298_000, 100), (299_000, 4)])
+def test_climbs_that_would_keep_half_a_gigabyte_are_lean(n_samples, expected):
+    layers = Layers((10, 100, 3), ("relu",))
+    row_bytes = 8 * n_samples
+    assert _unit_climb.choose_n_kept(layers, 10 * row_bytes, row_bytes) == expected

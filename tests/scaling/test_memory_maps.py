@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmarks._memory import MemoryWatch
 from skperceptron import HillClimbMLP, HillClimbPerceptron, config_context
-from skperceptron.optim.climbs import _make_climb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
+from skperceptron.network import Layers
+from skperceptron.optim import Problem
+from skperceptron.optim.climbs import _problem
 from skperceptron.tracking import flush
 
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP]
@@ -34,7 +35,7 @@ def make_map(folder, n_samples, n_features, n_classes, dtype=np.float32):
 
 @pytest.fixture
 def left_on_disk(monkeypatch):
-    monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
+    monkeypatch.setattr(_problem, "MIN_BYTES_LEFT", 0)
 
 
 @pytest.mark.usefixtures("untracked", "left_on_disk")
@@ -113,26 +114,20 @@ def test_prediction_takes_a_few_blocks_and_its_result(cls, method, tmp_path):
     assert peak < result.nbytes + 2**21
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("untracked")
 def test_small_maps_and_those_not_stored_by_rows_are_climbed_as_arrays(
     tmp_path, monkeypatch
 ):
     X, y = make_map(tmp_path, 1000, 4, 2)
-    used = []
-    monkeypatch.setattr(
-        _make_climb,
-        "StreamingClimb",
-        lambda *args, **options: used.append(1) or StreamingClimb(*args, **options),
-    )
-    clf = HillClimbMLP(5, max_iter=3, random_state=0)
-    clf.fit(X, y)
-    monkeypatch.setattr(_make_climb, "MIN_BYTES_LEFT", 0)
-    clf.fit(X[:, 1:], y)
-    clf.fit(np.array(X), y)
-    assert not used
-    clf.fit(X, y)
-    assert used
+
+    def stays_on_disk(X):
+        return Problem(Layers((4, 1)), X, y).stays_on_disk
+
+    assert not stays_on_disk(X)
+    monkeypatch.setattr(_problem, "MIN_BYTES_LEFT", 0)
+    assert not stays_on_disk(X[:, 1:])
+    assert not stays_on_disk(np.array(X))
+    assert stays_on_disk(X)
+    assert stays_on_disk(X[10:])
 
 
 @pytest.mark.slow

@@ -7,32 +7,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.network import forward
 from skperceptron.optim.climbs._mutation import Mutation
-from skperceptron.optim.climbs._network_climb import NetworkClimb, copy_to_columns
+from skperceptron.optim.climbs._network_climb import NetworkClimb
 from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
 
 # Samples in a block, at most: its sums and outputs should stay in the processor's
-# cache. Not a power of two: the values of one column would compete for the
-# same cache lines.
+# cache. Not a power of two: the values of one column would compete for the same cache
+# lines.
 _BLOCK = 992
 # Bytes of the noise of the candidates that are drawn together, at most.
 _MAX_BYTES = 2**22
 # After this many candidates it pays to sort the samples anew.
 _MAX_CANDIDATES = 128
-# Tiles of samples that are copied at a time.
-_TILES_COPIED = 32
 
 
 class ForwardClimb(NetworkClimb):
-    """A climb whose candidates move all weights, or a share of them.
+    """A climb on dense data that goes from one block of samples to the next.
 
-    Each candidate needs a forward pass over dense data. It goes from one block of
-    samples to the next: there are never sums and outputs of more than one. For the
-    accuracy in float64 it is a pass in float32, whose error has a bound, and samples so
-    close to a decision that it matters are computed again: the decisions are those of
-    float64.
+    There are never sums and outputs of more than one block. Samples in a file are read
+    where they are. What is kept of each is its weight, its place in the order of the
+    classes within a block, and, where candidates move one unit of the only hidden
+    layer, the sums of the output units: such a candidate takes no pass through the
+    whole network.
+
+    For the accuracy of samples in memory in float64 it is a pass in float32, whose
+    error has a bound, and samples so close to a decision that it matters are computed
+    again: the decisions are those of float64.
 
     Parameters are those of `BlockClimb`.
     """
@@ -40,11 +43,25 @@ class ForwardClimb(NetworkClimb):
     def __init__(
         self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
+        from skperceptron.optim.climbs._forward_kernel import Room
         from skperceptron.optim.kernels._network import describe_groups
 
         super().__init__(params, mutation, problem, **options)
         self._groups = describe_groups(mutation.groups)
-        self._allocate()
+        layers = problem.layers
+        n_outputs, n_units = layers.units[-1], layers.n_units
+        exchanges = mutation.by_group and len(layers.activations) == 1
+        n_kept = len(self._data.order) if exchanges else 0
+        sums, last = self._rows(n_units), n_units - n_outputs
+        self._room = Room(
+            sums=sums,
+            outputs=self._rows(last),
+            sorted_sums=self._rows(n_outputs) if self._is_in_place else sums[last:],
+            pair=self._rows(2),
+            sorted_pair=self._rows(2),
+            weights=np.zeros((2, layers.units[0]), params.dtype),
+            kept=np.zeros((n_kept, n_outputs, self._width), params.dtype),
+        )
         self._single = self._allocate_screening()
         self._n_accepted_when_sorted = -1
         self.evaluate()
@@ -53,70 +70,69 @@ class ForwardClimb(NetworkClimb):
         n_blocks = -(-n_samples // _BLOCK)
         return super()._row_length(-(-n_samples // n_blocks))
 
-    def _copy(self, order: NDArray[np.intp]) -> Any:
+    def _take_samples(self) -> None:
+        y, weight = self._problem.y, self._weight
+        # Moving a unit is for samples that are too many for anything else.
+        self._is_in_place = self._problem.stays_on_disk or self.mutation.by_group
+        # What is copied is sorted by class as a whole, ...
+        everyone = np.arange(len(y))
+        self._order = everyone if self._is_in_place else np.argsort(y, kind="stable")
+        self._data = self._in_blocks() if self._sibling is None else self._sibling._data
+        if weight.size:
+            # ... else only in each block.
+            first = self._width * np.arange(len(self._data.order))[:, np.newaxis]
+            in_blocks = (first + self._data.order).ravel()[: len(weight)]
+            self._weight = weight[self._order[in_blocks]]
+
+    def _in_blocks(self) -> Any:
         from skperceptron.optim.climbs._forward_kernel import Blocks
 
-        X, size = self._problem.X, self._width
-        n_blocks = -(-len(order) // size)
-        columns = np.zeros((n_blocks, X.shape[1] + 1, size), self.params.dtype)
+        X, y, size = self._problem.X, self._problem.y[self._order], self._width
+        n_blocks = -(-len(y) // size)
+        classes = np.arange(max(self.layers.units[-1], 2) + 1)
+        order = np.tile(np.arange(size, dtype=np.uint16), (n_blocks, 1))
+        class_start = np.empty((n_blocks, len(classes)), np.intp)
+        for i in range(n_blocks):
+            part = y[i * size : (i + 1) * size]
+            order[i, : len(part)] = np.argsort(part, kind="stable")
+            class_start[i] = np.searchsorted(np.sort(part), classes)
+        n_features, n_copied = X.shape[1], 0 if self._is_in_place else n_blocks
+        columns = np.zeros((n_copied, n_features + 1, size), X.dtype)
         for i, block in enumerate(columns):
-            copy_to_columns(X, order[i * size : (i + 1) * size], block)
-        n_classes = max(self.layers.units[-1], 2)
-        class_start = np.cumsum([0, *np.bincount(self._problem.y, minlength=n_classes)])
-        block_start = size * np.arange(n_blocks)[:, np.newaxis]
-        return Blocks(
-            columns=columns,
-            class_start=np.clip(class_start - block_start, 0, size),
-            largest=float(max(columns.max(), -columns.min())),
-            X=read_only(np.empty((0, 0), columns.dtype)),
-            tail=read_only(np.empty((0, 0), columns.dtype)),
-            order=np.empty((0, 0), np.uint16),
+            rows = X[self._order[i * size : (i + 1) * size]]
+            block[:-1, : len(rows)], block[-1] = rows.T, 1
+        tail = np.zeros((size if self._is_in_place else 0, n_features), X.dtype)
+        # BLAS takes no other.
+        X = np.ascontiguousarray(X) if self._is_in_place else tail
+        rest = X[(n_blocks - 1) * size :]
+        tail[: len(rest)] = rest
+        return Blocks(columns, _read_only(X), _read_only(tail), order, class_start)
+
+    def _allocate_screening(self) -> Any:
+        from skperceptron.optim.climbs._forward_screening_kernel import (
+            LIPSCHITZ,
+            TILE,
+            Single,
         )
 
-    def _allocate(self, n_kept: int = 0) -> None:
-        """Allocate room for one block, and for sums of `n_kept` blocks to be kept."""
-        from skperceptron.optim.climbs._forward_kernel import Room
-
-        units, n_outputs = self.layers.units, self.layers.units[-1]
-        n_units = sum(units[1:])
-        sums = self._rows(n_units)
-        self._room = Room(
-            sums=sums,
-            outputs=self._rows(n_units - n_outputs),
-            # Where blocks are sorted, no others.
-            sorted_sums=sums[n_units - n_outputs :],
-            pair=self._rows(2),
-            sorted_pair=self._rows(2),
-            weights=np.zeros((2, units[0]), sums.dtype),
-            kept=np.zeros((n_kept, n_outputs, self._width), sums.dtype),
-        )
-
-    @property
-    def _can_be_screened(self) -> bool:
-        from skperceptron.optim.climbs._forward_screening_kernel import LIPSCHITZ
-
-        return (
+        data, room = self._data.columns, self._room
+        can_be_screened = (
             self._metric.kind == "accuracy"
             # Weights would have to be added up in an order that stays the same.
             and self._weight.size == 0
-            and self.params.dtype == np.float64
+            and data.dtype == np.float64
             and bool(np.isfinite(LIPSCHITZ[self._network.codes]).all())
         )
-
-    def _allocate_screening(self) -> Any:
-        from skperceptron.optim.climbs._forward_screening_kernel import TILE, Single
-
-        data = self._data.columns if self._can_be_screened else np.zeros((0, 1, 1))
-        n_samples = len(self._problem.y) if len(data) else 0
-        n_tiles = -(-n_samples // TILE)
+        if not can_be_screened:
+            data = data[:0]
+        n_tiles = -(-len(self._problem.y) // TILE) if len(data) else 0
         with np.errstate(over="ignore"):  # what is infinite is left to float64
             length = np.sqrt(np.einsum("bij,bij->bj", data, data).max(initial=0))
         single, largest = np.float32, max(self.layers.units)
-        room = self._room
         return Single(
-            data=np.empty((n_tiles, data.shape[1], TILE), single),
+            data=np.ones((n_tiles, data.shape[1], TILE), single),
             order=np.zeros(n_tiles * TILE, np.intp),
-            class_of=np.full((n_tiles, TILE), -1),
+            class_of=np.full((n_tiles, TILE), -1, np.int32),
             params=np.empty(self.params.size, single),
             sums=np.zeros((len(room.sums), TILE), single),
             outputs=np.zeros((len(room.outputs), TILE), single),
@@ -128,33 +144,16 @@ class ForwardClimb(NetworkClimb):
 
     def _sort(self) -> None:
         """Bring samples that the network gets wrong, or nearly so, to the front."""
-        from skperceptron.optim.climbs._forward_screening_kernel import TILE
-
-        single = self._single
-        n_classes = len(self._targets.class_start) - 1
-        classes = np.repeat(np.arange(n_classes), np.diff(self._targets.class_start))
-        n_samples = len(classes)
-        single.order[:n_samples] = np.argsort(self._margins(classes))
-        single.class_of.ravel()[:n_samples] = classes[single.order[:n_samples]]
-        with np.errstate(over="ignore"):
-            for start in range(0, len(single.data), _TILES_COPIED):
-                tiles = single.data[start : start + _TILES_COPIED]
-                columns = single.order[start * TILE : (start + len(tiles)) * TILE]
-                block, place = np.divmod(columns, self._width)
-                parts = self._data.columns[block, :, place]
-                tiles[:] = parts.reshape(len(tiles), TILE, -1).swapaxes(1, 2)
-
-    def _margins(self, classes: NDArray[np.intp]) -> Array:
-        """By how much the sums speak for the true class of each sample."""
-        from skperceptron.optim.kernels._network import forward
-
-        margins, room = np.empty(len(classes)), self._room
-        for i, block in enumerate(self._data.columns):
-            forward(self._network, self.params, block, room.sums, room.outputs)
-            part = slice(i * self._width, (i + 1) * self._width)
-            mine = classes[part]
-            margins[part] = _margins_of(room.sorted_sums[:, : len(mine)], mine)
-        return margins
+        single, X, y = self._single, self._problem.X, self._problem.y
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = forward(X, *self.layers.unpack(self.params), self.layers.activations)
+            order = np.argsort(_margins(z, y)[self._order])
+            single.order[: len(y)] = order
+            samples, tile = self._order[order], single.data.shape[2]
+            single.class_of.ravel()[: len(y)] = y[samples]
+            for i, columns in enumerate(single.data):
+                rows = X[samples[i * tile : (i + 1) * tile]]
+                columns[:-1, : len(rows)] = rows.T
 
     @property
     def _max_candidates(self) -> int:
@@ -189,17 +188,17 @@ class ForwardClimb(NetworkClimb):
         )
 
 
-def _margins_of(z: Array, classes: NDArray[np.intp]) -> Array:
+def _margins(z: Array, y: NDArray[np.intp]) -> Array:
     """Subtract from the sum of the true class the largest other, or 0; changes `z`."""
-    if len(z) == 1:
-        return np.where(classes == 1, z[0], -z[0])
-    everyone = np.arange(len(classes))
-    own = z[classes, everyone]
-    z[classes, everyone] = -np.inf
-    return own - z.max(axis=0)
+    if z.shape[1] == 1:
+        return np.where(y == 1, z[:, 0], -z[:, 0])
+    everyone = np.arange(len(y))
+    own = z[everyone, y]
+    z[everyone, y] = -np.inf
+    return own - z.max(axis=1)
 
 
-def read_only(array: Array) -> Array:
+def _read_only(array: Array) -> Array:
     """See an array as a mapped file is seen: compiled code distinguishes the two."""
     view = array.view()
     view.flags.writeable = False

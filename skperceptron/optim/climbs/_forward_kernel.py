@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from skperceptron.optim.climbs._candidates import VALUE, Candidates
@@ -17,7 +16,6 @@ from skperceptron.optim.kernels._compile import (
     COMPILE_INLINE,
     COMPILE_PRIVATE,
     VECTORIZE_PRIVATE,
-    VECTORIZE_SUM_PRIVATE,
     njit,
 )
 from skperceptron.optim.kernels._elementwise import (
@@ -37,28 +35,18 @@ from skperceptron.optim.kernels._outputs import (
     Targets,
     add_counts,
     evaluate,
-    is_of_ranks,
 )
-from skperceptron.optim.kernels._ranks import value_of_ranks
 from skperceptron.optim.kernels._without_refcount import without_refcount
 
 
 class Blocks(NamedTuple):
-    """Samples in blocks of one size.
-
-    Either they are copied in the order of their classes, or read where they are.
+    """Samples in blocks of one size, copied or where they are.
 
     Attributes
     ----------
     columns : ndarray of shape (n_blocks, n_features + 1, block_size)
-        Copied samples, one column each, with zeros behind the last one; the last row is
-        1. No blocks where they are not copied.
-
-    class_start : ndarray of int of shape (n_blocks, n_classes + 1)
-        Where in each block the samples of each class begin, and how many there are.
-
-    largest : float
-        Largest absolute value of the samples.
+        Copied samples in the order of their classes, one column each; the last row is
+        1. No blocks where they are not copied; else there are neither `X` nor `tail`.
 
     X : ndarray of shape (n_samples, n_features), read-only
         Samples where they are.
@@ -68,14 +56,16 @@ class Blocks(NamedTuple):
 
     order : ndarray of uint16 of shape (n_blocks, block_size)
         The samples of each block in the order of their classes.
+
+    class_start : ndarray of int of shape (n_blocks, n_classes + 1)
+        Where in each block the samples of each class begin, and how many there are.
     """
 
     columns: NDArray[np.floating]
-    class_start: NDArray[np.intp]
-    largest: float
     X: NDArray[np.floating]
     tail: NDArray[np.floating]
     order: NDArray[np.uint16]
+    class_start: NDArray[np.intp]
 
 
 class Room(NamedTuple):
@@ -144,20 +134,11 @@ def scan_networks(
     decay : tuple of float and int
         Penalty of a squared weight, and number of weights.
     """
-    network, targets, terms = (
-        without_refcount(network),
-        without_refcount(targets),
-        without_refcount(terms),
+    network, targets, terms, blocks = without_refcount(
+        (network, targets, terms, blocks)
     )
-    blocks, room, groups = (
-        without_refcount(blocks),
-        without_refcount(room),
-        without_refcount(groups),
-    )
-    single, candidates = (
-        without_refcount(single),
-        without_refcount(Candidates(*candidates)),
-    )
+    room, groups, single = without_refcount((room, groups, single))
+    candidates = without_refcount(Candidates(*candidates))
     noise, group_of, state = candidates.noise, candidates.group_of, candidates.state
     moved = params.copy()
     for i in range(candidates.values.size):
@@ -174,12 +155,7 @@ def scan_networks(
         value, penalty = np.nan, 0.0
         if finite and single.data.shape[0] > 0:
             value = screened_accuracy(
-                network,
-                targets.class_start[-1],
-                single,
-                moved,
-                blocks.columns,
-                state[VALUE],
+                network, targets, single, moved, blocks.columns, state[VALUE]
             )
         if finite and np.isnan(value):
             penalty = penalty_of(moved, decay)
@@ -234,15 +210,13 @@ def evaluate_blocks(
         reach.
     """
     targets.metric.counts[:] = 0
-    is_bounded, is_finite = _is_bounded(network, blocks, moved), True
+    is_finite = True
     keeps &= room.kept.shape[0] > 0
     _copy_weights(network, unit, params, moved, room)
     value, n_left = 0.0, targets.class_start[-1]
     is_weighted, kind = targets.weight.size > 0, targets.metric.kind
     for block in range(blocks.class_start.shape[0]):
-        is_finite &= _sums_of_block(
-            network, blocks, room, unit, params, moved, block, is_bounded
-        )
+        is_finite &= _sums_of_block(network, blocks, room, unit, params, moved, block)
         if keeps:
             for k in range(room.kept.shape[1]):
                 copy_row(room.sorted_sums, k, room.kept[block], k)
@@ -254,7 +228,12 @@ def evaluate_blocks(
         # the sum does, and a tie would not be one.
         if value + _most_of(n_left, is_weighted, kind) < enough:
             break
-    return value + finish(targets, terms, enough) if is_finite else np.nan
+    metric = targets.metric
+    if metric.gathered.shape[1] > 0:
+        value = evaluate(metric.gathered, 0, targets, terms, enough)[0]
+    elif kind >= N_ADDITIVE:
+        value = value_of_counts(metric)
+    return value if is_finite else np.nan
 
 
 @njit(**COMPILE_INLINE)
@@ -274,26 +253,6 @@ def _add_block(sums, targets, terms, blocks, block):
     return 0.0
 
 
-def finish(targets, terms, enough):
-    """Compute what is no sum over the samples when all blocks are done."""
-    of_ranks = targets.metric.ranking is not None
-    return (_finish_ranks if of_ranks else _finish_samples)(targets, terms, enough)
-
-
-@overload(finish, jit_options=COMPILE)
-def _finish_for_type(targets, terms, enough):
-    return _finish_ranks if is_of_ranks(targets) else _finish_samples
-
-
-def _finish_samples(targets, terms, enough):
-    metric = targets.metric
-    return value_of_counts(metric) if metric.kind >= N_ADDITIVE else 0.0
-
-
-def _finish_ranks(targets, terms, enough):
-    return value_of_ranks(targets.metric.gathered, 0, targets, terms, enough)
-
-
 @njit(**COMPILE_INLINE)
 def _most_of(n_samples, is_weighted, kind):
     """Bound what a number of samples may add to the objective."""
@@ -303,27 +262,6 @@ def _most_of(n_samples, is_weighted, kind):
         return 0.0
     # Weights would have to be added up in the order in which they are counted.
     return np.inf if is_weighted else float(n_samples)
-
-
-@njit(**COMPILE_INLINE)
-def _is_bounded(network, blocks, params):
-    """Tell whether no sum can be too large for a number."""
-    # Of the samples, or of the 1 for the biases.
-    size = max(blocks.largest, 1.0)
-    weight, largest = _add_sizes(params), 0.0
-    for _ in range(network.units.size - 1):
-        largest = max(largest, weight * size)
-        # No activation is further from 0 than its argument by more than 1.
-        size = weight * size + 1.0
-    return largest < 1e-3 * np.finfo(params.dtype).max
-
-
-@njit(**VECTORIZE_SUM_PRIVATE)
-def _add_sizes(x):
-    result = x.dtype.type(0)
-    for j in range(np.uint64(x.size)):
-        result += abs(x[j])
-    return np.float64(result)
 
 
 @njit(**COMPILE_INLINE)
@@ -345,21 +283,28 @@ def _samples_of(blocks, block):
 
 
 @njit(**COMPILE_INLINE)
-def _sums_of_block(network, blocks, room, unit, params, moved, block, is_bounded):
+def _sums_of_block(network, blocks, room, unit, params, moved, block):
     """Compute a candidate's output sums; tell whether all sums are finite."""
     if unit >= 0:
-        return _exchange_unit(
-            network, blocks, room, unit, params, moved, block, is_bounded
-        )
+        return _exchange_unit(network, blocks, room, unit, params, moved, block)
+    sums, outputs = room.sums, room.outputs
     if blocks.columns.shape[0] > 0:
-        forward(network, moved, blocks.columns[block], room.sums, room.outputs)
+        forward(network, moved, blocks.columns[block], sums, outputs)
     else:
-        _pass_in_place(network, blocks, room, moved, block)
-    return is_bounded or all_finite(room.sums.reshape(1, -1), 0)
+        n_features, n_first = network.units[0], network.units[1]
+        weights = moved[: n_features * n_first].reshape(n_features, n_first)
+        np.dot(weights.T, _samples_of(blocks, block).T, sums[:n_first])
+        for k in range(n_first):
+            add_number(sums, k, moved[network.bias_start[0] + k])
+        propagate(network, 0, moved, sums, 0, outputs, 0)
+        for k in range(room.sorted_sums.shape[0]):
+            row = outputs.shape[0] + k
+            _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
+    return all_finite(sums.reshape(1, -1), 0)
 
 
 @njit(**COMPILE_INLINE)
-def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded):
+def _exchange_unit(network, blocks, room, unit, params, moved, block):
     """Compute output sums with one hidden unit exchanged for its candidate."""
     samples, pair, sorted_pair = _samples_of(blocks, block), room.pair, room.sorted_pair
     # Two products with a vector take less time than one with two rows.
@@ -369,7 +314,7 @@ def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded
     add_number(pair, 0, params[bias])
     add_number(pair, 1, moved[bias])
     # Saturating activations would hide from the outputs what overflows here.
-    is_finite = is_bounded or all_finite(pair, 1)
+    is_finite = all_finite(pair, 1)
     for i in range(2):
         activate(network.codes[0], pair, i, pair, i)
         _sort_row(pair, i, blocks.order, block, sorted_pair, i)
@@ -378,23 +323,8 @@ def _exchange_unit(network, blocks, room, unit, params, moved, block, is_bounded
     for k in range(new.shape[0]):
         at = outgoing + k
         _exchange(room.kept[block], k, params[at], moved[at], sorted_pair, new)
-        is_finite &= is_bounded or all_finite(new, k)
+        is_finite &= all_finite(new, k)
     return is_finite
-
-
-@njit(**COMPILE_INLINE)
-def _pass_in_place(network, blocks, room, params, block):
-    """Compute output sums of samples that are not copied."""
-    n_features, n_first = network.units[0], network.units[1]
-    sums, outputs = room.sums, room.outputs
-    weights = params[: n_features * n_first].reshape(n_features, n_first)
-    np.dot(weights.T, _samples_of(blocks, block).T, sums[:n_first])
-    for k in range(n_first):
-        add_number(sums, k, params[network.bias_start[0] + k])
-    propagate(network, 0, params, sums, 0, outputs, 0)
-    for k in range(room.sorted_sums.shape[0]):
-        row = outputs.shape[0] + k
-        _sort_row(sums, row, blocks.order, block, room.sorted_sums, k)
 
 
 @njit(**VECTORIZE_PRIVATE)

@@ -54,7 +54,7 @@ class Single(NamedTuple):
     order : ndarray of int of shape (n_tiles * TILE,)
         Which sample each column is; of no meaning behind the last one.
 
-    class_of : ndarray of int of shape (n_tiles, TILE)
+    class_of : ndarray of int32 of shape (n_tiles, TILE)
         The true class of each column; -1 behind the last sample.
 
     params : ndarray of float32 of shape (n_params,)
@@ -74,7 +74,7 @@ class Single(NamedTuple):
 
     data: NDArray[np.float32]
     order: NDArray[np.intp]
-    class_of: NDArray[np.intp]
+    class_of: NDArray[np.int32]
     params: NDArray[np.float32]
     sums: NDArray[np.float32]
     outputs: NDArray[np.float32]
@@ -85,16 +85,16 @@ class Single(NamedTuple):
 
 
 @njit(**COMPILE)
-def screened_accuracy(network, n_samples, single, params, data, enough):
+def screened_accuracy(network, targets, single, params, columns, enough):
     """Count the samples that a network classifies correctly.
 
     Parameters
     ----------
     network : Network
-    n_samples : int
+    targets : Targets
     single : Single
     params : ndarray of float64 of shape (n_params,)
-    data : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
+    columns : ndarray of float64 of shape (n_blocks, n_features + 1, block_size)
         Samples in blocks, one column each.
 
     enough : float
@@ -119,6 +119,7 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
     copy_into(params, single.params, params.size)
     output, n_outputs = outputs.shape[0], sums.shape[0] - outputs.shape[0]
     bound = np.float32(error if n_outputs == 1 else 2 * error)
+    n_samples, limit = targets.class_start[-1], targets.metric.limit
     n_right, n_doubtful, n_left = 0, 0, n_samples
     for tile in range(tiles.shape[0]):
         size = min(TILE, n_left)
@@ -131,7 +132,8 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
             for j in range(size):
                 if not abs(margins[j]) > bound:
                     at, c = order[tile * TILE + j], class_of[tile, j]
-                    n_right += _is_right(network, params, data, single.row, c, at)
+                    row = single.row
+                    n_right += _is_right(network, params, columns, row, c, at, limit)
                     n_doubtful += 1
             if n_doubtful > 16 + n_samples // 16:
                 return np.nan
@@ -143,28 +145,20 @@ def screened_accuracy(network, n_samples, single, params, data, enough):
 @njit(**VECTORIZE_PRIVATE)
 def _margins(sums, output, class_of, margins):
     """By how much the sums speak for the true class."""
-    size = np.uint64(class_of.size)
-    first = np.uint64(output)
+    size, first = np.uint64(class_of.size), np.uint64(output)
     if sums.shape[0] - output == 1:
         for j in range(size):
             z = sums[first, j]
-            margins[j] = z if class_of[j] == 1 else -z
+            margins[j] = z if class_of[j] == np.int32(1) else -z
         return
-    for j in range(size):
-        margins[j] = np.float32(0)
-    for k in range(sums.shape[0] - output):
-        i = np.uint64(output + k)
-        for j in range(size):
-            margins[j] = sums[i, j] if class_of[j] == k else margins[j]
     # The sum of the true class less the largest of the others.
-    largest = sums[first].copy()
-    for j in range(size):
-        largest[j] = -np.inf
+    largest = np.full(class_of.size, -np.inf, np.float32)
     for k in range(sums.shape[0] - output):
-        i = np.uint64(output + k)
+        i, mine = np.uint64(output + k), np.int32(k)
         for j in range(size):
-            is_larger = class_of[j] != k and not sums[i, j] <= largest[j]
-            largest[j] = sums[i, j] if is_larger else largest[j]
+            is_mine, is_larger = class_of[j] == mine, not sums[i, j] <= largest[j]
+            margins[j] = sums[i, j] if is_mine else margins[j]
+            largest[j] = sums[i, j] if is_larger & (not is_mine) else largest[j]
     for j in range(size):
         margins[j] -= largest[j]
 
@@ -227,9 +221,9 @@ def _bound_error(network, params, bounds, length):
 
 
 @njit(**COMPILE_PRIVATE)
-def _is_right(network, params, data, row, c, at):
+def _is_right(network, params, columns, row, c, at, limit):
     """Classify one sample in float64."""
-    block, j = divmod(at, data.shape[2])
+    block, j = divmod(at, columns.shape[2])
     units, codes, coef_start, bias_start, _ = network
     n_layers = units.size - 1
     here, there = row
@@ -239,14 +233,14 @@ def _is_right(network, params, data, row, c, at):
             total = params[bias_start[layer] + k]
             first = coef_start[layer] + k
             for i in range(n_in):
-                x = data[block, i, j] if layer == 0 else here[i]
+                x = columns[block, i, j] if layer == 0 else here[i]
                 total += params[first + i * n_out] * x
             there[k] = total
             if layer < n_layers - 1:
                 there[k] = activate_one(codes[layer], total)
         here, there = there, here
     if units[-1] == 1:
-        return 1 if (here[0] > 0) == (c == 1) else 0
+        return 1 if (here[0] > limit) == (c == 1) else 0
     for k in range(units[-1]):
         if here[k] > here[c] or (here[k] == here[c] and k < c):
             return 0

@@ -108,12 +108,14 @@ def scan_hyperplanes(samples, metric, selection, params, candidates, norms):
     norms : ndarray of shape (n_candidates,)
         Euclidean lengths of their noise.
     """
-    samples, metric = (
-        without_refcount(Samples(*samples)),
-        without_refcount(Description(*metric)),
+    samples, metric, selection, candidates = without_refcount(
+        (
+            Samples(*samples),
+            Description(*metric),
+            Selection(*selection),
+            Candidates(*candidates),
+        )
     )
-    selection = without_refcount(Selection(*selection))
-    candidates = without_refcount(Candidates(*candidates))
     bias, noise, state = params.size - 1, candidates.noise, candidates.state
     numbers, reference = selection.numbers, selection.reference
     moved = np.zeros(N_INPUTS + 1, params.dtype)

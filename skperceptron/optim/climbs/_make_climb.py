@@ -15,22 +15,12 @@ from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._hill_climb import HillClimb
 from skperceptron.optim.climbs._hyperplane_climb import MAX_FEATURES, HyperplaneClimb
-from skperceptron.optim.climbs._low_memory_unit_climb import (
-    MAX_BYTES_KEPT,
-    MAX_TIMES_KEPT,
-    LowMemoryUnitClimb,
-)
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
 from skperceptron.optim.climbs._screened_climb import ScreenedClimb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
-from skperceptron.optim.climbs._threshold_climb import ThresholdClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 
 Array = NDArray[np.floating]
-
-# What is smaller is copied from a memory-mapped file, where that makes a climb faster.
-MIN_BYTES_LEFT = 2**28
 
 
 def make_climb(
@@ -92,39 +82,15 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     metric, layers, X = problem.metric, problem.layers, problem.X
     if metric is None or any(map(callable, layers.activations)):
         return None
-    if problem.has_thresholds and metric.kind != "log_loss":
-        n_features, n_units = layers.units
-        is_accuracy = metric.kind == "accuracy"
-        if n_units == 1 and not issparse(X) and (is_accuracy or metric.is_of_counts):
-            if n_features <= MAX_FEATURES and not _stays_on_disk(X):
-                return HyperplaneClimb
-            if X.dtype == np.float64:
-                return ScreenedClimb
-        if is_accuracy:
-            return ThresholdClimb
-    if _stays_on_disk(X):
+    is_threshold = layers.n_units == 1 and metric.positive_at_zero
+    if is_threshold and not issparse(X) and metric.is_of_predictions:
+        is_small = layers.units[0] <= MAX_FEATURES and not problem.stays_on_disk
+        return HyperplaneClimb if is_small else ScreenedClimb
+    if problem.stays_on_disk:
         # Which does not keep the scores of all samples together.
-        return None if metric.is_of_ranks else StreamingClimb
+        return None if metric.is_of_ranks else ForwardClimb
     # A single unit moves as a whole.
-    moves_units = mutation.by_group or (layers.n_units == 1 and mutation.share is None)
-    if not moves_units:
-        return None if issparse(X) else ForwardClimb
-    n_samples, n_features = X.shape
-    n_rows = UnitClimb.n_rows_kept(layers) + (0 if issparse(X) else n_features + 1)
-    kept = n_rows * n_samples * X.dtype.itemsize
-    is_much = kept > MAX_BYTES_KEPT and n_rows > MAX_TIMES_KEPT * n_features
-    return LowMemoryUnitClimb if layers.activations and is_much else UnitClimb
-
-
-def _stays_on_disk(X: Any) -> bool:
-    """Tell whether samples lie in a large memory-mapped file and are not to be copied.
-
-    They would have to be if they were not stored row by row.
-    """
-    if issparse(X) or X.nbytes < MIN_BYTES_LEFT or not X.flags.c_contiguous:
-        return False
-    while isinstance(X, np.ndarray):
-        if isinstance(X, np.memmap):
-            return True
-        X = X.base
-    return False
+    moves_units = mutation.by_group or layers.n_units == 1
+    if moves_units:
+        return UnitClimb
+    return None if issparse(X) else ForwardClimb

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from skperceptron.network import Layers
 from skperceptron.optim._metric import ACCURACY, Metric
 from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
+
+# What is smaller is copied from a memory-mapped file, where that makes a climb faster.
+MIN_BYTES_LEFT = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +51,6 @@ class Problem:
         Whether noise that raises the log loss to first order is subtracted instead of
         added, see `Descent`. Without influence on other objectives, and on candidates
         that move more than one unit.
-
-    has_thresholds : bool, default=False
-        Whether the output units are threshold units: of two classes, the second is
-        predicted where the sum is 0.
     """
 
     layers: Layers
@@ -60,7 +60,6 @@ class Problem:
     metric: Metric | None = ACCURACY
     alpha: float = 0.0
     descends: bool = False
-    has_thresholds: bool = False
 
     @property
     def is_log_loss(self) -> bool:
@@ -78,6 +77,21 @@ class Problem:
         if self.sample_weight is None:
             return float(len(self.y))
         return float(self.sample_weight.sum())
+
+    @cached_property
+    def stays_on_disk(self) -> bool:
+        """Whether the samples are in a large memory-mapped file and not to be copied.
+
+        They would have to be if they were not stored row by row.
+        """
+        X = self.X
+        if issparse(X) or X.nbytes < MIN_BYTES_LEFT or not X.flags.c_contiguous:
+            return False
+        while isinstance(X, np.ndarray):
+            if isinstance(X, np.memmap):
+                return True
+            X = X.base
+        return False
 
     def penalty(self, params: Array) -> float:
         """Compute the penalty of weights."""

@@ -21,14 +21,14 @@ _UNITS = 32766
 
 
 class ScreenedClimb(OneUnitClimb):
-    """A climb on a metric of one threshold unit, on dense float64 data.
+    """A climb on a metric of one threshold unit, on dense data.
 
     One matrix product in float32 serves a block of candidates, and is kept in 16 bits:
     memory that is new to the process can cost more than the product. Samples, each
     with a 1 for the bias, and noise are scaled to length 1 for that. Then no product is
     larger than 1, the rounding error has a bound for all samples alike, and sums so
-    close to 0 that it matters are computed anew in float64: the decisions are those of
-    float64.
+    close to 0 that it matters are computed anew from the samples: for data in float64,
+    the decisions are those of float64.
 
     Parameters are those of `BlockClimb`.
     """

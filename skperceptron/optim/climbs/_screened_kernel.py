@@ -40,13 +40,13 @@ def scale_rows(X, scale, params, start, rows, sums):
 
     Parameters
     ----------
-    X : ndarray of float64 of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features)
         Samples.
 
     scale : ndarray of float64 of shape (n_samples,)
         What they are multiplied by.
 
-    params : ndarray of float64 of shape (n_features + 1,)
+    params : ndarray of shape (n_features + 1,)
         Weights and bias.
 
     start : int
@@ -100,7 +100,7 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of float64 of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features)
         The samples.
 
     scale : ndarray of float64 of shape (n_samples,)
@@ -120,7 +120,7 @@ class Samples(NamedTuple):
         Length of the longest sample.
     """
 
-    X: NDArray[np.float64]
+    X: NDArray[np.floating]
     scale: NDArray[np.float64]
     weight: NDArray[np.float64]
     positive: NDArray[np.float32]
@@ -163,7 +163,7 @@ def scan_screened(samples, sums, metric, params, candidates):
     """Decide over candidates, one after the other.
 
     Sums are float32, and known to be wrong by no more than a bound. Those that are not
-    further from 0 than that are computed anew in float64.
+    further from 0 than that are computed anew.
 
     Parameters
     ----------
@@ -172,15 +172,15 @@ def scan_screened(samples, sums, metric, params, candidates):
         Updated.
 
     metric : tuple, see Description
-    params : ndarray of float64 of shape (n_features + 1,)
+    params : ndarray of shape (n_features + 1,)
         Current parameters; updated.
 
     candidates : tuple, see Candidates
         Updated.
     """
-    samples, sums = without_refcount(Samples(*samples)), without_refcount(Sums(*sums))
-    metric = without_refcount(Description(*metric))
-    candidates = without_refcount(Candidates(*candidates))
+    samples, sums, metric, candidates = without_refcount(
+        (Samples(*samples), Sums(*sums), Description(*metric), Candidates(*candidates))
+    )
     moved, noise = np.empty_like(params), candidates.noise
     for i in range(noise.shape[0]):
         sigma = candidates.step_size[0]

@@ -135,21 +135,13 @@ def scan_units(
     candidates : tuple, see Candidates
         Updated.
     """
-    network, targets, terms = (
-        without_refcount(network),
-        without_refcount(targets),
-        without_refcount(terms),
+    network, targets, terms, memory, groups, added, candidates = without_refcount(
+        (network, targets, terms, memory, groups, added, Candidates(*candidates))
     )
-    memory, groups, added = (
-        without_refcount(memory),
-        without_refcount(groups),
-        without_refcount(added),
-    )
-    candidates = without_refcount(Candidates(*candidates))
     noise, group_of = candidates.noise, candidates.group_of
     moved = np.empty(noise.shape[1], params.dtype)
     for i in range(candidates.values.size):
-        group = group_of[i]
+        group = max(group_of[i], 0)
         sigma = candidates.step_size[group]
         mine = groups.position[groups.start[group] : groups.start[group + 1]]
         value, penalty = np.nan, 0.0

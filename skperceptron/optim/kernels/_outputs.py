@@ -155,10 +155,8 @@ def _evaluate_samples(z, output, targets, terms, enough):
     """Compute a sum over the samples, or what follows from counts of them."""
     class_start, weight, metric = targets
     total, own = terms.total, terms.own
-    if metric.kind == ACCURACY:
-        return _count_correct(z, output, class_start, weight, own), True
-    if metric.kind == TOP_K:
-        return _count_among_best(z, output, targets, own), True
+    if metric.kind in (ACCURACY, TOP_K):
+        return _count_right(z, output, targets, own), True
     if metric.kind >= N_ADDITIVE:
         metric.counts[:] = 0
         add_counts(z, output, targets, terms)
@@ -316,9 +314,7 @@ def _squares_of_tile(z, output, targets, terms, start, stop):
     else:
         for j in range(start, stop):
             squares[j - start] = _square_of_sample(z, output, class_start, j)
-    if weight.size == 0:
-        return _sum(squares, size)
-    return _add_weights(0.0, squares, weight, start, size)
+    return _add_up(0.0, squares, weight, start, size)
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -340,22 +336,14 @@ def _square_others(odds, k, total, start, low, high, squares):
 @njit(**COMPILE_PRIVATE)
 def _square_of_sample(z, output, class_start, j):
     """Compute a squared error whatever the size of the sums."""
-    own = 0
-    while j >= class_start[own + 1]:
-        own += 1
+    own, largest, total = _softmax_of_sample(z, output, class_start, j)
     if z.shape[0] - output == 1:
-        signed = np.float64(z[output, j]) if own == 0 else -np.float64(z[output, j])
-        return (1 / (1 + math.exp(-min(max(signed, -700.0), 700.0)))) ** 2
-    largest = np.float64(z[output, j])
-    for k in range(output + 1, z.shape[0]):
-        largest = max(largest, np.float64(z[k, j]))
-    total = 0.0
+        other = z[output, j] - own  # one of them is 0
+        return (math.exp(other - largest) / total) ** 2
+    p = math.exp(own - largest) / total
+    result = (1 - p) ** 2 - p**2  # which is added below with the others
     for k in range(output, z.shape[0]):
-        total += math.exp(z[k, j] - largest)
-    result = 0.0
-    for k in range(output, z.shape[0]):
-        p = math.exp(z[k, j] - largest) / total
-        result += (1 - p) ** 2 if k == output + own else p**2
+        result += (math.exp(z[k, j] - largest) / total) ** 2
     return result
 
 
@@ -408,19 +396,28 @@ def _log_of_product(product):
 @njit(**COMPILE_PRIVATE)
 def _loss_of_sample(z, output, class_start, j):
     """Compute a loss whatever the size of the sums."""
-    own = 0
-    while j >= class_start[own + 1]:
-        own += 1
+    own, largest, total = _softmax_of_sample(z, output, class_start, j)
+    return largest - own + math.log(total)
+
+
+@njit(**COMPILE_PRIVATE)
+def _softmax_of_sample(z, output, class_start, j):
+    """Find the sum of the true class, the largest, and the total relative to that."""
+    c = 0
+    while j >= class_start[c + 1]:
+        c += 1
     if z.shape[0] - output == 1:
-        signed = np.float64(z[output, j]) if own == 0 else -np.float64(z[output, j])
-        return max(signed, 0.0) + math.log1p(math.exp(-abs(signed)))
-    largest = np.float64(z[output, j])
+        # Two outputs, one of them always 0.
+        z_1 = np.float64(z[output, j])
+        largest = max(z_1, 0.0)
+        total = math.exp(z_1 - largest) + math.exp(-largest)
+        return z_1 if c == 1 else 0.0, largest, total
+    largest, total = np.float64(z[output, j]), 0.0
     for k in range(output + 1, z.shape[0]):
         largest = max(largest, np.float64(z[k, j]))
-    total = 0.0
     for k in range(output, z.shape[0]):
         total += math.exp(z[k, j] - largest)
-    return largest - z[output + own, j] + math.log(total)
+    return np.float64(z[output + c, j]), largest, total
 
 
 @njit(**COMPILE)
@@ -480,27 +477,28 @@ def _slope_of_own(slope, k, rising, low, high, total):
 
 
 @njit(**COMPILE_PRIVATE)
-def _count_correct(z, output, class_start, weight, right):
-    """Sum of the weights of the samples that an MLP classifies correctly.
+def _count_right(z, output, targets, right):
+    """Sum of the weights of the samples that are classified correctly.
 
-    For two classes, class 1 where the sum is positive; else the first largest sum.
+    For two classes, class 1 where the sum is above the limit; else the first largest
+    sum. Of a top-k accuracy, those whose true class is one of the k best.
     """
+    class_start, weight, metric = targets
     n_outputs = z.shape[0] - output
     result = 0.0
     for c in range(class_start.size - 1):
         for start in range(class_start[c], class_start[c + 1], TILE):
             size = min(TILE, class_start[c + 1] - start)
             if n_outputs == 1:
-                _right_sign(z, output, start, size, c == 1, 0.0, right)
+                _right_sign(z, output, start, size, c == 1, metric.limit, right)
+            elif metric.kind == TOP_K:
+                _among_best(z, output, c, start, size, metric.number - 1, right)
             else:
                 right[:size] = 1
                 for k in range(n_outputs):
                     if k != c:
                         _right_order(z, output + c, output + k, start, size, right)
-            if weight.size == 0:
-                result += _sum(right, size)
-            else:
-                result = _add_weights(result, right, weight, start, size)
+            result = _add_up(result, right, weight, start, size)
     return result
 
 
@@ -539,7 +537,9 @@ def _sum(x, size):
 
 
 @njit(**COMPILE_PRIVATE)
-def _add_weights(result, x, weight, start, size):
+def _add_up(result, x, weight, start, size):
+    if weight.size == 0:
+        return result + _sum(x, size)
     # One after the other: the same numbers in the same order give the same sum, and
     # whole numbers add up exactly in any order.
     for j in range(size):
@@ -548,24 +548,12 @@ def _add_weights(result, x, weight, start, size):
 
 
 @njit(**COMPILE_PRIVATE)
-def _count_among_best(z, output, targets, right):
-    """Sum of the weights of the samples whose true class is one of the k best."""
-    class_start, weight, metric = targets
-    most = metric.number - 1
-    result = 0.0
-    for c in range(class_start.size - 1):
-        for start in range(class_start[c], class_start[c + 1], TILE):
-            size = min(TILE, class_start[c + 1] - start)
-            right[:size] = 0
-            for k in range(z.shape[0] - output):
-                if k != c:
-                    _add_better(z, output + c, output + k, start, size, right)
-            _compare(right, size, most)
-            if weight.size == 0:
-                result += _sum(right, size)
-            else:
-                result = _add_weights(result, right, weight, start, size)
-    return result
+def _among_best(z, output, c, start, size, most, right):
+    right[:size] = 0
+    for k in range(z.shape[0] - output):
+        if k != c:
+            _add_better(z, output + c, output + k, start, size, right)
+    _compare(right, size, most)
 
 
 @njit(**VECTORIZE_PRIVATE)
@@ -651,6 +639,6 @@ def _count_equal(winner, size, k):
 
 @njit(**COMPILE_PRIVATE)
 def _add_weights_to(counts, winner, weight, start, size):
-    # One after the other, as in `_add_weights`.
+    # One after the other, as in `_add_up`.
     for j in range(size):
         counts[int(winner[j])] += weight[start + j]

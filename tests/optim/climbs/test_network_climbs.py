@@ -15,20 +15,20 @@ from skperceptron.network import (
     log_likelihood,
 )
 from skperceptron.optim import Metric, Mutation, Problem, Streams
+from skperceptron.optim.climbs import _unit_climb
 from skperceptron.optim.climbs._descent import Descent
 from skperceptron.optim.climbs._forward_climb import ForwardClimb
 from skperceptron.optim.climbs._forward_screening_kernel import screened_accuracy
 from skperceptron.optim.climbs._hill_climb import HillClimb
-from skperceptron.optim.climbs._low_memory_unit_climb import LowMemoryUnitClimb
-from skperceptron.optim.climbs._streaming_climb import StreamingClimb
 from skperceptron.optim.climbs._unit_climb import UnitClimb
 from tests.coverings import pairwise
 
 N = 200
-BY_UNIT = {"unit": UnitClimb, "lean unit": LowMemoryUnitClimb}
-STREAMING = ["streaming unit", "streaming all", "streaming share"]
-CLIMBS = {**BY_UNIT, **dict.fromkeys(STREAMING, StreamingClimb)}
-MUTATIONS = [*BY_UNIT, "all", 0.4, *STREAMING]
+# The second one keeps no more than two units of the first layer.
+BY_UNIT = ["unit", "lean unit"]
+LEAN = {"MAX_BYTES_KEPT": 0, "_MAX_TIMES": 0, "_MIN_KEPT": 2, "_MAX_KEPT": 2}
+FORWARD = ["all", 0.4, "forward unit"]
+MUTATIONS = [*BY_UNIT, *FORWARD]
 OBJECTIVES = ["accuracy", "log_loss"]
 
 
@@ -83,7 +83,7 @@ def both_climbs(
             start.size,
             start.dtype,
             groups=layers.unit_groups() if str(mutation).endswith("unit") else None,
-            share=0.4 if mutation in (0.4, "streaming share") else None,
+            share=0.4 if mutation == 0.4 else None,
         )
         for _ in range(2)
     )
@@ -95,9 +95,13 @@ def both_climbs(
 
     turn = Descent(problem) if descends else None
     literal = HillClimb(start, first, evaluate, penalty=penalty, turn=turn, **steps)
-    make = CLIMBS.get(mutation, ForwardClimb)
+    make = UnitClimb if mutation in BY_UNIT else ForwardClimb
     problem = replace(problem, X=samples)
-    return literal, make(start, second, problem, n_iter=n_iter, **steps)
+    with pytest.MonkeyPatch.context() as patch:
+        if mutation == "lean unit":
+            for name, value in LEAN.items():
+                patch.setattr(_unit_climb, name, value)
+        return literal, make(start, second, problem, n_iter=n_iter, **steps)
 
 
 def assert_same(literal, compiled, n_iter=400):
@@ -135,7 +139,7 @@ DEPTHS = [
 @pytest.mark.parametrize(
     ("mutation", "depth", "weighted"),
     pairwise(
-        list(BY_UNIT),
+        BY_UNIT,
         [*DEPTHS[2:], ((5, 3), ["step"]), ((5, 3), ["relu"])],
         [False, True],
     ),
@@ -205,7 +209,7 @@ def test_same_climb_with_more_samples_than_fit_in_a_tile(mutation, n_samples):
     assert_same(*both_climbs(problem, "log_loss", mutation))
 
 
-@pytest.mark.parametrize("mutation", [*BY_UNIT, *STREAMING])
+@pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize(
     "layout", [np.asfortranarray, lambda X: X.repeat(2, 1)[:, ::2]]
 )
@@ -216,7 +220,7 @@ def test_same_climb_whatever_the_layout_of_the_data(mutation, layout):
 
 @pytest.mark.parametrize(
     ("units", "objective", "weighted", "mutation"),
-    pairwise([(5, 3), (5, 1)], OBJECTIVES, [False, True], ["all", 0.4, *STREAMING]),
+    pairwise([(5, 3), (5, 1)], OBJECTIVES, [False, True], FORWARD),
 )
 def test_same_climb_with_more_samples_than_fit_in_two_blocks(
     units, objective, weighted, mutation
@@ -304,7 +308,7 @@ def test_float32_settles_all_but_few_samples(units):
     climb._sort()
     columns = climb._data.columns
     n_right = screened_accuracy(
-        climb._network, len(y), climb._single, start, columns, -np.inf
+        climb._network, climb._targets, climb._single, start, columns, -np.inf
     )  # NaN where too many are left to float64
     z = forward(X, *layers.unpack(start), activations)
     assert n_right == np.sum(decide(z) == y)
@@ -353,7 +357,7 @@ def test_start_that_overflows_is_worth_minus_infinity(mutation, objective):
     assert compiled.value == -np.inf
 
 
-@pytest.mark.parametrize("mutation", [*BY_UNIT, "streaming unit"])
+@pytest.mark.parametrize("mutation", [*BY_UNIT, "forward unit"])
 def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
     problem = make_problem((6, 3), ["tanh"])
     literal, compiled = both_climbs(
@@ -364,7 +368,7 @@ def test_kept_candidates_do_not_add_up_rounding_errors(mutation):
     assert compiled.value == pytest.approx(literal.objective(compiled.params))
 
 
-@pytest.mark.parametrize("mutation", [*BY_UNIT, *STREAMING])
+@pytest.mark.parametrize("mutation", MUTATIONS)
 def test_start_is_never_written_to(mutation):
     problem = make_problem((6, 3), ["tanh"])
     before = problem[-1].copy()
@@ -372,14 +376,7 @@ def test_start_is_never_written_to(mutation):
     assert_array_equal(problem[-1], before)
 
 
-@pytest.mark.parametrize(
-    "mutation",
-    [
-        # Compiling all of it again takes a while.
-        pytest.param(name, marks=pytest.mark.slow if name in STREAMING else ())
-        for name in MUTATIONS
-    ],
-)
+@pytest.mark.parametrize("mutation", MUTATIONS)
 def test_float32_stays_float32(mutation):
     problem = make_problem((6, 3), ["logistic"], dtype=np.float32)
     literal, compiled = both_climbs(problem, "log_loss", mutation)
@@ -407,7 +404,7 @@ def test_candidates_that_overflow_are_rejected(mutation, objective, activation):
 
 @pytest.mark.parametrize(
     ("objective", "sample", "mutation"),
-    pairwise(OBJECTIVES, [0, -1], ["all", *STREAMING]),
+    pairwise(OBJECTIVES, [0, -1], ["all", "forward unit"]),
 )
 def test_candidates_that_overflow_for_one_sample_are_rejected(
     objective, sample, mutation
