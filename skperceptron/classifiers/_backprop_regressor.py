@@ -135,8 +135,9 @@ class BackpropMLPRegressor(NetworkRegressorMixin, BaseBackprop):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when R2 on it does not
-        improve any more, and to keep the best weights of the fit. "lbfgs" takes no
-        notice of it.
+        improve any more, and to keep the best weights of the fit. R2 says nothing of a
+        quantile other than the median: do without for those. "lbfgs" takes no notice
+        of it.
 
     validation_fraction : float in [0, 1), default=0.1
         Share of the training data held out.

@@ -278,7 +278,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     @staticmethod
     @abstractmethod
     def _measure(
-        y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        y_true: ArrayLike, y_pred: NDArray, sample_weight: ArrayLike | None = None
     ) -> float:
         """Compute the score that the method `score` gives."""
 

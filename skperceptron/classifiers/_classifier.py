@@ -353,7 +353,7 @@ class NetworkClassifierMixin(ClassifierMixin):
 
     @staticmethod
     def _measure(
-        y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        y_true: ArrayLike, y_pred: NDArray, sample_weight: ArrayLike | None = None
     ) -> float:
         return accuracy_score(y_true, y_pred, sample_weight=sample_weight)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skperceptron.classifiers._base import OVERFLOW
 from skperceptron.classifiers._numbers import check_numbers, check_range
@@ -172,15 +172,15 @@ class NetworkRegressorMixin(RegressorMixin):
             score = super().score(X, y, sample_weight=sample_weight)
         if math.isfinite(score):
             record_test_score(self, X, score)
-        elif _num_samples(y) > 1:
+        elif np.size(y) > self.n_outputs_:
             raise ValueError(_NO_SCORE)
         return score
 
     @staticmethod
     def _measure(
-        y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        y_true: ArrayLike, y_pred: NDArray, sample_weight: ArrayLike | None = None
     ) -> float:
-        if _num_samples(y_pred) < 2:
+        if len(y_pred) < 2:
             return math.nan  # of which r2_score would warn
         return r2_score(y_true, y_pred, sample_weight=sample_weight)
 
