@@ -1,4 +1,4 @@
-"""Clones of our classifiers take along where their runs go.
+"""Clones of our estimators take along where their runs go.
 
 A fit in the user's own thread asks MLflow and the configuration at once. A search,
 however, fits clones in worker processes and threads, which know neither the caller's

@@ -60,7 +60,7 @@ from skperceptron.tracking.recording._task_path import (
 )
 from skperceptron.tracking.recording._ticket import RunTicket
 
-# What our classifiers call the task of a call of `partial_fit`.
+# What our estimators call the task of a call of `partial_fit`.
 _PARTIAL_FIT_TASK = "partial-fit"
 
 
@@ -90,7 +90,7 @@ class MLflowTracker:
 
     log_models : {"best", "all", "none"}, default="best"
         Which models to log: that of the fitted estimator, which is the refitted best
-        one of a search; also those of folds in which a classifier of this package is
+        one of a search; also those of folds in which an estimator of this package is
         fitted; or none.
 
     log_folds : bool, default=True
@@ -129,7 +129,7 @@ class MLflowTracker:
     >>> search = search.set_callbacks(MLflowTracker(run_name="steps")).fit(X, y)
     """
 
-    # Our classifiers find the run of a fold by themselves. A tracker that was handed
+    # Our estimators find the run of a fold by themselves. A tracker that was handed
     # down to each step of a pipeline would cause a warning wherever a step has no
     # callbacks.
     max_propagation_depth = 0
@@ -413,7 +413,7 @@ class _Task:
         self.X: Any = None
         self.is_logged = False
         self.is_continued = run.has_progress
-        # Lets the classifier write to it.
+        # Lets the estimator write to it.
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
         self.hurried = ExitStack()
@@ -428,7 +428,7 @@ class _Task:
         self.hurried.enter_context(self.run.hurried_delivery())
 
     def stop_clock(self) -> None:
-        """Note how long the fit took: more than that of the classifier in it."""
+        """Note how long the fit took: more than that of the estimator in it."""
         self.run.summary["fit_time"] = time.perf_counter() - self.run.begun_at
 
     def go_on(self) -> None:
@@ -494,7 +494,7 @@ def _run_of_call_before(estimator: Any) -> FitRun | None:
 def _seen_from(estimator: Any) -> Destination:
     """Ask where runs go.
 
-    In a worker process, or a thread of joblib's, a clone of one of our classifiers
+    In a worker process, or a thread of joblib's, a clone of one of our estimators
     knows more than MLflow.
     """
     for part in [estimator, *estimator.get_params().values()]:
