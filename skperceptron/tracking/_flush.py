@@ -79,12 +79,14 @@ def flush(timeout: float | None = None) -> int:
 def _deliver_here(verb: str, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
     """Do in this process what no process can be started for."""
     # Only then is MLflow needed here.
+    from skperceptron.tracking.delivery._limits import limited
     from skperceptron.tracking.delivery._service import Service
 
     service = Service(_owners.this_process())
-    for store, inbox in delivering_process().watched:
-        service.watch(store, str(inbox.journal), 0.0)
-    value = getattr(service, verb)(**arguments)
+    with limited():
+        for store, inbox in delivering_process().watched:
+            service.watch(store, str(inbox.journal), 0.0)
+        value = getattr(service, verb)(**arguments)
     return value, service.take_notices()
 
 

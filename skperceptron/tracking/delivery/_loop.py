@@ -385,7 +385,6 @@ class Deliverer:
                 inboxes = self._inboxes | self._visits
                 self._visits = set()
             try:
-                _store.calm_down_warnings()
                 self._make_pass(inboxes)
             except Exception as error:  # of the journal; the next pass may do better
                 self._note_error(reason_of(error))
