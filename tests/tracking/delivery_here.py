@@ -39,8 +39,6 @@ class DeliveryHere(_process.DeliveringProcess):
         self._has_answered.set()
         self._service = Service(_owners.this_process())
 
-    is_running = True
-
     def _send(self, verb, **arguments):
         answer = Future()
 

@@ -246,21 +246,16 @@ class Deliverer:
                         self._note_silence(pause)
                     return
 
-    def hurry(self, is_hurrying: bool) -> None:
-        """Let the thread not rest, until told otherwise as often: nothing is fitted."""
-        with self._changed:
-            self._n_waiting += 1 if is_hurrying else -1
-            self._changed.notify_all()
-
     def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
-        """Wait for the thread, which then hurries."""
-        self.hurry(True)
+        """Wait for the thread, which does not rest meanwhile."""
+        self._n_waiting += 1
+        self._changed.notify_all()
         try:
             return self._changed.wait_for(
                 is_so, seconds if seconds < math.inf else None
             )
         finally:
-            self.hurry(False)
+            self._n_waiting -= 1
 
     def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait for a store; the time does not count in which MLflow gets ready.

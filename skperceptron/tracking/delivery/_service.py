@@ -123,10 +123,6 @@ class Service:
         """Wait while many runs are to be delivered, unless the store takes none."""
         self._deliverer(store).catch_up(self._inbox(journal), seconds)
 
-    def hurry(self, store: str | None, is_hurrying: bool) -> None:
-        """Leave the processor to nobody, as nothing is fitted; or do so again."""
-        self._deliverer(store).hurry(is_hurrying)
-
     def deliver_all(self, store: str | None, patience: float) -> Problem | None:
         """Deliver what waits for a store, as long as it answers.
 
