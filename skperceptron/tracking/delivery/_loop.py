@@ -20,7 +20,7 @@ from skperceptron.tracking.delivery import _runs, _store
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import Delivery, WaitsForAboveError
 from skperceptron.tracking.delivery._failures import Failures
-from skperceptron.tracking.delivery._store_check import check_is_named
+from skperceptron.tracking.delivery._store_check import check_store
 from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._journal import Journal, WaitingRun, journal_in
 from skperceptron.tracking.journal._record import now
@@ -447,7 +447,7 @@ class Deliverer:
         run_ids: dict[str, str] = {}
         try:
             for run in runs:
-                check_is_named(run.address)
+                check_store(run.address, is_signed=run.is_signed)
             run_ids = self.delivery.deliver_together(runs)
         except Exception:
             # It is said again when they are tried one by one. Until then, nobody knows
@@ -483,7 +483,7 @@ class Deliverer:
                 self._note_success(run)
 
     def _try(self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]) -> None:
-        check_is_named(run.address)
+        check_store(run.address, is_signed=run.is_signed)
         try:
             self.delivery.deliver(journal, run, run_ids)
         except Exception as error:

@@ -27,7 +27,6 @@ from skperceptron.tracking.journal._handover import (
     before_flush,
 )
 from skperceptron.tracking.journal._journal import Journal, RunHead, journal_in
-from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._process import NoProcessError, delivering_process
 from skperceptron.tracking.journal._record import (
     Metric,
@@ -115,7 +114,6 @@ class TrackedRun:
         self.destination = destination
         self.key = key
         self.address = destination.address()
-        note_store(self.address)
         self.summary: dict[str, float] = {}
         self.status: Status = "FINISHED"
         self.is_spread = False
