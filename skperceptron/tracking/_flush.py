@@ -60,7 +60,8 @@ def flush(timeout: float | None = None) -> int:
     for call in before_flush:
         call()
     seconds = None if deadline == math.inf else deadline - time.monotonic()
-    reasons = ask_or_do("flush", timeout=seconds)
+    # Where nothing waits, no process has to import MLflow to find that out.
+    reasons = ask_or_do("flush", timeout=seconds) if waiting() else []
     delivering_process().tell_notices()
     for reason in reasons:
         _warn(reason)
