@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -208,8 +207,6 @@ class MLflowTracker:
         elif context.task_name == REFIT_TASK:
             with tolerate("The refit of a search cannot be tracked"):
                 self._open_task(root, ids, "refit")
-                if (whole := self._tasks.get((root, ids[:-1]))) is not None:
-                    whole.hurry()
         elif (whole := self._tasks.get((root, ids))) is not None:
             if whole.run.incremental:
                 whole.go_on()
@@ -247,8 +244,7 @@ class MLflowTracker:
             whole = self._tasks.pop((root, ids), None)
             if whole is None or below is None:
                 return
-            with whole.hurried:
-                self._close(whole, estimator, context, below)
+            self._close(whole, estimator, context, below)
 
     def _close(
         self, whole: _Task, estimator: Any, context: CallbackContext, below: Destination
@@ -317,7 +313,6 @@ class MLflowTracker:
         begun = whole.candidates
         log_search(run, estimator, self._below[root], root, begun, self.log_folds)
         whole.is_logged = True
-        whole.hurry()
         with tolerate("The figure of a search cannot be drawn"):
             draw_search(run, estimator)
         self._keep_model(whole, getattr(estimator, "best_estimator_", None))
@@ -402,9 +397,6 @@ class _Task:
 
     candidates : dict of ParentRun
         The candidates of a search with folds that this process has begun, by key.
-
-    hurried : ExitStack
-        Ends the hurry, if there is any.
     """
 
     def __init__(self, run: FitRun, *, is_kept: bool = True) -> None:
@@ -416,16 +408,11 @@ class _Task:
         # Lets the estimator write to it.
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
-        self.hurried = ExitStack()
         self._activation = Activation(run) if is_kept else None
         # Fits may be tried again where another error is dealt with.
         self._earlier_error = sys.exception()
         self._silence = config_context(tracking=False)
         self._silence.__enter__()
-
-    def hurry(self) -> None:
-        """Let all that waits be delivered: there are no folds left to slow down."""
-        self.hurried.enter_context(self.run.hurried_delivery())
 
     def stop_clock(self) -> None:
         """Note how long the fit took: more than that of the estimator in it."""
