@@ -1,14 +1,17 @@
 """How Sphinx builds the documentation."""
 
-import ast
 import os
 import re
+import sys
 from pathlib import Path
 
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import skperceptron
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _gallery import write_pages
 
 project = "skperceptron"
 author = "The skperceptron developers"
@@ -38,9 +41,14 @@ numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_title = "skperceptron"
 html_static_path = ["_static"]
+html_logo = html_favicon = "_static/logo.svg"
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "logo": {"text": "skperceptron"},
+}
 html_math_renderer = "mathml"
 
 
@@ -53,12 +61,6 @@ PAGES_OF_FILES = {
     "docs/README.md": "contributing.md",
     "examples/README.md": "examples.md",
 }
-EXAMPLE = """\
-# {title}
-
-```{{literalinclude}} {script}
-```
-"""
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)(?P<path>[^)#\s]+)")
 
 
@@ -73,14 +75,8 @@ def setup(app):
 
 
 def _write_example_pages(app):
-    """Show the code of each example on a page of its own."""
-    folder = Path(app.srcdir, "generated", "examples")
-    folder.mkdir(parents=True, exist_ok=True)
-    for script in Path(app.srcdir).parent.glob("examples/*.py"):
-        summary = ast.get_docstring(ast.parse(script.read_text())).splitlines()[0]
-        title = summary.rstrip(".")
-        page = EXAMPLE.format(title=title, script=os.path.relpath(script, folder))
-        (folder / f"{script.stem}.md").write_text(page)
+    """Make a page of prose, figure, output, code and notebook of each example."""
+    write_pages(Path(app.srcdir))
 
 
 def _redirect_links(app, path, docname, content):

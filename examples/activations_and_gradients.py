@@ -1,4 +1,6 @@
-"""See what activations and start weights do to gradients: vanish, explode, die.
+"""Vanishing and exploding gradients.
+
+What activations and start weights do to the gradients of a deep network:
 
 1. Activations and their derivatives. That of the logistic function is at most 1/4, that
    of relu 0 for half of all sums, that of the step function 0 wherever there is one:
@@ -43,6 +45,8 @@ STARTS = [
     ("relu", "normal", 1.0),
 ]
 LEARNING_RATES = [0.1, 0.3, 1.0, 3.0]
+# How the start weights are drawn; colours stand for activations.
+STYLES = {"he_normal": "s--", "normal, clipped": "^:"}
 
 
 def load_centred_digits():
@@ -101,32 +105,52 @@ def count_dead(
 
 def draw(norms: dict[str, list[float]], dead: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(11, 8.5), layout="constrained")
-    (top_left, top_right), (left, right) = figure.subplots(2, 2)
-    ActivationDisplay.from_names(ACTIVATIONS, ax=top_left)
-    top_left.set(title="activations", ylim=(-1.2, 2.2))
-    ActivationDisplay.from_names(ACTIVATIONS, derivative=True, ax=top_right)
-    top_right.set(title="derivatives")
+    top, bottom = figure.subfigures(2, 1)
+    left, right = top.subplots(1, 2)
+    left.set(title="Activations", ylim=(-1.2, 2.2))
+    right.set(title="Derivatives")
+    for ax, derivative in ((left, False), (right, True)):
+        display = ActivationDisplay.from_names(
+            ACTIVATIONS, derivative=derivative, ax=ax
+        )
+        # Where curves coincide, each leaves an edge of the one before it visible.
+        for line, width in zip(display.lines_, (6, 5, 4, 3, 2, 1), strict=True):
+            line.set_linewidth(width)
+        display.ax_.get_legend().remove()
+    top.legend(handles=display.lines_, loc="outside right upper")
 
+    colors = {line.get_label(): line.get_color() for line in display.lines_}
+    left, middle, right = bottom.subplots(1, 3)
     for name, by_layer in norms.items():
-        left.semilogy(range(1, len(by_layer) + 1), by_layer, "o-", label=name)
-    left.set(title="first epoch", xlabel="layer", ylabel="norm of the gradient")
-    left.legend()
-
-    for activation, rows in dead.groupby("activation", sort=False):
-        (line,) = right.semilogx(
-            rows["learning rate"], rows["training accuracy"], "o-", label=activation
+        activation, *start = name.split(", ")
+        left.semilogy(
+            range(1, len(by_layer) + 1),
+            by_layer,
+            STYLES.get(", ".join(start), "o-"),
+            color=colors.get(activation, "k"),
+            label=name,
         )
-        right.semilogx(
-            rows["learning rate"],
-            rows["never positive"],
-            "x--",
-            color=line.get_color(),
-            label=f"{activation}: units that are never positive",
-        )
-    right.set(
-        title="50 epochs", xlabel="learning rate", ylabel="training accuracy, share"
+    left.set(
+        title="Gradient by layer, first epoch",
+        xlabel="layer",
+        ylabel="norm of the gradient",
     )
-    right.legend()
+    handles, labels = left.get_legend_handles_labels()
+    bottom.legend(handles, labels, loc="outside lower left", ncols=5, fontsize="small")
+    for ax, column in ((middle, "training accuracy"), (right, "never positive")):
+        for activation, rows in dead.groupby("activation", sort=False):
+            ax.semilogx(
+                rows["learning rate"],
+                rows[column],
+                "o-",
+                color=colors[activation],
+                label=activation,
+            )
+        ax.set(xlabel="learning rate", ylim=(-0.05, 1.05))
+    middle.set(title="Accuracy after 50 epochs", ylabel="training accuracy")
+    right.set(title="Dead units after 50 epochs", ylabel="share that is never positive")
+    handles, labels = right.get_legend_handles_labels()
+    bottom.legend(handles, labels, loc="outside right upper")
     return figure
 
 

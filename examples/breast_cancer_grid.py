@@ -1,23 +1,25 @@
-"""Search 216 small networks on breast cancer, and see how much of a ranking is luck.
+"""How much of a ranking is luck.
 
-One hidden layer of 1, 32 or 64 units, identity or relu; none, 30 % or 60 % of the
-inputs dropped while training (N. Srivastava et al., "Dropout: a simple way to prevent
-neural networks from overfitting", 2014); mini-batches of 4, 16 or 32; learning rates
-from 0.01 to 1. Each network is trained for 25 epochs of plain stochastic gradient
-descent on standardised data, with both classes weighing the same.
+Search 216 small networks on breast cancer, and repeat the search in another order.
 
-1. The short way: cross-validation in three folds. The search is one MLflow run, below
-   it each of the 216 networks, below those their folds.
-2. Ranks that close can come from the order in which the samples were shown. So every
-   network is trained ten times more from the same start weights, each time on the same
-   samples in another order, and scored on the same validation data: the standard
-   deviation is that of the shuffling alone. In MLflow this is one more search, with the
-   means and the deviations of the repetitions in the runs of the 216 networks.
-3. The figure shows how batch size and input dropout go together: with all else as in
-   the best network, and averaged over all else.
+The networks have one hidden layer of 1, 32 or 64 identity or relu units, and drop none,
+30 % or 60 % of the inputs while training (N. Srivastava et al., "Dropout: a simple way
+to prevent neural networks from overfitting", 2014). They are trained on standardised
+data for 25 epochs of plain stochastic gradient descent with balanced class weights, in
+mini-batches of 4, 16 or 32 and with learning rates from 0.01 to 1.
 
-A fifth of the data takes no part in any of this. It is used once for each of the two
-networks that these searches choose.
+1. The usual way is cross-validation, here in three folds. The search is one MLflow run;
+   below it are the 216 networks, and below those their folds.
+2. Differences as small as those of the best networks may be due to the order of the
+   samples alone. So every network is trained ten times more from the same start
+   weights, each time on the same samples in another order, and scored on the same
+   validation data: the standard deviation of these scores is that of the shuffling
+   alone. In MLflow, this is another search, whose 216 runs have means and deviations.
+3. The figure shows how batch size and input dropout interact: with the other
+   hyperparameters of the best network, and averaged over the others.
+
+A fifth of the data takes no part in this. It is used once for each of the two networks
+that the searches choose.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""Stop training when held-out data say so, and keep the weights of the best epoch.
+"""Early stopping.
 
-Does the diabetes of a patient progress more than that of the median one? A network of
-50 units learns the answers of the training data by heart within 300 epochs: the loss on
-them falls and falls, while on other data it rises again. With `early_stopping` a part
-of the training data is held out, training ends when the accuracy on it has not improved
-for `n_iter_no_change` epochs, and the weights of the best epoch are kept.
+Stop training when held-out data say so, and keep the weights of the best epoch.
 
-1. One long fit that keeps watching its validation data shows both losses.
-2. On ten splits, networks with and without early stopping are compared on test data,
-   which have no part in that decision. Each fit is an MLflow run with its curves.
+Does the diabetes of a patient progress more than that of the median patient? Within 300
+epochs, a network of 50 units memorises the training data: the loss on them keeps
+falling, while the loss on other data rises again. With `early_stopping`, a part of the
+training data is held out, training ends when the accuracy on it has not improved for
+`n_iter_no_change` epochs, and the weights of the best epoch are kept.
+
+1. One long fit, which only watches its validation data, shows both losses.
+2. Networks with and without early stopping are compared on the test data of ten splits.
+   Test data have no part in the decision when to stop. Each fit is an MLflow run.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import BackpropMLP
-from skperceptron.plotting import LossCurveDisplay
 
 FIGURE = Path(__file__).with_name("figures") / "early_stopping.png"
 N_EPOCHS = 300
@@ -84,17 +85,28 @@ def compare(n_splits) -> pd.DataFrame:
 
 
 def draw(watched: BackpropMLP, scores: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
     epochs = range(1, watched.n_iter_ + 1)
-    left.plot(epochs, watched.validation_loss_curve_, "C3", label="validation loss")
-    LossCurveDisplay.from_estimator(watched, name="network", ax=left)
-    left.set_yscale("log")
+    best = 1 + int(np.argmax(watched.validation_scores_))
+    left.semilogy(epochs, watched.loss_curve_, "C0", label="training data")
+    left.semilogy(epochs, watched.validation_loss_curve_, "C1", label="validation data")
+    left.set(title="One fit of 300 epochs", xlabel="epoch", ylabel="log loss")
+    middle.plot(epochs, watched.validation_scores_, "C1", label="validation data")
+    middle.set(title="The same fit", xlabel="epoch", ylabel="accuracy")
+    for ax in (left, middle):
+        ax.axvline(best, color="0.5", ls=":", label=f"best epoch: {best}")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=3)
+
     by_split = scores.pivot(index="split", columns="way", values="test accuracy")
-    right.plot(list(WAYS), by_split[list(WAYS)].T, "o-", color="0.6")
-    right.plot(list(WAYS), by_split[list(WAYS)].mean(), "ok-", lw=3, label="mean")
-    right.set(ylabel="test accuracy on ten splits", xlim=(-0.3, 1.3))
-    right.legend()
+    right.plot(list(WAYS), by_split[list(WAYS)].T, "o-", color="0.7")
+    right.plot(list(WAYS), by_split[list(WAYS)].mean(), "ok-", lw=3)
+    right.set(
+        title="Ten splits (grey), mean (black)",
+        ylabel="test accuracy",
+        xlim=(-0.3, 1.3),
+    )
     return figure
 
 

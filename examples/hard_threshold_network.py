@@ -1,12 +1,14 @@
-"""Train a network of hard thresholds, which has no gradient anywhere.
+"""A network of hard thresholds.
 
-A unit of such a network says 1 or 0; a small step of a weight changes nothing at all,
-or everything. Backpropagation cannot train it. Hill climbing needs no slope, only the
-objective: here the log loss of the outputs. To predict, the network adds, compares and
-takes the largest sum; no exponential is computed.
+A unit of such a network returns 1 or 0, so a small change of a weight changes its
+output either not at all or completely. Backpropagation cannot train it, because the
+slope is 0 almost everywhere. Hill climbing needs no slope, only the objective: here the
+log loss.
 
-Breast cancer and digits, standardised, over three splits: the network of thresholds
-beside one of logistic units, the same in all else. Every fit is an MLflow run.
+On breast cancer and on digits, both standardised, the network of thresholds is compared
+with one of logistic units over three splits. Every fit is an MLflow run. At the end,
+the script predicts with additions and comparisons only, which is all that such a
+network needs.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP
-from skperceptron.plotting import LossCurveDisplay
 from skperceptron.tracking import MLflowTracker
 
 FIGURE = Path(__file__).with_name("figures") / "hard_threshold_network.png"
@@ -87,11 +88,19 @@ def draw(results: dict) -> Figure:
         rows, results.items(), strict=True
     ):
         for activation, clf in fitted.items():
-            LossCurveDisplay.from_estimator(clf, name=activation, ax=left)
-        left.set_ylabel(f"{data}: - log loss")
-        right.plot(scores.columns, scores.T, "o", color="0.6")
-        right.plot(scores.columns, scores.mean(), "_k", markersize=40)
-        right.set(ylabel="test accuracy, and its mean", xlim=(-0.5, 1.5))
+            losses = -clf[-1].objective_curve_
+            left.loglog(np.arange(1, len(losses) + 1), losses, label=activation)
+        left.set(title=f"{data}, one split", xlabel="iteration")
+        left.set_ylabel("log loss, training data")
+        left.legend(loc="lower left")
+        for i, activation in enumerate(ACTIVATIONS):
+            values = scores[activation]
+            right.plot(
+                [activation] * len(values), values, "o", color=f"C{i}", alpha=0.5
+            )
+            right.plot(activation, values.mean(), "_", color="k", markersize=40)
+        right.set(title=f"{data}: splits (dots), mean (line)", xlim=(-0.5, 1.5))
+        right.set_ylabel("test accuracy")
     return figure
 
 

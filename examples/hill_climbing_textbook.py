@@ -1,4 +1,6 @@
-"""Train by hill climbing instead of backpropagation, and see how much of it is luck.
+"""Hill climbing in its textbook form.
+
+Train without backpropagation, and see how much of the result is luck.
 
 The textbook form of the algorithm: start from random weights, add normal noise to them,
 keep the new weights if the accuracy on the training data is not lower, and do so 1000
@@ -7,14 +9,14 @@ data are 1000 samples of 5 features, a third of them held out; the networks are 
 perceptron with a hard threshold and a network of 10 logistic units.
 
 1. The curves of a few climbs, each of which is an MLflow run.
-2. A single run says little. The figures that are known of one, published in teaching
-   material, stand beside the distribution over 1000 splits and climbs. Some climbs of
+2. A single run says little. Teaching material shows the accuracies of one run; here
+   they are compared with the distribution over 1000 splits and climbs. Some climbs of
    the MLP never leave the plateau on which they start.
-3. What is usually left as an exercise: each step moves only a random share of the
-   weights. Where all weights must move to leave a plateau, that takes longer.
+3. An exercise in teaching material: each step moves only a random share of the weights.
+   Where all weights must move to leave a plateau, that takes longer.
 
-The climbs of 2 and 3 take milliseconds and are thousands. They are logged as the table
-of their accuracies, not as a run each.
+The climbs of 2 and 3 take milliseconds each, and there are thousands of them. They are
+logged as one table of their accuracies instead of one run each.
 """
 
 from __future__ import annotations
@@ -107,9 +109,15 @@ def describe(climbs: pd.DataFrame) -> pd.DataFrame:
 def draw(curves: dict, climbs: pd.DataFrame, by_share: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(13, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
+    colors = dict(zip(NETWORKS, ("C0", "C1"), strict=True))
+    handles = {}
     for name, clf in curves.items():
-        LossCurveDisplay.from_estimator(clf, name=name, ax=left)
-    left.set_ylabel("training accuracy")
+        network = name.partition(",")[0]
+        display = LossCurveDisplay.from_estimator(clf, name=network, ax=left)
+        display.line_.set(color=colors.get(network, "C2"), alpha=0.7)
+        handles[network] = display.line_
+    left.set(title="Three climbs of each", ylabel="training accuracy")
+    left.legend(handles=handles.values(), loc="lower right")
 
     groups = [(network, part) for network in NETWORKS for part in ("train", "test")]
     middle.boxplot(
@@ -118,21 +126,33 @@ def draw(curves: dict, climbs: pd.DataFrame, by_share: pd.DataFrame) -> Figure:
         whis=(0, 100),
     )
     known = [KNOWN_RUNS[network][part] for network, part in groups]
-    middle.plot(range(1, 5), known, "*", markersize=12, label="one known run")
-    middle.set_ylabel("accuracy of 1000 climbs")
-    middle.legend()
+    (star,) = middle.plot(range(1, 5), known, "C3*", markersize=12)
+    star.set_label("the one run that teaching material shows")
+    middle.set(
+        title="1000 splits and climbs of each",
+        xlabel="box: quartiles; whiskers: lowest and highest",
+        ylabel="accuracy",
+    )
+    figure.legend(handles=[star], loc="outside lower center")
 
     for network, rows in by_share.groupby("network", sort=False):
         by = rows.groupby("share")["test"]
         right.errorbar(
-            by.mean().index, by.mean(), 2 * by.sem(), fmt="o-", capsize=3, label=network
+            by.mean().index,
+            by.mean(),
+            2 * by.sem(),
+            fmt="o-",
+            capsize=3,
+            color=colors[network],
+            label=network,
         )
     right.set(
+        title="Mean of 100 climbs ± 2 standard errors",
         xscale="log",
         xlabel="share of the weights that a step moves",
-        ylabel="mean test accuracy",
+        ylabel="test accuracy",
     )
-    right.legend()
+    right.legend(loc="lower right")
     return figure
 
 

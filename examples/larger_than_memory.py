@@ -1,16 +1,16 @@
-"""Train on a file that would not fit into memory, chunk by chunk.
+"""Data larger than memory.
 
 A Parquet file of a chosen size is written to a temporary folder: noisy points of two
 classes that no straight line divides. `partial_fit` trains a network on it, one chunk
 after the other as pyarrow reads them; each call is one epoch of mini-batches over its
 chunk, and all calls together are one MLflow run. The first chunks are held out.
 
-The figure shows that the accuracy rises from chunk to chunk while the memory stays
-where it is, however long the file. The default of 0.4 GB is for the impatient:
+The figure shows that the accuracy rises from chunk to chunk, while the memory of the
+process stays constant, whatever the size of the file. By default, that is 0.4 GB:
 
     .venv/bin/python examples/larger_than_memory.py 10
 
-takes 10 GB of the disk, and no more memory.
+takes 10 GB on the disk, but no more memory.
 """
 
 from __future__ import annotations
@@ -98,13 +98,16 @@ def train(chunks, X_test, y_test) -> tuple[BackpropMLP, pd.DataFrame]:
 def draw(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(table["samples"], table["test accuracy"])
-    left.set(xlabel="samples seen", ylabel="test accuracy")
-    right.plot(table["samples"], table["peak memory, MB"], "C1", label="the process")
+    millions = table["samples"] / 1e6
+    left.plot(millions, table["test accuracy"])
+    left.set(title="Accuracy rises with each chunk", ylabel="test accuracy")
+    right.plot(millions, table["peak memory, MB"], "C1", label="the process")
     size = table["samples"] * 4 * N_FEATURES / 1e6
-    right.plot(table["samples"], size, "C7--", label="the data read so far")
-    right.set(xlabel="samples seen", ylabel="peak memory, MB", ylim=(0, None))
-    right.legend()
+    right.plot(millions, size, "C7--", label="the data read until then")
+    right.set(title="Memory does not", ylabel="MB", ylim=(0, None))
+    right.legend(loc="center left")
+    for ax in (left, right):
+        ax.set_xlabel("samples seen, millions")
     return figure
 
 

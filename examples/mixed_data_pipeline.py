@@ -1,14 +1,16 @@
-"""Search a pipeline on a table of numbers, categories and gaps, and load its model.
+"""A pipeline on mixed data.
+
+Search a pipeline on a table of numbers, categories and gaps, and load its model.
 
 The diabetes data: age, sex and eight measurements of 442 patients, and whether a year
 later the disease has progressed more than in the median patient. So that the table
 looks like one from practice, this script writes sex as a word, sorts the body mass
 index into its usual four classes, and deletes every tenth entry at random.
 
-A `ColumnTransformer` fills the gaps, scales the numbers and encodes the categories;
-what it does is searched together with the parameters of the network. The search is one
-MLflow run, with the runs of its candidates and their folds below it. Its model is the
-whole pipeline: loaded from MLflow, it takes the raw table, gaps and all.
+A `ColumnTransformer` fills the gaps, scales the numbers and encodes the categories. Its
+parameters are searched together with those of the network. The search is one MLflow
+run, with the runs of its candidates and their folds below it. Its model is the whole
+pipeline: loaded from MLflow, it takes the raw table with its gaps.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def draw(search: GridSearchCV, importances: pd.DataFrame) -> Figure:
     display.colorbar_.set_label("cross-validated accuracy")
     right.barh(importances.index, importances["mean"], xerr=importances["std"])
     right.set(
-        title="permutation importance", xlabel="loss of accuracy on the test data"
+        title="Permutation importance: mean, std. dev.",
+        xlabel="loss of accuracy on the test data",
     )
     return figure
 

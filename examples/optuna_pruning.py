@@ -1,11 +1,13 @@
-"""Search with Optuna, and give up fits that do not promise much.
+"""Pruning an Optuna study.
+
+Search with Optuna, and stop fits early that are not promising.
 
 A study of 40 trials chooses the hyperparameters of a network on the digits.
-`suggest_params` knows a space for each classifier; `PruningCallback` reports the score
-on held-out training data after each epoch, and a median pruner ends a trial that is
-behind the others at the same epoch. `track_study` makes it a tree of MLflow runs: the
-study, below it the trials with their curves (those that were pruned have the status
-KILLED), and below these the fits.
+`suggest_params` has a search space for each classifier. `PruningCallback` reports the
+score on held-out training data after each epoch, and a median pruner stops a trial that
+is behind the others at the same epoch. `track_study` logs a tree of MLflow runs: the
+study, below it the trials with their curves (pruned ones have the status KILLED), and
+below these the fits.
 
 The figure shows the curves and how many epochs were saved. The best network is fitted
 once more, and scored on test data that the study has not seen.
@@ -82,10 +84,17 @@ def draw(study: optuna.Study) -> Figure:
         epochs, scores = zip(*trial.intermediate_values.items(), strict=True)
         left.plot(epochs, scores, color=color, alpha=0.5)
         right.bar(trial.number, len(epochs), color=color)
-    left.set(xlabel="epoch", ylabel="validation accuracy", title=study.study_name)
-    right.set(xlabel="trial", ylabel="epochs")
-    handles = [Patch(color="C0", label="complete"), Patch(color="C3", label="pruned")]
-    left.legend(handles=handles, loc="lower right")
+    left.set(
+        title="Learning curve of each trial",
+        xlabel="epoch",
+        ylabel="validation accuracy",
+    )
+    right.set(title="Epochs of each trial", xlabel="trial", ylabel="epochs")
+    handles = [
+        Patch(color="C0", label="complete trials"),
+        Patch(color="C3", label="pruned trials"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 

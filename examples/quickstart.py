@@ -1,4 +1,4 @@
-"""Train, tune and compare the three classifiers on real data, every run in MLflow.
+"""Three classifiers, tuned and compared.
 
 On breast cancer (two classes) and handwritten digits (ten), the two hill climbers are
 tuned by a grid search and BackpropMLP by an Optuna study, each with 3-fold
@@ -87,12 +87,12 @@ def main() -> None:
     console.print(f"Figure: {FIGURE}", soft_wrap=True)
     mlflow_command = Path(sys.executable).with_name("mlflow")
     console.print(
-        "\nLook at these runs, each tuning above its candidates or trials, and those "
-        'above their fits (the page begins with the newest 100, "Load more" shows the '
-        "others): start\n\n"
+        "\nTo look at the runs in MLflow's UI, start\n\n"
         f"    {mlflow_command} ui --backend-store-uri {mlflow.get_tracking_uri()}\n\n"
         f"and open http://127.0.0.1:5000/#/experiments/{experiment_id}/runs"
-        "?workflowType=machine_learning",
+        "?workflowType=machine_learning\n\n"
+        "Below each search or study are its candidates or trials, and below those "
+        'their fits. The page shows 100 runs; "Load more" shows the others.',
         soft_wrap=True,
     )
 
@@ -222,7 +222,8 @@ def draw(results: list[Result]) -> Figure:
         ax.locator_params(axis="x", nbins=5)
     panels[0].margins(y=0.3)
     panels[0].invert_yaxis()
-    panels[1].legend(loc="lower left")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 

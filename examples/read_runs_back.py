@@ -1,4 +1,6 @@
-"""Read runs back: compare what was logged, without fitting anything again.
+"""Reading runs back from MLflow.
+
+Compare what was logged, without fitting anything again:
 
 1. Two searches over the step size of a hill climb on breast cancer are logged: in one
    every step moves all weights, in the other those of one unit.
@@ -8,8 +10,8 @@
 3. `MlflowClient.get_metric_history` has the curve of every fold, and
    `mlflow.sklearn.load_model` the refitted best of each search.
 
-The id of a run, with which reading begins, stands in the MLflow UI, in `run_id_` of a
-fitted classifier, and in the results of any other filter.
+Reading starts from the id of a run. You find it in MLflow's UI, in `run_id_` of a
+fitted classifier or of a tracker, and by any other filter of `mlflow.search_runs`.
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ def draw(candidates: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     for i, (name, rows) in enumerate(candidates.groupby("search")):
         left.errorbar(
-            rows["step size"],
+            rows["step size"] * 1.1**i,  # beside each other
             rows["mean"],
             rows["std"],
             fmt="o-",
@@ -115,13 +117,22 @@ def draw(candidates: pd.DataFrame) -> Figure:
         best = rows.loc[rows["mean"].idxmax()]
         for fold, curve in read_curves(best["run_id"]).items():
             label = f"{name}, {best['step size']:g}" if fold == "fold 0" else None
-            right.plot(curve.index, curve, color=f"C{i}", label=label)
-    left.set(xscale="log", xlabel="step size", ylabel="cross-validated accuracy")
-    left.legend()
-    right.set(
-        title="folds of the best step size", xlabel="iteration", ylabel="- log loss"
+            points = curve.dropna()  # steps that other folds have
+            right.plot(points.index, -points, color=f"C{i}", label=label)
+    left.set(
+        title="Three folds: mean, standard deviation",
+        xscale="log",
+        xlabel="step size",
+        ylabel="cross-validated accuracy",
     )
-    right.legend()
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    right.set(
+        title="Each fold with the best step size",
+        xlabel="iteration",
+        ylabel="log loss, training data",
+        yscale="log",
+    )
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
 
 

@@ -13,17 +13,18 @@ from sklearn.utils._param_validation import StrOptions
 from skperceptron.classifiers._combine import side_by_side
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.classifiers._mlp_classifier import MLPClassifierMixin
 from skperceptron.network import ACTIVATIONS, ActivationLike, Layers
 
 Array = NDArray[np.floating]
 
 
-class HillClimbMLP(BaseHillClimb, BaseMLP):
+class HillClimbMLP(MLPClassifierMixin, BaseHillClimb, BaseMLP):
     """Multilayer perceptron trained by stochastic hill climbing.
 
-    In every iteration normal noise is added to the weights, and the candidate is kept
-    when its objective is not worse. No gradient is needed: the objective may be any
-    metric, and the activations may be flat or discontinuous.
+    Each iteration adds normal noise to the weights, and keeps this candidate if its
+    objective is not worse. No gradient is needed: the objective can be any metric, and
+    activations can be flat or discontinuous.
 
     Parameters
     ----------
@@ -41,30 +42,29 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         slower than with a name.
 
     max_iter : int, default=20000
-        Iterations. 0 gives the network with its random start weights.
+        Number of iterations. 0 keeps the random start weights.
 
     surrogate_iter : int or "auto", default="auto"
-        Maximum iterations of a climb on the log loss that comes first when a fit begins
-        anew, as a metric that changes in steps tells a random network little about
-        where to go. The first candidates are where that climb has got to, and the one
-        where it ends is kept. From there on, only candidates that are better are kept,
-        and of some metrics only significant gains, see Notes. 0 does without it, "auto"
-        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot
-        shrink. Without effect where the objective is "log_loss" itself.
+        Maximum number of iterations of a climb on the log loss before the climb on the
+        objective, unless a fit continues an earlier one. A metric that changes in steps
+        hardly guides a climb that starts from random weights. The climb on the
+        objective starts from the final weights of the first climb, keeps only
+        improvements, and for some metrics only significant ones, see Notes. 0 skips the
+        first climb; "auto" is 20 000 with ``step_schedule="one_fifth"`` and 0 with a
+        constant step size. Without effect if the objective is "log_loss".
 
     alpha : float, default=3.0
-        Strength of the L2 penalty on the weights in a climb on the log loss, be it the
-        objective or what comes before it:
-        candidates are compared by that loss plus ``alpha / 2`` times the sum of the
-        squared weights, divided by the number of samples (or their total weight), as
-        in `MLPClassifier`; 1 is the penalty of `LogisticRegression`. `objective_` is
-        the objective alone.
+        Strength of the L2 penalty on the weights in a climb on the log loss, whether
+        that is the objective or comes before it: candidates are compared by that loss
+        plus ``alpha / 2`` times the sum of the squared weights, divided by the number
+        of samples (or their total weight), as in `MLPClassifier`; 1 is the penalty of
+        `LogisticRegression`. `objective_` is the objective alone.
 
     noise_sign : {"random", "descent"}, default="descent"
         Whether noise is added as it is drawn, or with the sign that lowers the log
         loss, to first order in the sums of the output units: "descent" is for climbs
         on the log loss, with ``mutation="unit"``. The change of these sums is computed
-        as it is, so that no gradient goes through the network, and hard thresholds can
+        exactly, so that no gradient goes through the network, and hard thresholds can
         be trained.
 
     step_size : float, default=0.1
@@ -90,16 +90,16 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         0; or N(0, 1) and biases 0.01.
 
     n_restarts : int, default=0
-        How many more climbs to make, from other start weights and with other noise.
-        `combine` says what becomes of them. `partial_fit` makes them only if they are
+        Number of additional climbs, each with its own start weights and noise.
+        `combine` says how to combine them. `partial_fit` makes them only if they are
         averaged.
 
     combine : {"best", "average"}, default="best"
-        What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
-        classifier is the climb that is best by then, on the held-out data with early
-        stopping. "average": it is one network made of all climbs, whose output sums are
-        the means of theirs. Their hidden layers stand side by side in it, so that each
-        layer has ``1 + n_restarts`` times as many units as `hidden_layer_sizes` says.
+        How to combine the ``1 + n_restarts`` climbs. "best" keeps the best one, with
+        early stopping the one that is best on the held-out data. "average" makes one
+        network of all climbs, whose output sums are the means of theirs. It has their
+        hidden layers side by side, so that each layer has ``1 + n_restarts`` times as
+        many units as `hidden_layer_sizes` says.
 
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
@@ -108,8 +108,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
-        out), inversely proportional to their frequency, or all alike. Labels that do
-        not occur are ignored, as in a fold without them, but not if none does.
+        out), inversely proportional to their frequency, or all 1. Labels that do not
+        occur are ignored, as in a fold without them, but at least one has to occur.
 
     random_state : int, RandomState instance or None, default=None
         Source of the start weights, the noise and the validation split. An int makes
@@ -118,14 +118,14 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     warm_start : bool, default=False
         Whether a second `fit` continues the climb, with its weights, its step size and
         its random numbers. Like `partial_fit`, it continues the climb that was kept, or
-        all climbs that are averaged; of these there must be as many as before.
+        all climbs that are averaged; then `n_restarts` must not change.
 
     verbose : bool or int, default=False
         Whether to print the objective about a hundred times.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the objective on
-        it does not improve any more, and to keep the weights that were best on it.
+        it stops improving, and to keep the weights that were best on it.
 
     validation_fraction : float in [0, 1), default=0.1
         Share of the training data held out, stratified by class.
@@ -158,8 +158,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Activation of the output layer.
 
     objective_ : float
-        Objective of these weights on the training data. While several climbs that are
-        averaged go on, weights and objective are renewed about a hundred times.
+        Objective of these weights on the training data. While climbs that are averaged
+        go on, weights and objective are updated about a hundred times.
 
     objective_curve_ : ndarray of shape (`n_iter_` + 1,)
         Objective of the current weights at the start and after each iteration; of
@@ -176,18 +176,19 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
         Iterations done.
 
     n_accepted_ : int
-        Candidates kept, by the climb that was kept or by all that are averaged.
+        Number of candidates that were kept, by the climb that was kept or by all climbs
+        that are averaged.
 
     n_evaluations_ : int
-        Evaluations of the objective on the training data, those of all restarts
-        included, those of their average not, nor those of the log loss that comes
-        first.
+        Number of evaluations of the objective on the training data, in all restarts,
+        without those of their average and without those of the climb on the log loss
+        that comes first.
 
     n_features_in_ : int
         Number of features.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names that are all strings.
 
     run_id_ : str or None
         MLflow run of this fit; None when it is not tracked.
@@ -211,14 +212,14 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     unit are the weights into it, its bias, and the weights out of it. A restart has a
     child of `noise` in its place, from ``noise.spawn(n_restarts)``.
 
-    After a climb on the log loss, the accuracy and the other metrics that compiled code
-    knows are climbed on for 50 iterations at a time. What is found in them is kept if
-    it gains more than three standard errors of the difference that luck would make
-    between two networks, ``sqrt(m) / n`` where m of n samples are predicted otherwise
-    (McNemar, 1947); else the next 50 begin where these began. The curve shows what is
-    kept. Other objectives, which may have any scale, keep each gain. The climb on the
-    log loss ends before `surrogate_iter` if 500 iterations move the weights by no more
-    than a hundredth of their length.
+    After a climb on the log loss, a climb on the accuracy, or on another metric that is
+    compiled, makes 50 iterations at a time. Their result is kept if it gains more than
+    three standard errors of the difference between two equally good networks,
+    ``sqrt(m) / n`` if their predictions differ for m of n samples (McNemar, 1947).
+    Otherwise, the next 50 iterations start from the same weights. The curve shows what
+    is kept. Other objectives can have any scale; their gains are all kept. The climb on
+    the log loss ends before `surrogate_iter` if 500 iterations move the weights by no
+    more than a hundredth of their length.
 
     References
     ----------
@@ -248,6 +249,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
+        **MLPClassifierMixin._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
         "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
         "noise_sign": [StrOptions({"random", "descent"})],
@@ -306,7 +308,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         present = None if fresh else self._climb_layers
         layers = self._check_layers(n_features, n_outputs, present=present)
-        self._set_output(n_outputs, multilabel=False)
+        self.n_outputs_ = n_outputs
+        self.out_activation_ = "logistic" if n_outputs == 1 else "softmax"
         return layers
 
     def _combine(self, layers: Layers, networks: Sequence[Array]) -> Array:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
-from skperceptron.classifiers._base import BaseNetworkClassifier
+from skperceptron.classifiers._base import BaseNetwork
+from skperceptron.classifiers._classifier import NetworkClassifierMixin
 from skperceptron.classifiers._combine import mean_direction
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.network import Layers
@@ -18,30 +19,29 @@ from skperceptron.network import Layers
 Array = NDArray[np.floating]
 
 
-class HillClimbPerceptron(BaseHillClimb):
+class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
     """Linear threshold units trained by stochastic hill climbing.
 
-    One unit decides between two classes (``classes_[1]`` where its sum is at least 0);
-    for more classes there is one unit each, and the largest sum wins. In every
-    iteration normal noise is added to the weights, and the candidate is kept when its
+    For two classes, there is one unit, which predicts ``classes_[1]`` if its sum is at
+    least 0. For more classes, there is one unit for each, and the largest sum wins.
+    Each iteration adds normal noise to the weights, and keeps this candidate if its
     objective is not worse. No gradient is needed, so the accuracy itself, or any other
-    metric, can be the objective. By default, a climb on the log loss leads to where
-    that on the objective begins.
+    metric, can be the objective. By default, a climb on the log loss comes first.
 
     Parameters
     ----------
     max_iter : int, default=5000
-        Iterations. 0 gives the network with its random start weights.
+        Number of iterations. 0 keeps the random start weights.
 
     surrogate_iter : int or "auto", default="auto"
-        Maximum iterations of a climb on the log loss that comes first when a fit begins
-        anew, as a metric that changes in steps tells a random network little about
-        where to go. The first candidates are where that climb has got to, and the one
-        where it ends is kept. From there on, only candidates that are better are kept,
-        and of some metrics only significant gains, see Notes. 0 does without it, "auto"
-        is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that cannot
-        shrink. Where labels are wrong at random, 0 with constant steps of 0.3 does
-        better.
+        Maximum number of iterations of a climb on the log loss before the climb on the
+        objective, unless a fit continues an earlier one. A metric that changes in steps
+        hardly guides a climb that starts from random weights. The climb on the
+        objective starts from the final weights of the first climb, keeps only
+        improvements, and for some metrics only significant ones, see Notes. 0 skips the
+        first climb; "auto" is 20 000 with ``step_schedule="one_fifth"`` and 0 with a
+        constant step size. If labels are wrong at random, 0 with a constant step size
+        of 0.3 does better.
 
     alpha : float, default=1.0
         Strength of the L2 penalty on the weights in the climb on the log loss:
@@ -73,16 +73,16 @@ class HillClimbPerceptron(BaseHillClimb):
         0; or N(0, 1) and biases 0.01.
 
     n_restarts : int, default=0
-        How many more climbs to make, from other start weights and with other noise.
-        `combine` says what becomes of them. `partial_fit` makes them only if they are
+        Number of additional climbs, each with its own start weights and noise.
+        `combine` says how to combine them. `partial_fit` makes them only if they are
         averaged.
 
     combine : {"best", "average"}, default="best"
-        What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
-        classifier is the climb that is best by then, on the held-out data with early
-        stopping. "average": it is one perceptron made of all climbs, whose weights are
-        the mean of theirs, with the weights and biases of each climb scaled to unit
-        length together. One climb stays as it is.
+        How to combine the ``1 + n_restarts`` climbs. "best" keeps the best one, with
+        early stopping the one that is best on the held-out data. "average" makes one
+        perceptron of all climbs, whose weights are the mean of theirs, after the
+        weights and biases of each climb have been scaled to unit length together. A
+        single climb is not changed.
 
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
@@ -91,8 +91,8 @@ class HillClimbPerceptron(BaseHillClimb):
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the objective: ``{label: weight}`` (1 for labels left
-        out), inversely proportional to their frequency, or all alike. Labels that do
-        not occur are ignored, as in a fold without them, but not if none does.
+        out), inversely proportional to their frequency, or all 1. Labels that do not
+        occur are ignored, as in a fold without them, but at least one has to occur.
 
     random_state : int, RandomState instance or None, default=None
         Source of the start weights, the noise and the validation split. An int makes
@@ -101,14 +101,14 @@ class HillClimbPerceptron(BaseHillClimb):
     warm_start : bool, default=False
         Whether a second `fit` continues the climb, with its weights, its step size and
         its random numbers. Like `partial_fit`, it continues the climb that was kept, or
-        all climbs that are averaged; of these there must be as many as before.
+        all climbs that are averaged; then `n_restarts` must not change.
 
     verbose : bool or int, default=False
         Whether to print the objective about a hundred times.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the objective on
-        it does not improve any more, and to keep the weights that were best on it.
+        it stops improving, and to keep the weights that were best on it.
 
     validation_fraction : float in [0, 1), default=0.1
         Share of the training data held out, stratified by class.
@@ -132,8 +132,8 @@ class HillClimbPerceptron(BaseHillClimb):
         Biases of the units.
 
     objective_ : float
-        Objective of these weights on the training data. While several climbs that are
-        averaged go on, weights and objective are renewed about a hundred times.
+        Objective of these weights on the training data. While climbs that are averaged
+        go on, weights and objective are updated about a hundred times.
 
     objective_curve_ : ndarray of shape (`n_iter_` + 1,)
         Objective of the current weights at the start and after each iteration; of
@@ -150,18 +150,19 @@ class HillClimbPerceptron(BaseHillClimb):
         Iterations done.
 
     n_accepted_ : int
-        Candidates kept, by the climb that was kept or by all that are averaged.
+        Number of candidates that were kept, by the climb that was kept or by all climbs
+        that are averaged.
 
     n_evaluations_ : int
-        Evaluations of the objective on the training data, those of all restarts
-        included, those of their average not, nor those of the log loss that comes
-        first.
+        Number of evaluations of the objective on the training data, in all restarts,
+        without those of their average and without those of the climb on the log loss
+        that comes first.
 
     n_features_in_ : int
         Number of features.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names that are all strings.
 
     run_id_ : str or None
         MLflow run of this fit; None when it is not tracked.
@@ -184,14 +185,14 @@ class HillClimbPerceptron(BaseHillClimb):
     unit are its weights and its bias. A restart has a child of `noise` in its place,
     from ``noise.spawn(n_restarts)``.
 
-    After a climb on the log loss, the accuracy and the other metrics that compiled code
-    knows are climbed on for 50 iterations at a time. What is found in them is kept if
-    it gains more than three standard errors of the difference that luck would make
-    between two networks, ``sqrt(m) / n`` where m of n samples are predicted otherwise
-    (McNemar, 1947); else the next 50 begin where these began. The curve shows what is
-    kept. Other objectives, which may have any scale, keep each gain. The climb on the
-    log loss ends before `surrogate_iter` if 500 iterations move the weights by no more
-    than a hundredth of their length.
+    After a climb on the log loss, a climb on the accuracy, or on another metric that is
+    compiled, makes 50 iterations at a time. Their result is kept if it gains more than
+    three standard errors of the difference between two equally good networks,
+    ``sqrt(m) / n`` if their predictions differ for m of n samples (McNemar, 1947).
+    Otherwise, the next 50 iterations start from the same weights. The curve shows what
+    is kept. Other objectives can have any scale; their gains are all kept. The climb on
+    the log loss ends before `surrogate_iter` if 500 iterations move the weights by no
+    more than a hundredth of their length.
 
     References
     ----------
@@ -222,7 +223,8 @@ class HillClimbPerceptron(BaseHillClimb):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **BaseNetworkClassifier._parameter_constraints,
+        **BaseNetwork._parameter_constraints,
+        **NetworkClassifierMixin._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
         "objective": [StrOptions(set(get_scorer_names())), callable],
     }

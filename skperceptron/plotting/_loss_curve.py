@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-# By these the curves, and the axes of validation scores, are found again when more is
-# drawn.
-_CURVE, _VALIDATION = "skperceptron curve", "skperceptron validation score"
+# By these the curves of each kind, and the axes of validation scores, are found again
+# when more is drawn.
+_CURVES = {kind: f"skperceptron {kind} curve" for kind in ("loss", "objective")}
+_VALIDATION = "skperceptron validation score"
 
 
 class LossCurveDisplay:
@@ -110,8 +111,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            A fitted classifier of ours or scikit-learn's
-            :class:`~sklearn.neural_network.MLPClassifier`, a pipeline that ends with
+            A fitted estimator of ours or scikit-learn's
+            :class:`~sklearn.neural_network.MLPClassifier` or
+            :class:`~sklearn.neural_network.MLPRegressor`, a pipeline that ends with
             one, or a search that has refitted one.
 
         name : str or None, default=None
@@ -133,6 +135,10 @@ class LossCurveDisplay:
 
         TypeError
             When it has no curves, or `ax` is no axes.
+
+        ValueError
+            When `ax` already shows curves of the other kind: a loss, where this is an
+            objective, or the reverse.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         network = _network_of(estimator)
@@ -172,16 +178,19 @@ class LossCurveDisplay:
             When `ax` is no axes.
 
         ValueError
-            When the kind is none of those above.
+            When the kind is none of those above, or the axes already show curves of
+            the other kind.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        check_option("kind", self.kind, ["loss", "objective"])
+        check_option("kind", self.kind, list(_CURVES))
         self.ax_ = ax = make_panels(ax, 1)[0]
         self.figure_ = ax.figure
-        n_before = sum(line.get_gid() == _CURVE for line in ax.lines)
+        _refuse_other_kind(ax, self.kind)
+        gid = _CURVES[self.kind]
+        n_before = sum(line.get_gid() == gid for line in ax.lines)
         options = {"color": COLORS[n_before % len(COLORS)], **line_options}
         (self.line_,) = ax.plot(
-            self.steps, self.values, **{"label": self.name, "gid": _CURVE, **options}
+            self.steps, self.values, **{"label": self.name, "gid": gid, **options}
         )
         self.validation_line_: Line2D | None = None
         self.validation_ax_: Axes | None = None
@@ -222,7 +231,7 @@ def _network_of(estimator: Any) -> Any:
     check_estimator(
         "estimator",
         estimator,
-        "a fitted classifier, a pipeline that ends with one or a search that has "
+        "a fitted estimator, a pipeline that ends with one or a search that has "
         "refitted one",
     )
     check_is_fitted(estimator)
@@ -246,9 +255,20 @@ def _kind_of(network: Any) -> str:
             return kind
     raise TypeError(
         f"This {type(network).__name__} has no curves: it needs a loss_curve_, as "
-        "BackpropMLP and MLPClassifier have it, or an objective_curve_, as "
-        "HillClimbPerceptron and HillClimbMLP do."
+        "BackpropMLP, BackpropMLPRegressor and scikit-learn's networks have it, or an "
+        "objective_curve_, as HillClimbPerceptron and HillClimbMLP do."
     )
+
+
+def _refuse_other_kind(ax: Axes, kind: str) -> None:
+    """Refuse a loss and an objective in the same axes: one falls, the other rises."""
+    (other,) = set(_CURVES) - {kind}
+    if any(line.get_gid() == _CURVES[other] for line in ax.lines):
+        raise ValueError(
+            f"ax already shows the {other} of another estimator, which has another "
+            f"scale than the {kind} of this one. Draw it in axes of its own: make both "
+            "by 'plt.subplots(1, 2)'."
+        )
 
 
 def _validation_steps(network: Any, kind: str, n: int) -> Any:

@@ -22,21 +22,22 @@ from skperceptron.tracking.journal._process import ask_or_do, delivering_process
 def flush(timeout: float | None = None) -> int:
     """Deliver what is still waiting in the journal.
 
-    That is what this process has not delivered yet, and what processes have left behind
-    that ended before they could. Runs whose process was killed in the middle of the fit
-    end as KILLED, and those of trials of a study as FAILED.
+    These are the runs that this process has not delivered yet, and those of processes
+    that have ended before they could deliver them. Runs of fits whose process was
+    killed end as KILLED, and those of trials of a study as FAILED.
 
     Parameters
     ----------
     timeout : float or None, default=None
-        Seconds to wait for the stores at most. A store that cannot be reached, because
-        its server is just starting, say, is tried again until then. None waits until
-        each store has answered, and tries one that cannot be reached only once.
+        Maximum number of seconds to wait for the stores. A store that cannot be
+        reached, for example because its server is just starting, is tried again until
+        then. None waits until each store has answered, and tries one that cannot be
+        reached once.
 
     Returns
     -------
     n_waiting : int
-        Runs that wait even so. A `TrackingWarning` says why.
+        Number of runs that still wait. A `TrackingWarning` says why.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def flush(timeout: float | None = None) -> int:
     for call in before_flush:
         call()
     seconds = None if deadline == math.inf else deadline - time.monotonic()
-    reasons = ask_or_do("flush", timeout=seconds)
+    # Where nothing waits, no process has to import MLflow to find that out.
+    reasons = ask_or_do("flush", timeout=seconds) if waiting() else []
     delivering_process().tell_notices()
     for reason in reasons:
         _warn(reason)
@@ -79,12 +81,14 @@ def flush(timeout: float | None = None) -> int:
 def _deliver_here(verb: str, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
     """Do in this process what no process can be started for."""
     # Only then is MLflow needed here.
+    from skperceptron.tracking.delivery._limits import limited
     from skperceptron.tracking.delivery._service import Service
 
     service = Service(_owners.this_process())
-    for store, inbox in delivering_process().watched:
-        service.watch(store, str(inbox.journal), 0.0)
-    value = getattr(service, verb)(**arguments)
+    with limited():
+        for store, inbox in delivering_process().watched:
+            service.watch(store, str(inbox.journal), 0.0)
+        value = getattr(service, verb)(**arguments)
     return value, service.take_notices()
 
 

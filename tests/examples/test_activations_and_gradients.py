@@ -65,7 +65,11 @@ def test_figure_draws_all_activations_and_their_derivatives():
         columns=["activation", "learning rate", "never positive", "training accuracy"],
     )
     figure = example.draw({"a start": [0.1, 0.2]}, dead)
-    activations, derivatives, norms, _ = figure.axes
+    activations, derivatives, norms, accuracies, dead_units = figure.axes
     for ax in (activations, derivatives):
         assert [line.get_label() for line in ax.lines] == example.ACTIVATIONS
     assert norms.lines[0].get_ydata().tolist() == [0.1, 0.2]
+    assert accuracies.lines[0].get_ydata().tolist() == [0.9, 0.8]
+    assert dead_units.lines[0].get_ydata().tolist() == [0.0, 0.5]
+    colors = {line.get_label(): line.get_color() for line in activations.lines}
+    assert accuracies.lines[0].get_color() == colors["relu"]

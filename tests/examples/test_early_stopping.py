@@ -43,8 +43,10 @@ def test_both_ways_are_compared_on_the_same_splits(scores):
 
 def test_figure_shows_both_losses_and_a_line_per_split(scores):
     watched = example.watch()
-    left, right, _ = example.draw(watched, scores).axes
-    validation, training = left.lines
-    assert list(validation.get_ydata()) == watched.validation_loss_curve_
+    left, middle, right = example.draw(watched, scores).axes
+    training, validation, best = left.lines
     assert list(training.get_ydata()) == watched.loss_curve_
+    assert list(validation.get_ydata()) == watched.validation_loss_curve_
+    assert best.get_xdata()[0] == 1 + np.argmax(watched.validation_scores_)
+    assert list(middle.lines[0].get_ydata()) == watched.validation_scores_
     assert len(right.lines) == 5 + 1

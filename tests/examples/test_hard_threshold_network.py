@@ -31,8 +31,9 @@ def test_prediction_takes_additions_and_comparisons_only(compared):
 def test_figure_has_curves_and_accuracies_of_each_data_set(compared):
     figure = example.draw({"breast cancer": compared, "again": compared})
     first, scores, again, _ = figure.axes
-    assert first.get_ylabel() == "breast cancer: - log loss"
-    assert again.get_ylabel() == "again: - log loss"
+    assert first.get_title() == "breast cancer, one split"
+    assert again.get_title() == "again, one split"
+    assert all((line.get_ydata() > 0).all() for line in first.lines)
     names = [text.get_text() for text in first.get_legend().get_texts()]
     assert names == [tick.get_text() for tick in scores.get_xticklabels()]
     assert names == ["step", "logistic"]

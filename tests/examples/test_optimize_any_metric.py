@@ -86,6 +86,6 @@ def test_figure_has_a_row_per_classifier_and_a_line_per_classifier():
     assert first.get_xlabel().startswith("F2")
     bottom, top = first.get_ylim()
     assert bottom > top
-    direct, rival = last.get_lines()
-    np.testing.assert_allclose(direct.get_xdata(), [0, 20])
-    np.testing.assert_allclose(rival.get_ydata(), [0.6, 0.3])
+    direct, rival = (container.lines[0] for container in last.containers)
+    np.testing.assert_allclose(direct.get_xdata(orig=False), [0, 20])
+    np.testing.assert_allclose(rival.get_ydata(orig=False), [0.6, 0.3])

@@ -73,3 +73,7 @@ def test_figure_has_a_line_per_search_and_a_curve_per_fold(candidates):
     left, right = example.draw(candidates).axes
     assert len(left.containers) == 2
     assert len(right.lines) == 2 * 3
+    for line in right.lines:  # whole curves, whatever steps there are
+        assert line.get_xdata()[0] == 0
+        assert line.get_xdata()[-1] == 200
+        assert np.isfinite(line.get_ydata()).all()

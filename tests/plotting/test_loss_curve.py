@@ -3,6 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -97,6 +98,15 @@ def test_several_estimators_in_one_axes():
     assert set(legend_texts(second.validation_ax_)) == expected
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_loss_and_objective_do_not_share_axes(order):
+    ax = Figure().subplots()
+    classifiers = [clone(BACKPROP), HillClimbPerceptron(max_iter=5)][::order]
+    LossCurveDisplay.from_estimator(classifiers[0].fit(X, y), ax=ax)
+    with pytest.raises(ValueError, match=r"ax already shows the .*axes of its own"):
+        LossCurveDisplay.from_estimator(classifiers[1].fit(X, y), ax=ax)
+
+
 def test_validation_that_comes_later_leaves_one_legend():
     ax = Figure().subplots()
     for early_stopping in (False, True):
@@ -175,7 +185,7 @@ def test_search_in_which_every_fit_failed():
     ],
 )
 def test_what_is_no_estimator(estimator):
-    with pytest.raises(TypeError, match=r"estimator must be a fitted classifier.*got"):
+    with pytest.raises(TypeError, match=r"estimator must be a fitted estimator.*got"):
         LossCurveDisplay.from_estimator(estimator)
 
 

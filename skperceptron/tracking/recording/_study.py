@@ -57,30 +57,31 @@ def track_study(
 ) -> Iterator[Study]:
     """Log an Optuna study to MLflow.
 
-    There is one run of the study, below it one for each trial that begins inside the
-    block, and below those the runs of what is fitted in the trial. Processes that work
-    on one study in a shared storage share its run.
+    The study has a run, each trial that begins inside the block has a run below it, and
+    the fits of a trial have runs below that. Processes that work on one study in a
+    shared storage share its run.
 
-    A trial's run holds its parameters, value and intermediate values. It ends as
-    FINISHED, as KILLED when the trial was pruned, or as FAILED; the tag
-    ``optuna_trial_state`` tells, and the tag ``error`` why it has failed. The study's
-    run holds the best value, the best parameters as tags, and figures of the history
-    and of the importances; of several objectives the Pareto front; and the study's user
-    attributes as tags. Each process that is done writes them, and ends the run.
+    The run of a trial has its parameters, value and intermediate values. It ends as
+    FINISHED, as KILLED if the trial was pruned, or as FAILED. Its tag
+    ``optuna_trial_state`` has the state in Optuna, and its tag ``error`` the reason for
+    a failure. The run of the study has the best value, the best parameters as tags,
+    figures of the optimisation history and the hyperparameter importances, for several
+    objectives the Pareto front, and the study's user attributes as tags. Each process
+    writes these when it leaves the block, and ends the run.
 
     In an objective, the run of the trial is MLflow's active run, unless MLflow logs to
-    another store: what is logged by `mlflow.log_metric` and its like lands there, and
-    `mlflow.start_run` needs ``nested=True``. Between `ask` and `tell`, that holds for
-    a trial that is the only one which the thread has asked for.
+    another store: `mlflow.log_metric` and the like log to it, and `mlflow.start_run`
+    needs ``nested=True``. Between `ask` and `tell`, this holds if the thread has asked
+    for no other trial that it has not told yet.
 
-    A copy of a study has a run of its own, and so have the trials that go to another
-    experiment or store than earlier ones; the tag ``skperceptron.continues`` is then
+    A copy of a study has its own run. So do trials that go to another experiment or
+    store than earlier ones; the tag ``skperceptron.continues`` of their study's run is
     the key of the first run.
 
-    A trial whose process was killed has failed. Where the study's storage has
-    heartbeats, Optuna finds that out. Where it has none, trials are told to have failed
-    when another process enters or leaves the block: those of this machine, and those
-    whose journal was delivered.
+    A trial whose process was killed fails. If the study's storage has heartbeats,
+    Optuna notices that. If it has none, the trials that were killed on this machine,
+    and those whose journal was delivered, are set to failed when another process enters
+    or leaves the block.
 
     Parameters
     ----------
@@ -102,17 +103,17 @@ def track_study(
     Yields
     ------
     study : optuna.Study
-        The same study; `study_run_id` tells its run.
+        The same study; `study_run_id` returns the id of its run.
 
     Raises
     ------
     TypeError
-        When `study` is no Optuna study, `tags` is no dict, or another argument is no
-        text.
+        If `study` is not an Optuna study, `tags` is not a dict, or another argument is
+        not a str.
 
     See Also
     --------
-    study_run_id : Tell which run of MLflow's a study is.
+    study_run_id : Return the id of the MLflow run of a study.
     MLflowTracker : Log a scikit-learn search.
 
     Examples
@@ -155,7 +156,7 @@ def track_study(
 
 
 def study_run_id(study: Study) -> str | None:
-    """Tell which run of MLflow's a study is, to log more to it.
+    """Return the id of the MLflow run of a study, to log more to it.
 
     Parameters
     ----------
@@ -165,8 +166,8 @@ def study_run_id(study: Study) -> str | None:
     Returns
     -------
     run_id : str or None
-        Where it goes now or has gone last. None when that is not known: because the
-        study was not tracked, or the store cannot be reached.
+        Run of the present or the last block. None if it is not known, because the study
+        was not tracked or the store cannot be reached.
 
     See Also
     --------

@@ -19,31 +19,31 @@ R = TypeVar("R")
 
 
 def inherit_parent_run(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function fit below the run that is active here, in whatever thread.
+    """Let a function fit below the run that is active here, in any thread.
 
-    MLflow's active run is that of a thread; a thread that is started below it has none.
+    In MLflow, each thread has its own active run; a thread that you start has none.
 
     Parameters
     ----------
     function : callable
-        What the other threads are to call.
+        Function that the other threads will call.
 
     Returns
     -------
     callable
-        Calls `function`. What is fitted then goes to the store and the experiment of
-        here, below the active run, or the study and trial in which this is; and what
-        `skperceptron.config_context` has set here holds. The function itself sees no
-        active run: to log to it, give it the run's id.
+        Calls `function`. Its fits go to the store and the experiment of this thread,
+        below its active run or its study and trial, with the settings of
+        `skperceptron.config_context` that hold here. The function itself has no active
+        run: to log to the run, pass its id.
 
     See Also
     --------
-    track_study : Its trials may be in threads as well, without this.
+    track_study : Trials can run in threads without this.
 
     Notes
     -----
-    Worker processes know the run above if the environment variable ``MLFLOW_RUN_ID``
-    names it when they begin.
+    For processes that you start, set the environment variable ``MLFLOW_RUN_ID`` to the
+    id of the run.
 
     Examples
     --------
