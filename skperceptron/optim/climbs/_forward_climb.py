@@ -74,15 +74,15 @@ class ForwardClimb(NetworkClimb):
         y, weight = self._problem.y, self._weight
         # Moving a unit is for samples that are too many for anything else.
         self._is_in_place = self._problem.stays_on_disk or self.mutation.by_group
-        # What is copied is sorted by class as a whole, ...
-        everyone = np.arange(len(y))
-        self._order = everyone if self._is_in_place else np.argsort(y, kind="stable")
+        # What is copied is sorted by class as a whole, all else in each block.
+        by_class = slice(None) if self._is_in_place else np.argsort(y, kind="stable")
+        self._order: Any = by_class
         self._data = self._in_blocks() if self._sibling is None else self._sibling._data
         if weight.size:
-            # ... else only in each block.
-            first = self._width * np.arange(len(self._data.order))[:, np.newaxis]
-            in_blocks = (first + self._data.order).ravel()[: len(weight)]
-            self._weight = weight[self._order[in_blocks]]
+            self._weight = weight[self._order].copy()
+            for i, order in enumerate(self._data.order):
+                part = self._weight[i * self._width : (i + 1) * self._width]
+                part[:] = part[order[: len(part)]]
 
     def _in_blocks(self) -> Any:
         from skperceptron.optim.climbs._forward_kernel import Blocks
