@@ -8,6 +8,7 @@ import fcntl
 import warnings
 from itertools import product
 
+import numpy as np
 from sklearn.datasets import load_iris
 
 from skperceptron import (
@@ -63,3 +64,5 @@ def compile_for(name, dtype):
         for n_samples in (100, 150):  # of two and of three classes
             clf = ESTIMATORS[name].fit(X[:n_samples], y[:n_samples])
             clf.predict(X)
+        if name == "perceptron":  # there is another climb for more features
+            clf.fit(np.tile(X[:100], 3), y[:100])
