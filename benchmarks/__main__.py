@@ -12,7 +12,6 @@ os.environ["SKPERCEPTRON_TRACKING"] = "0"
 BENCHMARKS = [
     "hill_climb",
     "backprop",
-    "regression",
     "tracking",
     "team_server",
     "defaults",

@@ -13,7 +13,6 @@ from sklearn.datasets import load_iris
 
 from skperceptron import (
     BackpropMLP,
-    BackpropMLPRegressor,
     HillClimbMLP,
     HillClimbPerceptron,
     config_context,
@@ -25,17 +24,14 @@ FITS = [
     *product(["network"], ["float64", "float32"]),
     ("network by rank", "float64"),
     *product(["whole network"], ["float64", "float32"]),
-    *product(
-        ["perceptron", "gradients", "gradients of numbers"], ["float32", "float64"]
-    ),
+    *product(["perceptron", "gradients"], ["float32", "float64"]),
 ]
-ESTIMATORS = {
+CLASSIFIERS = {
     "network": HillClimbMLP(max_iter=1),
     "network by rank": HillClimbMLP(max_iter=1, objective=RANKS, surrogate_iter=0),
     "whole network": HillClimbMLP(max_iter=1, mutation="all"),
     "perceptron": HillClimbPerceptron(max_iter=1, surrogate_iter=0),
     "gradients": BackpropMLP(max_iter=1),
-    "gradients of numbers": BackpropMLPRegressor(max_iter=1),
 }
 
 
@@ -62,7 +58,7 @@ def compile_for(name, dtype):
     with config_context(tracking=False), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for n_samples in (100, 150):  # of two and of three classes
-            clf = ESTIMATORS[name].fit(X[:n_samples], y[:n_samples])
+            clf = CLASSIFIERS[name].fit(X[:n_samples], y[:n_samples])
             clf.predict(X)
         if name == "perceptron":  # there is another climb for more features
             clf.fit(np.tile(X[:100], 3), y[:100])

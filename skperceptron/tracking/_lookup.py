@@ -40,7 +40,7 @@ def run_as_html(estimator: Any) -> str:
     Parameters
     ----------
     estimator : estimator
-        One of our estimators.
+        One of our classifiers.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 import uuid
 
 from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._record import ParentRun, RunHead, RunRecord
 from skperceptron.tracking.recording._destination import Destination
 
@@ -32,6 +33,7 @@ def leave_run(
     """Write down a run whose process has died, and give back its key."""
     record = RunRecord(name, START, end_time=end_time)
     address = {**Destination.current().address(), **changes}
+    note_store(address)  # as its fit has
     head = RunHead(
         key or new_key(),
         address,

@@ -192,8 +192,11 @@ class TestDropout:
             small.pack(coefs, intercepts), X, Y
         )
         gradient = np.empty_like(START)
+        network, _ = LOSS.compiled
         total = backpropagate(
-            *LOSS.compiled,
+            network,
+            True,
+            False,
             START,
             Samples(*_gradient.as_samples(X, Y, None, np.float64, masks)),
             0,
@@ -215,7 +218,9 @@ class TestDropout:
         loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
         gradient = np.empty_like(START)
         backpropagate(
-            *loss.compiled,
+            loss.compiled[0],
+            True,
+            False,
             START,
             Samples(*_gradient.as_samples(thin, Y, None, np.float64, masks)),
             0,
