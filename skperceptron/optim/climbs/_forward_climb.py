@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.network import forward
+from skperceptron.optim._read_only import read_only
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._network_climb import NetworkClimb
 from skperceptron.optim.climbs._problem import Problem
@@ -106,7 +107,7 @@ class ForwardClimb(NetworkClimb):
         X = np.ascontiguousarray(X) if self._is_in_place else tail
         rest = X[(n_blocks - 1) * size :]
         tail[: len(rest)] = rest
-        return Blocks(columns, _read_only(X), _read_only(tail), order, class_start)
+        return Blocks(columns, read_only(X), read_only(tail), order, class_start)
 
     def _allocate_screening(self) -> Any:
         from skperceptron.optim.climbs._forward_screening_kernel import (
@@ -196,10 +197,3 @@ def _margins(z: Array, y: NDArray[np.intp]) -> Array:
     own = z[everyone, y]
     z[everyone, y] = -np.inf
     return own - z.max(axis=1)
-
-
-def _read_only(array: Array) -> Array:
-    """See an array as a mapped file is seen: compiled code distinguishes the two."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

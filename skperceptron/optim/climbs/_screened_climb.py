@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim._read_only import read_only
 from skperceptron.optim.climbs._block_climb import candidates_within
 from skperceptron.optim.climbs._one_unit_climb import OneUnitClimb
 
@@ -36,7 +37,7 @@ class ScreenedClimb(OneUnitClimb):
     _accepted_before_refresh = np.inf  # each block begins with new sums
 
     def _copy_data(self) -> None:
-        X = self._X
+        X = self._X = read_only(self._X)
         with np.errstate(over="ignore"):
             lengths = np.sqrt(np.einsum("ij,ij->i", X, X) + 1)
         # Where that is infinite, all sums are left to float64.

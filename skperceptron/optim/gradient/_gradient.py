@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skperceptron.network import Layers
+from skperceptron.optim._read_only import read_only
 
 Array = NDArray[np.floating]
 
@@ -173,12 +174,12 @@ def as_samples(
         dense = np.ascontiguousarray(X, dtype)
     weight = none if sample_weight is None else np.asarray(sample_weight, dtype)
     samples = Samples(
-        dense=_read_only(dense),
-        data=_read_only(data),
+        dense=read_only(dense),
+        data=read_only(data),
         indices=indices,
         indptr=indptr,
-        targets=_read_only(np.ascontiguousarray(y, bool)),
-        weight=_read_only(weight),
+        targets=read_only(np.ascontiguousarray(y, bool)),
+        weight=read_only(weight),
         masks=masked if masks is None else masks,
     )
     return tuple(samples)
@@ -188,10 +189,3 @@ def as_samples(
 def _empty(dtype: Any) -> tuple[Array, Array, NDArray[np.intp]]:
     """Allocate what stands for numbers, rows and places that are not there."""
     return np.empty(0, dtype), np.empty((0, 0), dtype), np.empty(0, np.intp)
-
-
-def _read_only(array: NDArray) -> NDArray:
-    # Some of the data is, memory-mapped for one; all else would be compiled once more.
-    array = array.view()
-    array.flags.writeable = False
-    return array
