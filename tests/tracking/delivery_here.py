@@ -23,7 +23,7 @@ def no_process():
     _process._processes.clear()
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Runs are not delivered to MLflow beside")
+            warnings.filterwarnings("ignore", "No process can be started that delivers")
             yield
     finally:
         multiprocessing.set_executable(executable)
