@@ -11,16 +11,13 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
+from sklearn.base import is_classifier
 
 from skperceptron.classifiers._attempts import Attempt, AttemptMaker, ClimbState
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
 from skperceptron.classifiers._combine import widen
 from skperceptron.classifiers._hold_out import check_classes, hold_out
-from skperceptron.classifiers._objectives import (
-    Objective,
-    check_first_value,
-    make_objective,
-)
+from skperceptron.classifiers._objectives import Objective, check_first_value
 from skperceptron.network import Layers, initialize
 from skperceptron.optim import Climb, Streams
 
@@ -339,9 +336,12 @@ class ClimbTrainer:
         est = self.estimator
         if not est.early_stopping:
             return data, None
-        check_classes(data.y_true, est.validation_fraction)
+        stratify = None
+        if is_classifier(est):
+            check_classes(data.y_true, est.validation_fraction)
+            stratify = data.y
         training, validation = hold_out(
-            data, est.validation_fraction, random_state, stratify=data.y
+            data, est.validation_fraction, random_state, stratify=stratify
         )
         return data.take(training), data.take(validation)
 
@@ -350,9 +350,9 @@ class ClimbTrainer:
     ) -> list[Contestant]:
         """Let the climbs compete, or stand together."""
         est, layers = self.estimator, self._combined_layers
-        validate = None if held_out is None else make_objective(est, layers, held_out)
+        validate = None if held_out is None else est._make_objective(layers, held_out)
         if self._averages:
-            evaluate = make_objective(est, layers, training)
+            evaluate = est._make_objective(layers, training)
 
             def merge(members: list[Array]) -> tuple[Array, float]:
                 params = est._combine(self.layers, members)

@@ -272,6 +272,14 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
 
+    def _meant_instead(self, message: str) -> str:
+        if self.objective == "log_loss" and message.startswith("The 'objective'"):
+            return (
+                " The log loss needs probabilities, which HillClimbPerceptron does not "
+                "have: use HillClimbMLP(objective='log_loss')."
+            )
+        return super()._meant_instead(message)
+
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         return Layers(units=(n_features, n_outputs))
 

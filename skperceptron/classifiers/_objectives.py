@@ -68,7 +68,7 @@ def make_objective(
         ``objective(params) -> float``. Parameters for which the network overflows
         are worth minus infinity.
     """
-    X, y, labels = data.X, data.y, data.y_true
+    X, y = data.X, data.y
     weight = objective_weight(data)
     objective: Any = "log_loss" if on_log_loss else estimator.objective
     metric = None
@@ -84,13 +84,30 @@ def make_objective(
         def from_sums(z: Array) -> float:
             return log_likelihood(z, y, weight)
 
-    elif isinstance(objective, (str, _BaseScorer)):
-        return _scorer_objective(estimator, layers, X, labels, weight)
     else:
-        from_sums = _metric_objective(estimator, labels, weight)
+        return literal_objective(estimator, layers, data)
 
     def evaluate(params: Array) -> float:
-        z = _finite_sums(X, layers, params)
+        z = finite_sums(X, layers, params)
+        return -math.inf if z is None else from_sums(z)
+
+    return evaluate
+
+
+def literal_objective(
+    estimator: BaseNetwork, layers: Layers, data: TrainingData
+) -> Objective:
+    """Make an objective of a scorer, or of a function of labels or numbers.
+
+    Parameters are those of `make_objective`.
+    """
+    weight = objective_weight(data)
+    if isinstance(estimator.objective, (str, _BaseScorer)):
+        return _scorer_objective(estimator, layers, data.X, data.y_true, weight)
+    from_sums = _metric_objective(estimator, data.y_true, weight)
+
+    def evaluate(params: Array) -> float:
+        z = finite_sums(data.X, layers, params)
         return -math.inf if z is None else from_sums(z)
 
     return evaluate
@@ -126,19 +143,12 @@ def find_metric(
     if len(classes) < 2 or np.bincount(y, minlength=len(classes)).min() == 0:
         return None
     scorer = get_scorer(objective) if isinstance(objective, str) else objective
-    sign, arguments, method = 1.0, {}, "predict"
-    if isinstance(scorer, _BaseScorer):
-        if type(scorer) is not _Scorer:
-            return None
-        sign, arguments = float(scorer._sign), dict(scorer._kwargs)
-        method = _method_of(scorer, estimator)
-    function = _function_of(scorer)
-    partials = scorer._score_func if isinstance(scorer, _BaseScorer) else scorer
-    while isinstance(partials, partial):
-        if partials.args:
-            return None
-        arguments = {**partials.keywords, **arguments}
-        partials = partials.func
+    found = metric_of(scorer)
+    if found is None:
+        return None
+    function, sign, arguments = found
+    is_scorer = isinstance(scorer, _BaseScorer)
+    method = _method_of(scorer, estimator) if is_scorer else "predict"
     metric = recognise(function, arguments, method, classes, is_weighted=is_weighted)
     if metric is None:
         return None
@@ -154,6 +164,43 @@ def find_metric(
         sign=sign,
         positive_at_zero=bool(estimator._decide(np.zeros((1, 1)))[0]),
     )
+
+
+def metric_of(objective: Any) -> tuple[Any, float, dict[str, Any]] | None:
+    """Take an objective apart.
+
+    Parameters
+    ----------
+    objective : str, scorer or callable
+        The parameter of that name.
+
+    Returns
+    -------
+    function : callable
+        What computes the metric.
+
+    sign : float
+        1, or -1 where it is negated.
+
+    arguments : dict
+        Keyword arguments that it is called with. None is returned instead of the three
+        for what has others, or is a scorer of another kind.
+    """
+    scorer = get_scorer(objective) if isinstance(objective, str) else objective
+    sign, arguments = 1.0, {}
+    partials = scorer
+    if isinstance(scorer, _BaseScorer):
+        if type(scorer) is not _Scorer:
+            return None
+        sign, arguments = float(scorer._sign), dict(scorer._kwargs)
+        partials = scorer._score_func
+    function = _function_of(scorer)
+    while isinstance(partials, partial):
+        if partials.args:
+            return None
+        arguments = {**partials.keywords, **arguments}
+        partials = partials.func
+    return function, sign, arguments
 
 
 def make_test(
@@ -328,7 +375,7 @@ def _scorer_objective(
         del view.feature_names_in_
 
     def evaluate(params: Array) -> float:
-        if _finite_sums(X, layers, params) is None:
+        if finite_sums(X, layers, params) is None:
             return -math.inf
         view._set_weights(layers, params)
         with _naming(estimator.objective, estimator):
@@ -338,7 +385,7 @@ def _scorer_objective(
     return evaluate
 
 
-def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
+def finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
     """Compute the output sums; None if anything overflows."""
     # Saturating activations can hide infinite weights and sums behind finite outputs.
     if not np.isfinite(params).all():
@@ -367,7 +414,7 @@ def _remedy(error: Exception, objective: Any, estimator: BaseNetwork) -> str:
     """Say how to use a metric of two classes, one of which is the positive one."""
     metric = get_scorer(objective) if isinstance(objective, str) else objective
     name = getattr(_function_of(metric), "__name__", "metric")
-    classes = estimator.classes_
+    classes: Any = getattr(estimator, "classes_", [])
     if "pos_label" in str(error) and len(classes) == 2:
         label = classes[1].item() if hasattr(classes[1], "item") else classes[1]
         return (

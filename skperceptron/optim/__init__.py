@@ -2,6 +2,7 @@
 
 from skperceptron.optim._metric import Metric
 from skperceptron.optim._metric_of_sums import MetricOfSums
+from skperceptron.optim._number_metric import NumberMetric
 from skperceptron.optim.climbs import (
     Climb,
     Guide,
@@ -37,6 +38,7 @@ __all__ = [
     "Metric",
     "MetricOfSums",
     "Mutation",
+    "NumberMetric",
     "Problem",
     "RMSProp",
     "RegularizedLoss",

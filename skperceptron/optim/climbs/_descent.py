@@ -8,6 +8,7 @@ from scipy.special import expit, softmax
 
 from skperceptron.network import forward
 from skperceptron.network._custom_activation import activate
+from skperceptron.optim._number_metric import NumberMetric
 from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
@@ -102,6 +103,8 @@ class Descent:
 
     def _slope(self, z: Array) -> Array:
         """Compute the slope of the total loss; NaN where odds are too large."""
+        if isinstance(self.problem.metric, NumberMetric):
+            return self._weigh(self.problem.metric.slope(z))
         everyone, y = np.arange(len(z)), self.problem.y
         if z.shape[1] == 1:
             slope = expit(z) - (y == 1)[:, np.newaxis]
@@ -113,6 +116,9 @@ class Descent:
             others[everyone, y] = -np.inf
             odds = np.logaddexp.reduce(others, axis=1)
         slope[odds >= np.log(_MAX_ODDS)] = np.nan
+        return self._weigh(slope)
+
+    def _weigh(self, slope: Array) -> Array:
         if self.problem.sample_weight is not None:
             slope *= self.problem.sample_weight[:, np.newaxis]
         return slope

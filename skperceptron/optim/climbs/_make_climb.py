@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from skperceptron.optim._number_metric import NumberMetric
 from skperceptron.optim.climbs._block_climb import BlockClimb
 from skperceptron.optim.climbs._climb import Climb
 from skperceptron.optim.climbs._descent import Descent
@@ -91,6 +92,10 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     """
     metric, layers, X = problem.metric, problem.layers, problem.X
     if metric is None or any(map(callable, layers.activations)):
+        return None
+    # Only one climb knows numbers.
+    of_numbers = isinstance(metric, NumberMetric)
+    if of_numbers and (not mutation.by_group or _stays_on_disk(X)):
         return None
     if problem.has_thresholds and metric.kind != "log_loss":
         n_features, n_units = layers.units

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from skperceptron.optim._number_metric import NumberMetric
 from skperceptron.optim.climbs._block_climb import BlockClimb
 from skperceptron.optim.climbs._mutation import Mutation
 from skperceptron.optim.climbs._problem import Problem
@@ -30,6 +31,7 @@ class NetworkClimb(BlockClimb):
         self, params: Array, mutation: Mutation, problem: Problem, **options: Any
     ) -> None:
         from skperceptron.optim.kernels._network import describe
+        from skperceptron.optim.kernels._numbers import make_number_targets
         from skperceptron.optim.kernels._outputs import make_targets, make_terms
 
         super().__init__(params, mutation, problem, **options)
@@ -39,9 +41,18 @@ class NetworkClimb(BlockClimb):
         n_columns = -(-len(y) // self._width) * self._width
         self._take_samples()
         self._network = describe(problem.layers)
-        self._targets = make_targets(
-            self._metric, y, self._weight, n_outputs, dtype, n_columns
-        )
+        if isinstance(self._metric, NumberMetric):
+            self._targets = make_number_targets(
+                self._metric,
+                np.argsort(y, kind="stable"),
+                self._weight,
+                n_columns,
+                dtype,
+            )
+        else:
+            self._targets = make_targets(
+                self._metric, y, self._weight, n_outputs, dtype, n_columns
+            )
         width = n_columns if self._metric.is_of_ranks else self._width
         self._terms = make_terms(self._metric, n_outputs, width, dtype)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skperceptron.network import Layers
 from skperceptron.optim._metric import ACCURACY, Metric
+from skperceptron.optim._number_metric import NumberMetric
 from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -34,9 +35,9 @@ class Problem:
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the samples.
 
-    metric : Metric or None, default=ACCURACY
+    metric : Metric, NumberMetric or None, default=ACCURACY
         What is maximised (a log loss is negated). None for what only Python can
-        compute.
+        compute. One of numbers has the targets.
 
     alpha : float, default=0.0
         Strength of a penalty, for the log loss only: candidates are compared by the
@@ -57,15 +58,15 @@ class Problem:
     X: Any
     y: NDArray[np.intp]
     sample_weight: NDArray[np.float64] | None = None
-    metric: Metric | None = ACCURACY
+    metric: Metric | NumberMetric | None = ACCURACY
     alpha: float = 0.0
     descends: bool = False
     has_thresholds: bool = False
 
     @property
     def is_log_loss(self) -> bool:
-        """Whether the log loss is what is made small."""
-        return self.metric is not None and self.metric.kind == "log_loss"
+        """Whether it has a slope: of classes, the log loss is what has one."""
+        return self.metric is not None and self.metric.has_slope
 
     @property
     def decay(self) -> float:

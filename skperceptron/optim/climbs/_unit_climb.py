@@ -87,7 +87,13 @@ class UnitClimb(NetworkClimb):
             memory.sums, len(memory.outputs), self._targets, self._terms, -np.inf
         )
         if len(memory.slope):
-            _outputs.update_slope(memory.slope, self._targets, self._terms)
+            _outputs.update_slope(
+                memory.slope,
+                memory.sums,
+                len(memory.outputs),
+                self._targets,
+                self._terms,
+            )
             memory.slope_is_exact[0] = exact
         return float(value)
 

@@ -31,6 +31,11 @@ from skperceptron.optim.kernels._metrics import (
     TOP_K,
     value_of_counts,
 )
+from skperceptron.optim.kernels._numbers import (
+    NumberTargets,
+    evaluate_numbers,
+    slope_of_numbers,
+)
 from skperceptron.optim.kernels._ranks import value_of_ranks
 
 # Samples are worked off in pieces of this size, which stay in the first-level cache.
@@ -124,7 +129,9 @@ def evaluate(z, output, targets, terms, enough):
     exact : bool
         Whether the terms are. (Not where odds are too large for a number.)
     """
-    # No fit needs the code for metrics of ranks, and for all others.
+    # No fit needs the code for numbers, for metrics of ranks, and for all others.
+    if isinstance(targets, NumberTargets):
+        return _evaluate_numbers(z, output, targets, terms, enough)
     of_ranks = targets.metric.ranking is not None
     evaluate_it = _evaluate_ranks if of_ranks else _evaluate_samples
     return evaluate_it(z, output, targets, terms, enough)
@@ -132,10 +139,18 @@ def evaluate(z, output, targets, terms, enough):
 
 @overload(evaluate, jit_options=COMPILE)
 def _evaluate_for_type(z, output, targets, terms, enough):
-    evaluate_it = _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
+    if is_of_numbers(targets):
+        evaluate_it = _evaluate_numbers
+    else:
+        evaluate_it = _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
     return lambda z, output, targets, terms, enough: evaluate_it(
         z, output, targets, terms, enough
     )
+
+
+def is_of_numbers(targets):
+    """Tell by the type of the targets whether they are numbers."""
+    return getattr(targets, "instance_class", None) is NumberTargets
 
 
 def is_of_ranks(targets):
@@ -145,6 +160,11 @@ def is_of_ranks(targets):
 
 
 # Each is compiled once for all kernels that evaluate, and kept.
+@njit(**COMPILE)
+def _evaluate_numbers(z, output, targets, terms, enough):
+    return evaluate_numbers(z, output, targets, enough), True
+
+
 @njit(**COMPILE)
 def _evaluate_ranks(z, output, targets, terms, enough):
     return value_of_ranks(z, output, targets, terms, enough), True
@@ -423,18 +443,40 @@ def _loss_of_sample(z, output, class_start, j):
     return largest - z[output + own, j] + math.log(total)
 
 
-@njit(**COMPILE)
-def update_slope(slope, targets, terms):
-    """Compute the derivative of the total loss by the output sums, from its terms.
+def update_slope(slope, z, output, targets, terms):
+    """Compute the derivative of the total loss by the output sums.
 
     Parameters
     ----------
     slope : ndarray of shape (n_outputs, n)
         Receives the derivative: the probability of each class, less 1 for the true one.
 
-    targets : Targets
+    z, output : ndarray of shape (n_rows, n), and int
+        As in `evaluate`.
+
+    targets : Targets or NumberTargets
     terms : Terms
+        Of classes, what `evaluate` has left of the sums.
     """
+    if isinstance(targets, NumberTargets):
+        slope_of_numbers(slope, z, output, targets)
+    else:
+        _slope_of_classes(slope, targets, terms)
+
+
+@overload(update_slope, jit_options=COMPILE)
+def _update_slope_for_type(slope, z, output, targets, terms):
+    if is_of_numbers(targets):
+        return lambda slope, z, output, targets, terms: slope_of_numbers(
+            slope, z, output, targets
+        )
+    return lambda slope, z, output, targets, terms: _slope_of_classes(
+        slope, targets, terms
+    )
+
+
+@njit(**COMPILE)
+def _slope_of_classes(slope, targets, terms):
     n_outputs = slope.shape[0]
     class_start, weight = targets.class_start, targets.weight
     odds, total = terms.odds, terms.total
