@@ -81,9 +81,10 @@ class Problem:
         return float(self.sample_weight.sum())
 
     def penalty(self, params: Array) -> float:
-        """Compute the penalty of weights."""
+        """Compute the penalty of weights, in the unit of the metric."""
         weights = params[: self.layers.n_coefs]
-        return float(self.decay / self.total * (weights @ weights))
+        unit = 1.0 if self.metric is None else self.metric.unit
+        return float(unit * self.decay / self.total * (weights @ weights))
 
     def turns(self, mutation: Mutation) -> bool:
         """Tell whether the noise of such candidates is turned, see `Descent`."""
