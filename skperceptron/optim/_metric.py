@@ -24,8 +24,8 @@ OF_COUNTS = (
 # "roc_auc" is that of each class against all others.
 OF_RANKS = ("roc_auc", "roc_auc_ovo", "average_precision")
 KINDS = (*ADDITIVE, *OF_COUNTS, *OF_RANKS)
-# Buckets into which scores are sorted: for each sample, and at most, which is what the
-# processor's second-level cache has room for.
+# Buckets into which scores are sorted, for each sample and in all: the processor's
+# second-level cache has room for the maximum.
 _BUCKETS_PER_SAMPLE = 2
 _MAX_BUCKETS = 2**15
 AVERAGES = ("micro", "macro", "weighted")

@@ -34,9 +34,9 @@ class ForwardClimb(NetworkClimb):
     layer, the sums of the output units: such a candidate takes no pass through the
     whole network.
 
-    For the accuracy of samples in memory in float64 it is a pass in float32, whose
-    error has a bound, and samples so close to a decision that it matters are computed
-    again: the decisions are those of float64.
+    The accuracy on samples in memory in float64 is computed in float32, whose error has
+    a bound. Samples so close to a decision that it matters are computed again in
+    float64: the decisions are those of float64.
 
     Parameters are those of `BlockClimb`.
     """
