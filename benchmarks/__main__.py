@@ -12,6 +12,7 @@ os.environ["SKPERCEPTRON_TRACKING"] = "0"
 BENCHMARKS = [
     "hill_climb",
     "backprop",
+    "regression",
     "tracking",
     "team_server",
     "defaults",

@@ -1,4 +1,4 @@
-"""Neural-network classifiers for scikit-learn, every fit an MLflow run."""
+"""Neural networks for scikit-learn, every fit an MLflow run."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -7,10 +7,16 @@ from skperceptron._config import config_context, get_config, set_config
 from skperceptron._version import __version__
 
 if TYPE_CHECKING:
-    from skperceptron.classifiers import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+    from skperceptron.classifiers import (
+        BackpropMLP,
+        BackpropMLPRegressor,
+        HillClimbMLP,
+        HillClimbPerceptron,
+    )
 
 __all__ = [
     "BackpropMLP",
+    "BackpropMLPRegressor",
     "HillClimbMLP",
     "HillClimbPerceptron",
     "__version__",

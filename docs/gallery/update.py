@@ -38,6 +38,7 @@ PARTS = {
     "optuna_pruning": (0, 0, 0.5, 0.9),
     "quickstart": (0, 0, 0.58, 0.9),
     "read_runs_back": (0.503, 0, 1, 1),
+    "regression": (0, 0, 0.5, 1),
 }
 # Lines about this machine, and progress bars.
 NOT_SHOWN = re.compile(r"(Runs|Figure): |GridSearchCV - |─{5,}")

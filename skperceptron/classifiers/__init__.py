@@ -1,7 +1,13 @@
-"""The classifiers: scikit-learn faces over one network and two ways to train it."""
+"""The estimators: scikit-learn faces over one network and two ways to train it."""
 
 from skperceptron.classifiers._backprop import BackpropMLP
+from skperceptron.classifiers._backprop_regressor import BackpropMLPRegressor
 from skperceptron.classifiers._hill_climb_mlp import HillClimbMLP
 from skperceptron.classifiers._hill_climb_perceptron import HillClimbPerceptron
 
-__all__ = ["BackpropMLP", "HillClimbMLP", "HillClimbPerceptron"]
+__all__ = [
+    "BackpropMLP",
+    "BackpropMLPRegressor",
+    "HillClimbMLP",
+    "HillClimbPerceptron",
+]

@@ -1,4 +1,4 @@
-"""What all classifiers share."""
+"""What all estimators share."""
 
 from __future__ import annotations
 
@@ -10,34 +10,20 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     Options,
-    StrOptions,
-)
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
 )
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron._names import did_you_mean
 from skperceptron.classifiers._callbacks import open_fit, withdraw_fit
-from skperceptron.classifiers._labels import as_listed, check_indicators, check_labels
-from skperceptron.classifiers._validation import (
-    check_range_of_numbers,
-    is_finite,
-    validate,
-)
+from skperceptron.classifiers._validation import check_range_of_numbers, validate
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._lookup import find_run_id, run_as_html
 from skperceptron.tracking.recording._attributes import RUN_ATTRIBUTE
@@ -45,9 +31,14 @@ from skperceptron.tracking.recording._clones import (
     prepare_to_send,
     remember_destination,
 )
-from skperceptron.tracking.recording._recorder import record_test_score
 
 Array = NDArray[np.floating]
+
+OVERFLOW = (
+    "The network overflows on these samples: they contain large values and need to be "
+    "preprocessed like the training data, or its weights have become large and need "
+    "smaller steps of training."
+)
 
 
 @dataclass(frozen=True)
@@ -59,21 +50,22 @@ class TrainingData:
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Samples, float32 or float64.
 
-    labels : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The user's labels.
+    y_true : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The user's labels or numbers.
 
-    y : ndarray of int of shape (n_samples,) or (n_samples, n_outputs)
-        Index of each label in ``classes_``, or the indicators of a multilabel problem.
+    y : ndarray of int or float of shape (n_samples,) or (n_samples, n_outputs)
+        Index of each label in ``classes_``, or the indicators of a multilabel problem;
+        the numbers themselves for a regressor.
 
     sample_weight : ndarray of shape (n_samples,) or None
-        Sample weights times class weights.
+        Sample weights, times class weights.
 
     hook_args : dict
         What callbacks receive.
     """
 
     X: Any
-    labels: NDArray
+    y_true: NDArray
     y: NDArray
     sample_weight: Array | None
     hook_args: dict[str, Any]
@@ -84,21 +76,21 @@ class TrainingData:
         return replace(
             self,
             X=self.X[rows],
-            labels=self.labels[rows],
+            y_true=self.y_true[rows],
             y=self.y[rows],
             sample_weight=None if weight is None else weight[rows],
         )
 
 
-class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
-    """Common part of the classifiers: validation, labels, weights, prediction.
+class BaseNetwork(CallbackSupportMixin, BaseEstimator):
+    """Common part of all estimators: validation, weights, training, prediction.
 
     A subclass says what its network looks like (`_get_weights`, `_set_weights`) and how
-    it is trained (`_train`).
+    it is trained (`_train`). What its targets are, and what it predicts, it has from
+    `NetworkClassifierMixin` or `NetworkRegressorMixin`.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "class_weight": [StrOptions({"balanced"}), dict, None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -110,95 +102,6 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         ],
         "tol": [Interval(Real, 0, None, closed="left")],
     }
-
-    # How many classes there must be.
-    _fewest_classes = 2
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> Self:
-        """Train the network.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples. float32 stays float32, anything else becomes float64.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels: numbers or strings. Two-dimensional indicators, 0 and 1, only
-            where the classifier supports multilabel targets.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0. With None, all weights are 1.
-
-        Returns
-        -------
-        self : object
-            The fitted classifier.
-
-        Raises
-        ------
-        ValueError
-            For data, labels, weights or parameters that cannot be used.
-        """
-        return self._fit(X, y, sample_weight, incremental=False)
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        classes: ArrayLike | None = None,
-    ) -> Self:
-        """Train the network a little further.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, at least 0. With None, all weights are 1.
-
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever occur. Needed in the first call only.
-
-        Returns
-        -------
-        self : object
-            The fitted classifier.
-
-        Raises
-        ------
-        ValueError
-            For data, labels, weights or parameters that cannot be used.
-        """
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported by partial_fit, which sees "
-                "only a part of the data. Compute the weights from all labels with "
-                "sklearn.utils.class_weight.compute_class_weight('balanced', "
-                "classes=classes, y=y) and pass them as a dict."
-            )
-        if classes is not None and np.array_equal(
-            getattr(self, "classes_", ()), classes
-        ):
-            classes = None  # as in the first call; the check would take longer
-        if classes is not None:
-            check_labels("classes", classes)
-            check_classification_targets(np.asarray(classes))
-        check_labels("y", y)
-        first_call = _check_partial_fit_first_call(self, classes)
-        if first_call and type_of_target(y).startswith("multilabel"):
-            self.classes_ = np.arange(np.shape(y)[1])
-        return self._fit(X, y, sample_weight, incremental=True)
 
     def _fit(
         self,
@@ -236,11 +139,6 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     def _set_weights(self, layers: Layers, params: Array) -> None:
         """Write the fitted attributes that hold the weights, as views of `params`."""
 
-    @property
-    def _is_multilabel(self) -> bool:
-        """Whether the fitted network has independent outputs."""
-        return False
-
     @abstractmethod
     def _curves(self, after: int) -> dict[str, list[tuple[int, float]]]:
         """Read steps and values of the curves behind a step from the attributes."""
@@ -252,6 +150,11 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
 
     # Validation
 
+    def _check_incremental(self) -> None:
+        """Refuse parameters that `partial_fit` has no use for."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+
     def _check_training_data(
         self,
         X: ArrayLike,
@@ -261,19 +164,16 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         fresh: bool,
         incremental: bool,
     ) -> TrainingData:
-        check_labels("y", y)
-        multilabel = self.__sklearn_tags__().classifier_tags.multi_label
-        X_checked, labels = validate(self, X, y, multi_output=multilabel, reset=fresh)
-        if issparse(labels):
-            labels = labels.toarray()
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = column_or_1d(labels, warn=True)
-        codes = self._encode(labels, fresh=fresh, incremental=incremental)
+        X_checked, y_true = self._validate(X, y, reset=fresh)
+        if y_true.ndim == 2 and y_true.shape[1] == 1:
+            y_true = column_or_1d(y_true, warn=True)
+        encoded = self._encode(y_true, fresh=fresh, incremental=incremental)
+        weight = self._weigh(sample_weight, X_checked, y_true, encoded)
         return TrainingData(
             X=X_checked,
-            labels=labels,
-            y=codes,
-            sample_weight=self._weigh(sample_weight, X_checked, labels, codes),
+            y_true=y_true,
+            y=encoded,
+            sample_weight=weight,
             hook_args={
                 "X": X,
                 "y": y,
@@ -284,126 +184,50 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
             },
         )
 
-    def _encode(
-        self, labels: NDArray, *, fresh: bool, incremental: bool
-    ) -> NDArray[np.intp]:
-        if incremental and not (fresh or self.warm_start):
-            codes = self._codes_of_integers(labels)
-            if codes is not None:
-                return codes
-        kind = type_of_target(labels)
-        is_plain = kind in ("binary", "multiclass")
-        if not is_plain:  # the check takes time
-            check_classification_targets(labels)
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "Multioutput target data is not supported: y has several columns of "
-                "class labels. Wrap the classifier in "
-                "sklearn.multioutput.MultiOutputClassifier."
-            )
-        classes = np.unique(labels) if is_plain else unique_labels(labels)
-        if fresh and not incremental:
-            self.classes_ = classes
-        else:
-            self._check_known_classes(classes)
-        if not fresh and (labels.ndim == 2) != self._is_multilabel:
-            raise ValueError(
-                "Training can only be continued with targets of the kind it began "
-                "with: one label per sample, or one column of indicators per label."
-            )
-        if len(self.classes_) < self._fewest_classes:
-            raise ValueError(
-                "There must be at least two classes, but there is only one class: "
-                f"{self.classes_[0]!r}."
-            )
-        if kind == "multilabel-indicator":
-            check_indicators(labels)
-            return labels.astype(np.intp)
-        return np.searchsorted(self.classes_, labels)
+    @abstractmethod
+    def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:
+        """Check the samples, and the labels or numbers; dense arrays of the latter.
 
-    def _codes_of_integers(self, labels: NDArray) -> NDArray[np.intp] | None:
-        """Look labels up among the classes, if all of them are known integers.
-
-        Small chunks are encoded faster like this than the kind of target is found out.
+        With `reset`, number and names of the features are learned anew.
         """
-        kinds = {labels.dtype.kind, self.classes_.dtype.kind}
-        if labels.ndim > 1 or self._is_multilabel or not kinds <= set("biu"):
-            return None
-        codes = np.searchsorted(self.classes_, labels)
-        codes[codes == len(self.classes_)] = 0
-        are_known = np.array_equal(self.classes_[codes], labels)
-        return codes if are_known else None
 
-    def _check_known_classes(self, classes: NDArray) -> None:
-        if self.warm_start and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the "
-                f"previous call to fit. Previously got {self.classes_}, `y` has "
-                f"{classes}"
-            )
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. `self.classes_` has "
-                f"{self.classes_}. 'y' has {classes}."
-            )
+    @abstractmethod
+    def _encode(
+        self, y_true: NDArray, *, fresh: bool, incremental: bool
+    ) -> NDArray[Any]:
+        """Turn labels or numbers into what training takes."""
 
     def _weigh(
-        self, sample_weight: ArrayLike | None, X: Any, labels: NDArray, codes: NDArray
+        self,
+        sample_weight: ArrayLike | None,
+        X: Any,
+        y_true: NDArray,
+        y: NDArray,
     ) -> Array | None:
-        if self.class_weight is not None and codes.ndim == 2:
-            raise ValueError(
-                "class_weight is not supported for multilabel targets; use "
-                "sample_weight."
-            )
+        """Check the weights of the samples, and multiply them with other ones."""
         weight: Array | None = None
         with np.errstate(over="ignore"):  # infinity is refused
             if sample_weight is not None:
                 weight = _check_sample_weight(
                     sample_weight, X, dtype=X.dtype, ensure_non_negative=True
                 )
-            if self.class_weight is not None:
-                factor = self._class_factors(labels, weight)[codes].astype(X.dtype)
-                weight = factor if weight is None else factor * weight
+            weight = self._add_weights(weight, y_true, y, X.dtype)
             total = 1.0 if weight is None else weight.sum()
         if not 0 < total < math.inf:
             raise ValueError(
-                "The weights of the samples, class_weight times sample_weight, must "
-                f"add up to a positive number, got {total} in {X.dtype}."
+                f"The weights of the samples, {self._weights}, must add up to a "
+                f"positive number, got {total} in {X.dtype}."
             )
         return weight
 
-    def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
-        if self.class_weight == "balanced":
-            with np.errstate(divide="ignore", invalid="ignore"):
-                factors = compute_class_weight(
-                    "balanced",
-                    classes=self.classes_,
-                    y=labels,
-                    sample_weight=sample_weight,
-                )
-            factors[np.isinf(factors)] = 0  # all samples of the class have weight 0
-            return factors
-        codes = {label: code for code, label in enumerate(self.classes_.tolist())}
-        factors = np.ones(len(codes))
-        found = False
-        for label, weight in self.class_weight.items():
-            if not (is_finite(weight) and weight >= 0):
-                raise ValueError(
-                    f"class_weight[{label!r}] must be a finite number that is at least "
-                    f"0, got {weight!r}."
-                )
-            # A part of the data, such as a fold, need not have all classes.
-            code = codes.get(as_listed(label, self.classes_.dtype))
-            if code is not None:
-                factors[code] = weight
-                found = True
-        if self.class_weight and not found:
-            raise ValueError(
-                "class_weight names only classes that do not occur: "
-                f"{list(self.class_weight)}. The classes are "
-                f"{np.array2string(self.classes_, separator=', ')}."
-            )
-        return factors
+    # The parameters that weights of samples come from.
+    _weights = "sample_weight"
+
+    def _add_weights(
+        self, weight: Array | None, y_true: NDArray, y: NDArray, dtype: DTypeLike
+    ) -> Array | None:
+        """Multiply the weights of the samples with those of what they are."""
+        return weight
 
     # Training
 
@@ -423,101 +247,6 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
 
     # Prediction
 
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Predict class labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or the indicators of a multilabel problem.
-
-        Raises
-        ------
-        NotFittedError
-            When the classifier is not fitted.
-
-        ValueError
-            For samples that cannot be used, or that make the network overflow.
-        """
-        return self._outputs(X, self._decode)
-
-    def decision_function(self, X: ArrayLike) -> Array:
-        """Compute the sums of the output units.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            For two classes one value per sample, positive for ``classes_[1]``;
-            otherwise one column per class (or label, in a multilabel problem).
-
-        Raises
-        ------
-        NotFittedError
-            When the classifier is not fitted.
-
-        ValueError
-            For samples that cannot be used, or that make the network overflow.
-        """
-        z = self._outputs(X)
-        return z.ravel() if z.shape[1] == 1 else z
-
-    def score(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Compute the accuracy.
-
-        The first score on data other than the training data becomes the metric
-        ``test_score`` of the fit's MLflow run. Parts of the training data, and permuted
-        copies of it, do not count.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True class labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
-
-        Returns
-        -------
-        float
-            Accuracy of ``self.predict(X)``, between 0 and 1.
-
-        Raises
-        ------
-        NotFittedError
-            When the classifier is not fitted.
-
-        ValueError
-            For samples, labels or weights that cannot be used.
-        """
-        check_is_fitted(self)
-        check_labels("y", y)
-        if self._is_multilabel and type_of_target(y) == "multilabel-indicator":
-            check_indicators(y if issparse(y) else np.asarray(y))
-        with np.errstate(over="ignore", invalid="ignore"):  # of the sum of the weights
-            score = super().score(X, y, sample_weight=sample_weight)
-        if not math.isfinite(score):
-            raise ValueError(
-                "The accuracy is not defined for these weights: sample_weight must add "
-                "up to a positive and finite number."
-            )
-        record_test_score(self, X, score)
-        return score
-
     def _outputs(
         self, X: ArrayLike, output: Callable[[Array], NDArray] | None = None
     ) -> NDArray:
@@ -531,25 +260,27 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
 
         def finish(z: Array) -> NDArray:
             if not np.isfinite(z).all():
-                raise ValueError(
-                    "The network overflows on these samples: they contain large values "
-                    "and need to be preprocessed like the training data, or its "
-                    "weights have become large and need smaller steps of training."
-                )
+                raise ValueError(OVERFLOW)
             return z if output is None else output(z)
 
         # Hidden units may overflow where their activation saturates.
         with np.errstate(over="ignore", invalid="ignore"):
             return forward(X, *self._get_weights(), self._layers.activations, finish)
 
-    def _decode(self, z: Array) -> NDArray:
-        """Turn output sums into labels."""
-        decided = self._decide(z)
-        return decided if decided.ndim == 2 else self.classes_[decided]
+    @abstractmethod
+    def _decide(self, z: Array) -> NDArray[Any]:
+        """Turn output sums into predictions, in the form of `TrainingData.y`."""
 
     @abstractmethod
-    def _decide(self, z: Array) -> NDArray[np.intp]:
-        """Turn output sums into class indices, or into indicators of labels."""
+    def _decode(self, z: Array) -> NDArray:
+        """Turn output sums into predictions, in the form of `TrainingData.y_true`."""
+
+    @staticmethod
+    @abstractmethod
+    def _measure(
+        y_true: ArrayLike, y_pred: NDArray, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Compute the score that the method `score` gives."""
 
     @property
     def run_id_(self) -> str | None:
@@ -575,12 +306,12 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         Returns
         -------
         self : object
-            The classifier.
+            The estimator.
 
         Raises
         ------
         ValueError
-            For a parameter that the classifier does not have.
+            For a parameter that the estimator does not have.
         """
         try:
             return super().set_params(**params)
@@ -600,7 +331,7 @@ class BaseNetworkClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         Returns
         -------
         self : object
-            The classifier.
+            The estimator.
 
         Raises
         ------

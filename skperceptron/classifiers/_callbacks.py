@@ -29,7 +29,7 @@ def open_fit(
     Parameters
     ----------
     estimator : estimator
-        The classifier being fitted.
+        The estimator being fitted.
 
     max_subtasks : int
         Maximum number of steps of the fit.
@@ -62,7 +62,7 @@ def begin_fit(
     Parameters
     ----------
     estimator : estimator
-        The classifier being fitted.
+        The estimator being fitted.
 
     context : CallbackContext
         The root task.
@@ -80,7 +80,7 @@ def withdraw_fit(estimator: Any, before: dict[str, Any]) -> None:
     Parameters
     ----------
     estimator : estimator
-        The classifier that could not be fitted.
+        The estimator that could not be fitted.
 
     before : dict
         Its attributes before. What was learned must not be spoilt.
@@ -141,7 +141,7 @@ def run_step(
     Parameters
     ----------
     estimator : estimator
-        The classifier being fitted.
+        The estimator being fitted.
 
     context : CallbackContext
         The root task.

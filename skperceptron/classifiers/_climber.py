@@ -339,7 +339,7 @@ class ClimbTrainer:
         est = self.estimator
         if not est.early_stopping:
             return data, None
-        check_classes(data.labels, est.validation_fraction)
+        check_classes(data.y_true, est.validation_fraction)
         training, validation = hold_out(
             data, est.validation_fraction, random_state, stratify=data.y
         )

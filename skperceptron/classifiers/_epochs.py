@@ -1,4 +1,4 @@
-"""Mini-batch training of BackpropMLP: what happens in an epoch and after it."""
+"""Mini-batch training: what happens in an epoch and after it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 
 from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._hold_out import hold_out
-from skperceptron.network import LOSSES, OUTPUT_ACTIVATIONS, forward
+from skperceptron.network import OUTPUT_ACTIVATIONS, forward
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
 if TYPE_CHECKING:
@@ -29,20 +30,20 @@ NON_FINITE = (
 
 
 class EpochTrainer:
-    """Trains a classifier epoch by epoch and keeps its curves up to date.
+    """Trains an estimator epoch by epoch and keeps its curves up to date.
 
     It consumes random numbers in MLPClassifier's order (start weights, validation
     split, one shuffle per epoch), which is what makes equal seeds give equal weights.
 
     Parameters
     ----------
-    estimator : BackpropMLP
-        The classifier; its curves are updated.
+    estimator : BackpropMLP or BackpropMLPRegressor
+        What is trained; its curves are updated.
 
     data : TrainingData
         What it is trained on.
 
-    targets : ndarray of bool of shape (n_samples, n_outputs)
+    targets : ndarray of bool or float of shape (n_samples, n_outputs)
         Targets of the output units.
 
     params : ndarray of shape (n_params,)
@@ -111,7 +112,8 @@ class EpochTrainer:
         Raises
         ------
         ValueError
-            When the weights overflow. The last finite ones are kept.
+            When the weights overflow and none have been validated. The last finite ones
+            are kept.
         """
         est = self.estimator
         before = self.params.copy()
@@ -122,13 +124,12 @@ class EpochTrainer:
         if is_finite and est.early_stopping:
             validation = self._validate()
             is_finite = validation is not None
-        if self.solver.has_overflowed or not is_finite:
+        has_overflowed = self.solver.has_overflowed or not is_finite
+        if has_overflowed:
             self.params[...] = before
             del est._solver  # its state is of no use any more
-            raise ValueError(
-                f"{NON_FINITE} Or learning_rate_init={est.learning_rate_init!r} is too "
-                "large. The weights from before this epoch are kept."
-            )
+            self._check_has_validated()
+            validation = (math.nan, math.nan)
         est.n_iter_ += 1
         est.loss_ = value
         est.t_ += len(self.training_rows)
@@ -138,8 +139,24 @@ class EpochTrainer:
             print(f"Iteration {est.n_iter_}, loss = {value:.8f}")
         self._judge(validation)
         self.solver.end_epoch(est.t_)
-        self.has_converged = self._has_stalled()
+        self.has_converged = has_overflowed or self._has_stalled()
         return self.has_converged
+
+    def _check_has_validated(self) -> None:
+        """After an overflow, go on only where there are weights to go back to."""
+        est = self.estimator
+        reason = (
+            f"{NON_FINITE} Or learning_rate_init={est.learning_rate_init!r} is too "
+            "large."
+        )
+        if not (est.early_stopping and math.isfinite(est.best_validation_score_)):
+            raise ValueError(f"{reason} The weights from before this epoch are kept.")
+        warnings.warn(
+            f"{reason} Training ends in epoch {est.n_iter_ + 1}, with the weights that "
+            "validated best.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
 
     def restore_best(self) -> None:
         """With early stopping, go back to the weights that validated best."""
@@ -147,17 +164,18 @@ class EpochTrainer:
             self.params[...] = self._best_params
 
     def _split(self) -> None:
-        est, n_samples = self.estimator, len(self.data.labels)
+        est, n_samples = self.estimator, len(self.data.y_true)
         self.training_rows = np.arange(n_samples)
         self.validation_rows = None
         if not est.early_stopping:
             return
+        # As in MLPClassifier, only splits of two classes are stratified.
+        has_two_classes = is_classifier(est) and self.targets.shape[1] == 1
         self.training_rows, self.validation_rows = hold_out(
             self.data,
             est.validation_fraction,
             self.rng,
-            # As in MLPClassifier, only two-class splits are stratified.
-            stratify=self.targets if self.targets.shape[1] == 1 else None,
+            stratify=self.targets if has_two_classes else None,
         )
         if len(self.validation_rows) < 2:
             raise ValueError(
@@ -214,7 +232,7 @@ class EpochTrainer:
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
     def _validate(self) -> tuple[float, float] | None:
-        """Compute accuracy and loss on the held-out samples; None if these overflow."""
+        """Compute score and loss on the held-out samples; None if these overflow."""
         est, loss = self.estimator, self.loss
         rows, weight = self.validation_rows, self.data.sample_weight
         if weight is not None:
@@ -222,12 +240,11 @@ class EpochTrainer:
         coefs, intercepts = est._get_weights()
         with np.errstate(over="ignore", invalid="ignore"):
             z = forward(self.data.X[rows], coefs, intercepts, loss.layers.activations)
-        if not np.isfinite(z).all():
+            outputs = OUTPUT_ACTIVATIONS[loss.out_activation](z)
+        if not (np.isfinite(z).all() and np.isfinite(outputs).all()):
             return None
-        score = accuracy_score(self.data.y[rows], est._decide(z), sample_weight=weight)
-        proba = OUTPUT_ACTIVATIONS[loss.out_activation](z)
-        of_targets = LOSSES[loss.name, loss.out_activation]
-        return score, of_targets(self.targets[rows], proba, weight)
+        score = est._measure(self.data.y[rows], est._decide(z), weight)
+        return score, loss.evaluate(self.targets[rows], outputs, weight)
 
     def _has_stalled(self) -> bool:
         est = self.estimator

@@ -1,4 +1,4 @@
-"""What the classifiers trained by stochastic hill climbing share."""
+"""What the estimators trained by stochastic hill climbing share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skperceptron.classifiers._activations import check_start
-from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
+from skperceptron.classifiers._base import BaseNetwork, TrainingData
 from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_steps
 from skperceptron.classifiers._climber import (
     ClimbTrainer,
@@ -39,7 +39,7 @@ SURROGATE = Metric("log_loss")
 MAX_SURROGATE_ITER = 20_000
 
 
-class BaseHillClimb(BaseNetworkClassifier):
+class BaseHillClimb(BaseNetwork):
     """Training by hill climbing, whatever the network."""
 
     _parameter_constraints: dict[str, list[Any]] = {

@@ -13,12 +13,13 @@ from sklearn.utils._param_validation import StrOptions
 from skperceptron.classifiers._combine import side_by_side
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.classifiers._mlp_classifier import MLPClassifierMixin
 from skperceptron.network import ACTIVATIONS, ActivationLike, Layers
 
 Array = NDArray[np.floating]
 
 
-class HillClimbMLP(BaseHillClimb, BaseMLP):
+class HillClimbMLP(MLPClassifierMixin, BaseHillClimb, BaseMLP):
     """Multilayer perceptron trained by stochastic hill climbing.
 
     Each iteration adds normal noise to the weights, and keeps this candidate if its
@@ -248,6 +249,7 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
+        **MLPClassifierMixin._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
         "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
         "noise_sign": [StrOptions({"random", "descent"})],
@@ -306,7 +308,8 @@ class HillClimbMLP(BaseHillClimb, BaseMLP):
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         present = None if fresh else self._climb_layers
         layers = self._check_layers(n_features, n_outputs, present=present)
-        self._set_output(n_outputs, multilabel=False)
+        self.n_outputs_ = n_outputs
+        self.out_activation_ = "logistic" if n_outputs == 1 else "softmax"
         return layers
 
     def _combine(self, layers: Layers, networks: Sequence[Array]) -> Array:

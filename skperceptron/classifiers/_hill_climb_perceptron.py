@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
-from skperceptron.classifiers._base import BaseNetworkClassifier
+from skperceptron.classifiers._base import BaseNetwork
+from skperceptron.classifiers._classifier import NetworkClassifierMixin
 from skperceptron.classifiers._combine import mean_direction
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.network import Layers
@@ -18,7 +19,7 @@ from skperceptron.network import Layers
 Array = NDArray[np.floating]
 
 
-class HillClimbPerceptron(BaseHillClimb):
+class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
     """Linear threshold units trained by stochastic hill climbing.
 
     For two classes, there is one unit, which predicts ``classes_[1]`` if its sum is at
@@ -222,7 +223,8 @@ class HillClimbPerceptron(BaseHillClimb):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **BaseNetworkClassifier._parameter_constraints,
+        **BaseNetwork._parameter_constraints,
+        **NetworkClassifierMixin._parameter_constraints,
         **BaseHillClimb._parameter_constraints,
         "objective": [StrOptions(set(get_scorer_names())), callable],
     }

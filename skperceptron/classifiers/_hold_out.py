@@ -45,7 +45,7 @@ def hold_out(
     ValueError
         When there are too few samples, or one of the parts has no weight.
     """
-    rows = np.arange(len(data.labels))
+    rows = np.arange(len(data.y_true))
     training, validation = train_test_split(
         rows, random_state=random_state, test_size=fraction, stratify=stratify
     )

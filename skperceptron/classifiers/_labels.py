@@ -40,7 +40,7 @@ def check_labels(name: str, labels: Any) -> None:
         values = np.asarray(labels)
     except ValueError:  # a list of lists of different lengths, which is refused later
         return
-    if _is_any_missing(labels, values):
+    if is_any_missing(labels, values):
         raise ValueError(
             f"{name} must not contain missing labels (None, NaN, NA or NaT). Leave "
             "these samples out, or give them a label of their own."
@@ -78,7 +78,8 @@ def _check_objects(name: str, values: NDArray) -> None:
         )
 
 
-def _is_any_missing(labels: Any, values: NDArray) -> bool:
+def is_any_missing(labels: Any, values: NDArray) -> bool:
+    """Tell whether any of the labels, and of the array made of them, is missing."""
     if np.ma.is_masked(labels):
         return True
     if callable(isna := getattr(labels, "isna", None)):  # of pandas

@@ -1,4 +1,4 @@
-"""What the two multilayer perceptrons share."""
+"""What the multilayer perceptrons share."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 
 from skperceptron._functions import text_of
 from skperceptron._names import did_you_mean
-from skperceptron.classifiers._base import BaseNetworkClassifier
-from skperceptron.network import OUTPUT_ACTIVATIONS, ActivationLike, Layers
+from skperceptron.classifiers._base import BaseNetwork
+from skperceptron.network import ActivationLike, Layers
 
 Array = NDArray[np.floating]
 
 
-class BaseMLP(BaseNetworkClassifier):
-    """Layers, weights and probabilities of a multilayer perceptron."""
+class BaseMLP(BaseNetwork):
+    """Layers and weights of a multilayer perceptron."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **BaseNetworkClassifier._parameter_constraints,
+        **BaseNetwork._parameter_constraints,
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -101,23 +100,6 @@ class BaseMLP(BaseNetworkClassifier):
             return super()._meant_instead(message) + self._no_gradient(self.activation)
         return super()._meant_instead(message)
 
-    def _set_output(self, n_outputs: int, *, multilabel: bool) -> None:
-        self.n_outputs_ = n_outputs
-        softmax = n_outputs > 1 and not multilabel
-        self.out_activation_ = "softmax" if softmax else "logistic"
-
-    @property
-    def _is_multilabel(self) -> bool:
-        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
-
-    def _decide(self, z: Array) -> NDArray[np.intp]:
-        if self.out_activation_ == "softmax":
-            return z.argmax(axis=1)
-        positive = (z > 0).astype(np.intp)
-        if len(self.classes_) == 1:
-            positive[:] = 0
-        return positive[:, 0] if self.n_outputs_ == 1 else positive
-
     def _get_weights(self) -> tuple[Sequence[Array], Sequence[Array]]:
         return self.coefs_, self.intercepts_
 
@@ -125,55 +107,3 @@ class BaseMLP(BaseNetworkClassifier):
         self._layers = layers
         self.n_layers_ = len(layers.units)
         self.coefs_, self.intercepts_ = layers.unpack(params)
-
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Estimate class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probability of each class, in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            When the classifier is not fitted.
-
-        ValueError
-            For samples that cannot be used, or that make the network overflow.
-        """
-        check_is_fitted(self)
-        proba = self._outputs(X, OUTPUT_ACTIVATIONS[self.out_activation_])
-        if len(self.classes_) == 1:
-            return np.ones_like(proba)
-        return np.hstack([1 - proba, proba]) if proba.shape[1] == 1 else proba
-
-    def predict_log_proba(self, X: ArrayLike) -> Array:
-        """Estimate the logarithms of the class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            ``log(predict_proba(X))``.
-
-        Raises
-        ------
-        NotFittedError
-            When the classifier is not fitted.
-
-        ValueError
-            For samples that cannot be used, or that make the network overflow.
-        """
-        proba = self.predict_proba(X)
-        with np.errstate(divide="ignore"):  # a probability of 0 has the log -inf
-            return np.log(proba, out=proba)

@@ -27,7 +27,7 @@ from skperceptron.network import Layers, forward, log_likelihood
 from skperceptron.optim import Metric, MetricOfSums, SignificanceTest
 
 if TYPE_CHECKING:
-    from skperceptron.classifiers._base import BaseNetworkClassifier, TrainingData
+    from skperceptron.classifiers._base import BaseNetwork, TrainingData
 
 Array = NDArray[np.floating]
 Objective = Callable[[Array], float]
@@ -39,7 +39,7 @@ _ENDINGS_OF_LOSSES = ("_loss", "_error", "_deviance")
 
 
 def make_objective(
-    estimator: BaseNetworkClassifier,
+    estimator: BaseNetwork,
     layers: Layers,
     data: TrainingData,
     *,
@@ -68,7 +68,7 @@ def make_objective(
         ``objective(params) -> float``. Parameters for which the network overflows
         are worth minus infinity.
     """
-    X, y, labels = data.X, data.y, data.labels
+    X, y, labels = data.X, data.y, data.y_true
     weight = objective_weight(data)
     objective: Any = "log_loss" if on_log_loss else estimator.objective
     metric = None
@@ -97,7 +97,7 @@ def make_objective(
 
 
 def find_metric(
-    estimator: BaseNetworkClassifier, y: NDArray[np.intp], *, is_weighted: bool = False
+    estimator: BaseNetwork, y: NDArray[np.intp], *, is_weighted: bool = False
 ) -> Metric | None:
     """Describe the objective for compiled code.
 
@@ -156,7 +156,7 @@ def find_metric(
 
 
 def make_test(
-    estimator: BaseNetworkClassifier, layers: Layers, data: TrainingData
+    estimator: BaseNetwork, layers: Layers, data: TrainingData
 ) -> SignificanceTest | None:
     """Make the test that the gains of a climb on a metric have to pass.
 
@@ -181,14 +181,14 @@ def make_test(
     return SignificanceTest(predict, weight, metric.scale)
 
 
-def _method_of(scorer: _BaseScorer, estimator: BaseNetworkClassifier) -> str:
+def _method_of(scorer: _BaseScorer, estimator: BaseNetwork) -> str:
     """Find the method of a classifier whose result a scorer takes."""
     methods = scorer._response_method
     methods = [methods] if isinstance(methods, str) else methods
     return next((name for name in methods if hasattr(estimator, name)), "")
 
 
-def refuse_loss(objective: Any, estimator: BaseNetworkClassifier) -> None:
+def refuse_loss(objective: Any, estimator: BaseNetwork) -> None:
     """Refuse a loss of scikit-learn, whose smaller values are better, as an objective.
 
     Parameters
@@ -289,7 +289,7 @@ def _useless(value: Any, objective: Any) -> ValueError:
 
 
 def _accuracy(
-    estimator: BaseNetworkClassifier, y: NDArray, weight: Array | None, shift: float
+    estimator: BaseNetwork, y: NDArray, weight: Array | None, shift: float
 ) -> Callable[[Array], float]:
     if weight is None:
         return lambda z: float(np.mean(estimator._decide(z) == y)) + shift
@@ -298,7 +298,7 @@ def _accuracy(
 
 
 def _metric_objective(
-    estimator: BaseNetworkClassifier, labels: NDArray, weight: Array | None
+    estimator: BaseNetwork, labels: NDArray, weight: Array | None
 ) -> Callable[[Array], float]:
     metric = estimator.objective
     options = {} if weight is None else {"sample_weight": weight}
@@ -312,7 +312,7 @@ def _metric_objective(
 
 
 def _scorer_objective(
-    estimator: BaseNetworkClassifier,
+    estimator: BaseNetwork,
     layers: Layers,
     X: Any,
     labels: NDArray,
@@ -351,7 +351,7 @@ def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
 
 
 @contextmanager
-def _naming(objective: Any, estimator: BaseNetworkClassifier) -> Iterator[None]:
+def _naming(objective: Any, estimator: BaseNetwork) -> Iterator[None]:
     """Say in errors that they come from the objective."""
     try:
         yield
@@ -362,7 +362,7 @@ def _naming(objective: Any, estimator: BaseNetworkClassifier) -> Iterator[None]:
         ) from error
 
 
-def _remedy(error: Exception, objective: Any, estimator: BaseNetworkClassifier) -> str:
+def _remedy(error: Exception, objective: Any, estimator: BaseNetwork) -> str:
     """Say how to use a metric of two classes, one of which is the positive one."""
     metric = get_scorer(objective) if isinstance(objective, str) else objective
     name = getattr(_function_of(metric), "__name__", "metric")

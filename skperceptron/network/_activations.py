@@ -131,4 +131,6 @@ def softmax(z: Array) -> Array:
 OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "logistic": expit,
     "softmax": softmax,
+    "identity": lambda z: z,
+    "exp": np.exp,
 }

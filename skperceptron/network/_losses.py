@@ -73,6 +73,117 @@ def squared_error(
     return _average_rows(0.5 * (proba - y) ** 2, sample_weight)
 
 
+def mean_squared_error(
+    y: NDArray, outputs: Array, sample_weight: Array | None = None
+) -> float:
+    """Half the squared error, averaged over the outputs as MLPRegressor does.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets.
+
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What the network says of them.
+
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples and outputs.
+    """
+    return squared_error(y, outputs, sample_weight) / y.shape[1]
+
+
+def poisson(y: NDArray, outputs: Array, sample_weight: Array | None = None) -> float:
+    """Half the Poisson deviance, summed over the outputs.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets, at least 0.
+
+    outputs : ndarray of shape (n_samples, n_outputs)
+        Expected values, above 0.
+
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    return _average_rows(xlogy(y, y / outputs) - y + outputs, sample_weight)
+
+
+def absolute_error(
+    y: NDArray, outputs: Array, sample_weight: Array | None = None
+) -> float:
+    """Absolute error, summed over the outputs.
+
+    Parameters
+    ----------
+    y, outputs, sample_weight
+        As in `mean_squared_error`.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    return _average_rows(np.abs(outputs - y), sample_weight)
+
+
+def huber(
+    y: NDArray, outputs: Array, sample_weight: Array | None, epsilon: float
+) -> float:
+    """Huber loss (Huber, 1964): half the squared error, linear beyond some error.
+
+    Parameters
+    ----------
+    y, outputs, sample_weight
+        As in `mean_squared_error`.
+
+    epsilon : float
+        The error from which on it is linear.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    size = np.abs(outputs - y)
+    linear = epsilon * (size - 0.5 * epsilon)
+    return _average_rows(np.where(size > epsilon, linear, 0.5 * size**2), sample_weight)
+
+
+def pinball(
+    y: NDArray, outputs: Array, sample_weight: Array | None, quantile: float
+) -> float:
+    """Pinball loss (Koenker and Bassett, 1978), which a quantile minimises.
+
+    Parameters
+    ----------
+    y, outputs, sample_weight
+        As in `mean_squared_error`.
+
+    quantile : float
+        Which quantile, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Weighted mean over the samples of the loss summed over the outputs.
+    """
+    error = y - outputs
+    return _average_rows(
+        np.maximum(quantile * error, (quantile - 1) * error), sample_weight
+    )
+
+
 @np.errstate(over="ignore")
 def log_likelihood(z: Array, y: NDArray, sample_weight: Array | None = None) -> float:
     """Mean log-likelihood of class labels, from the sums of the output units.
@@ -116,10 +227,15 @@ def _average_rows(values: Array, sample_weight: Array | None) -> float:
     return float(np.average(values, weights=sample_weight, axis=0).sum())
 
 
-# By name and output activation.
-LOSSES: dict[tuple[str, str], Callable[[NDArray, Array, Array | None], float]] = {
+# By name and output activation. Some take a number as the last argument.
+LOSSES: dict[tuple[str, str], Callable[..., float]] = {
     ("log_loss", "softmax"): log_loss,
     ("log_loss", "logistic"): binary_log_loss,
     ("squared_error", "softmax"): squared_error,
     ("squared_error", "logistic"): squared_error,
+    ("squared_error", "identity"): mean_squared_error,
+    ("poisson", "exp"): poisson,
+    ("absolute_error", "identity"): absolute_error,
+    ("huber", "identity"): huber,
+    ("quantile", "identity"): pinball,
 }

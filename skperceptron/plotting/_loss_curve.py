@@ -111,8 +111,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            A fitted classifier of ours or scikit-learn's
-            :class:`~sklearn.neural_network.MLPClassifier`, a pipeline that ends with
+            A fitted estimator of ours or scikit-learn's
+            :class:`~sklearn.neural_network.MLPClassifier` or
+            :class:`~sklearn.neural_network.MLPRegressor`, a pipeline that ends with
             one, or a search that has refitted one.
 
         name : str or None, default=None
@@ -230,7 +231,7 @@ def _network_of(estimator: Any) -> Any:
     check_estimator(
         "estimator",
         estimator,
-        "a fitted classifier, a pipeline that ends with one or a search that has "
+        "a fitted estimator, a pipeline that ends with one or a search that has "
         "refitted one",
     )
     check_is_fitted(estimator)
@@ -254,8 +255,8 @@ def _kind_of(network: Any) -> str:
             return kind
     raise TypeError(
         f"This {type(network).__name__} has no curves: it needs a loss_curve_, as "
-        "BackpropMLP and MLPClassifier have it, or an objective_curve_, as "
-        "HillClimbPerceptron and HillClimbMLP do."
+        "BackpropMLP, BackpropMLPRegressor and scikit-learn's networks have it, or an "
+        "objective_curve_, as HillClimbPerceptron and HillClimbMLP do."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 from skperceptron.plotting._option_checks import check_option
 
@@ -60,7 +60,9 @@ def _default_score_name(estimator: Any) -> str:
     # A search inside the search, and the like, scores as it was told to.
     if last_step is None or getattr(last_step, "scoring", None) is not None:
         return "score"
-    return "accuracy" if is_classifier(last_step) else "score"
+    if is_classifier(last_step):
+        return "accuracy"
+    return "R2" if is_regressor(last_step) else "score"
 
 
 def choose_splits(cv_results: Mapping[str, Any], split: str, scorer: str) -> list[str]:

@@ -61,7 +61,8 @@ def flush(timeout: float | None = None) -> int:
     for call in before_flush:
         call()
     seconds = None if deadline == math.inf else deadline - time.monotonic()
-    reasons = ask_or_do("flush", timeout=seconds)
+    # Where nothing waits, no process has to import MLflow to find that out.
+    reasons = ask_or_do("flush", timeout=seconds) if waiting() else []
     delivering_process().tell_notices()
     for reason in reasons:
         _warn(reason)
@@ -80,12 +81,14 @@ def flush(timeout: float | None = None) -> int:
 def _deliver_here(verb: str, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
     """Do in this process what no process can be started for."""
     # Only then is MLflow needed here.
+    from skperceptron.tracking.delivery._limits import limited
     from skperceptron.tracking.delivery._service import Service
 
     service = Service(_owners.this_process())
-    for store, inbox in delivering_process().watched:
-        service.watch(store, str(inbox.journal), 0.0)
-    value = getattr(service, verb)(**arguments)
+    with limited():
+        for store, inbox in delivering_process().watched:
+            service.watch(store, str(inbox.journal), 0.0)
+        value = getattr(service, verb)(**arguments)
     return value, service.take_notices()
 
 

@@ -40,7 +40,7 @@ def run_as_html(estimator: Any) -> str:
     Parameters
     ----------
     estimator : estimator
-        One of our classifiers.
+        One of our estimators.
 
     Returns
     -------

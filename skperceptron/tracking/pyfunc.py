@@ -14,8 +14,8 @@ METHOD_PARAM = "predict_method"
 METHODS = ("predict", "predict_proba", "decision_function")
 
 
-class ServedClassifier:
-    """A fitted classifier, or a pipeline that ends with one, as MLflow serves it.
+class ServedEstimator:
+    """A fitted estimator, or a pipeline that ends with one, as MLflow serves it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class ServedClassifier:
         return self._estimator
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predict labels, or what else is asked for.
+        """Predict labels or numbers, or what else is asked for.
 
         Parameters
         ----------
@@ -46,7 +46,8 @@ class ServedClassifier:
         Returns
         -------
         ndarray
-            What the method returns. Columns follow the estimator's ``classes_``.
+            What the method returns. Columns of a classifier's scores follow its
+            ``classes_``.
 
         Raises
         ------
@@ -70,8 +71,8 @@ def methods_of(estimator: Any) -> list[str]:
     return [name for name in METHODS if hasattr(estimator, name)]
 
 
-def _load_pyfunc(path: str) -> ServedClassifier:
+def _load_pyfunc(path: str) -> ServedEstimator:
     """Load the model of a folder; it is MLflow that calls this."""
     import mlflow.sklearn
 
-    return ServedClassifier(mlflow.sklearn.load_model(path))
+    return ServedEstimator(mlflow.sklearn.load_model(path))

@@ -1,4 +1,4 @@
-"""Tuning with Optuna: search spaces of the classifiers, and pruning.
+"""Tuning with Optuna: search spaces of the estimators, and pruning.
 
 Importing this package imports Optuna.
 """

@@ -1,4 +1,4 @@
-"""What users pass: trials, and estimators with classifiers of this package in them."""
+"""What users pass: trials, and estimators with those of this package in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from skperceptron.classifiers._base import BaseNetworkClassifier
+from skperceptron.classifiers._base import BaseNetwork
 
 
 def check_trial(trial: Any) -> None:
@@ -24,27 +24,27 @@ def check_trial(trial: Any) -> None:
         )
 
 
-def find_classifiers(estimator: Any) -> dict[str, BaseNetworkClassifier]:
-    """Find the classifiers of this package in an estimator.
+def find_networks(estimator: Any) -> dict[str, BaseNetwork]:
+    """Find the estimators of this package in an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        One of the classifiers, or a pipeline or any other estimator that has some among
-        its parameters.
+        One of them, or a pipeline or any other estimator that has some among its
+        parameters.
 
     Returns
     -------
-    dict of classifier
+    dict of estimator
         By what the names of their parameters begin with among those of `estimator`: ""
-        for the classifier itself, otherwise the way to it, as in "clf__".
+        for `estimator` itself, otherwise the way to it, as in "clf__".
 
     Raises
     ------
     TypeError
-        When it is no estimator, or has none of these classifiers.
+        When it is no estimator, or has none of them.
     """
-    if isinstance(estimator, BaseNetworkClassifier):
+    if isinstance(estimator, BaseNetwork):
         return {"": estimator}
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise TypeError(
@@ -54,12 +54,13 @@ def find_classifiers(estimator: Any) -> dict[str, BaseNetworkClassifier]:
     found = {
         f"{name}__": value
         for name, value in estimator.get_params(deep=True).items()
-        if isinstance(value, BaseNetworkClassifier)
+        if isinstance(value, BaseNetwork)
     }
     if not found:
         raise TypeError(
-            f"This {type(estimator).__name__} contains no classifier of skperceptron. "
-            "There must be a HillClimbPerceptron, HillClimbMLP or BackpropMLP among "
-            "its parameters, for example as a step of a pipeline."
+            f"This {type(estimator).__name__} contains no estimator of skperceptron. "
+            "There must be a HillClimbPerceptron, HillClimbMLP, BackpropMLP or "
+            "BackpropMLPRegressor among its parameters, for example as a step of a "
+            "pipeline."
         )
     return found

@@ -12,12 +12,12 @@ from optuna.trial import BaseTrial
 from sklearn.callback import CallbackContext
 
 from skperceptron._names import did_you_mean
-from skperceptron.classifiers._base import BaseNetworkClassifier
+from skperceptron.classifiers._base import BaseNetwork
 from skperceptron.classifiers._callbacks import add_callback, remove_callback
 from skperceptron.classifiers._climber import iterations_per_report
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.tracking.recording._sklearn_internals import are_errors_caught
-from skperceptron.tuning._arguments import check_trial, find_classifiers
+from skperceptron.tuning._arguments import check_trial, find_networks
 
 
 class _Monitor(NamedTuple):
@@ -38,7 +38,7 @@ _MONITORS = {
 class PruningCallback:
     """Report each epoch of a fit to an Optuna trial, and end the fit if it is pruned.
 
-    A scikit-learn callback for one trial. Set it on a classifier of this package, or on
+    A scikit-learn callback for one trial. Set it on an estimator of this package, or on
     a pipeline or any other estimator that has one in it, and fit once, or once for each
     fold of a cross-validation that is run in the same process with
     ``error_score="raise"``.
@@ -62,7 +62,7 @@ class PruningCallback:
     ------
     TypeError
         When `trial` is not an Optuna trial. By a fit: when the estimator contains none
-        of these classifiers.
+        of these estimators.
 
     ValueError
         When `monitor` is none of these, or has not the study's direction, or the study
@@ -121,11 +121,11 @@ class PruningCallback:
         self._first_step = self._next_first_step = 0
         self._last_step = 0
         self._fit: CallbackContext | None = None
-        self._followed: list[BaseNetworkClassifier] = []
+        self._followed: list[BaseNetwork] = []
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
-        """Check that the fit can be pruned, or follow the classifiers in it."""
-        if isinstance(estimator, BaseNetworkClassifier):
+        """Check that the fit can be pruned, or follow the estimators in it."""
+        if isinstance(estimator, BaseNetwork):
             self._check_fit(estimator, context)
             self._fit = context
             self._last_step = 0
@@ -133,9 +133,9 @@ class PruningCallback:
             self._next_first_step += estimator.max_iter
         else:
             self._followed = [
-                classifier
-                for classifier in find_classifiers(estimator).values()
-                if add_callback(classifier, self)
+                network
+                for network in find_networks(estimator).values()
+                if add_callback(network, self)
             ]
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
@@ -145,9 +145,7 @@ class PruningCallback:
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """Report a step, and end the fit if the trial should be pruned."""
-        is_step = (
-            isinstance(estimator, BaseNetworkClassifier) and context is not self._fit
-        )
+        is_step = isinstance(estimator, BaseNetwork) and context is not self._fit
         # Of several climbs, the one that is best may have ended before the others.
         if not is_step or not estimator.n_iter_ > self._last_step:
             return
@@ -157,11 +155,11 @@ class PruningCallback:
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
         """Leave the estimator as it was."""
-        if isinstance(estimator, BaseNetworkClassifier):
+        if isinstance(estimator, BaseNetwork):
             self._fit = None
             return
-        for classifier in self._followed:
-            remove_callback(classifier, self)
+        for network in self._followed:
+            remove_callback(network, self)
 
     def __getstate__(self) -> dict[str, Any]:
         # Whatever a copy reported would be lost.
@@ -180,7 +178,7 @@ class PruningCallback:
             raise ValueError(
                 "A PruningCallback reports to its trial only in the process and the "
                 "thread in which it was made, and no copy of it does. Fit there: leave "
-                "n_jobs at None or 1 in whatever is around the classifier."
+                "n_jobs at None or 1 in whatever is around the estimator."
             )
         if context.task_name == "partial-fit":
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Search spaces of the classifiers."""
+"""Search spaces of the estimators."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from skperceptron.classifiers import BackpropMLP, HillClimbMLP
-from skperceptron.classifiers._base import BaseNetworkClassifier
-from skperceptron.tuning._arguments import check_trial, find_classifiers
+from skperceptron.classifiers import HillClimbMLP
+from skperceptron.classifiers._base import BaseNetwork
+from skperceptron.classifiers._base_backprop import BaseBackprop
+from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.tuning._arguments import check_trial, find_networks
 
 Space = dict[str, BaseDistribution]
 
@@ -63,7 +65,7 @@ def param_distributions(estimator: Any) -> Space:
     ``alpha``               0.03 to 30, logarithmic
     ``step_size``           0.03 to 1, logarithmic
     ----------------------  -------------------------------------------------------
-    `BackpropMLP`
+    `BackpropMLP`, `BackpropMLPRegressor`
     ``hidden_layer_sizes``  16 to 256 units, logarithmic
     ``activation``          "relu", "silu", "tanh"
     ``alpha``               1e-6 to 1, logarithmic
@@ -72,7 +74,7 @@ def param_distributions(estimator: Any) -> Space:
     ``learning_rate_init``  3e-4 to 1e-2, with "sgd" 1e-3 to 0.3, logarithmic
     ======================  =======================================================
 
-    The last three are left out with the solver "lbfgs". A classifier that has several
+    The last three are left out with the solver "lbfgs". An estimator that has several
     hidden layers, or none, keeps them. Anything may be changed in the result, which is
     a new dict at each call. What is fitted (`objective`, `loss`, `class_weight`) and
     for how long (`max_iter`, `early_stopping`) is the caller's choice, and so is the
@@ -81,7 +83,7 @@ def param_distributions(estimator: Any) -> Space:
     Parameters
     ----------
     estimator : estimator
-        One of the classifiers of this package, or a pipeline or any other estimator
+        One of the estimators of this package, or a pipeline or any other estimator
         that has some of them among its parameters, at any depth.
 
     Returns
@@ -93,7 +95,7 @@ def param_distributions(estimator: Any) -> Space:
     Raises
     ------
     TypeError
-        When `estimator` is no estimator or contains none of these classifiers.
+        When `estimator` is no estimator or contains none of these.
 
     See Also
     --------
@@ -113,8 +115,8 @@ def param_distributions(estimator: Any) -> Space:
     """
     return {
         prefix + name: distribution
-        for prefix, classifier in find_classifiers(estimator).items()
-        for name, distribution in _space_of(classifier).items()
+        for prefix, network in find_networks(estimator).items()
+        for name, distribution in _space_of(network).items()
     }
 
 
@@ -138,7 +140,7 @@ def suggest_params(trial: BaseTrial, estimator: Any) -> dict[str, Any]:
     ------
     TypeError
         When `trial` is not an Optuna trial, or `estimator` is no estimator or contains
-        none of the classifiers of this package.
+        none of the estimators of this package.
 
     See Also
     --------
@@ -169,11 +171,11 @@ def suggest_params(trial: BaseTrial, estimator: Any) -> dict[str, Any]:
     }
 
 
-def _space_of(classifier: BaseNetworkClassifier) -> Space:
-    if isinstance(classifier, BackpropMLP):
-        return _without_layers(classifier, _backprop_space(classifier.solver))
-    if isinstance(classifier, HillClimbMLP):
-        return _without_layers(classifier, _CLIMBING_MLP)
+def _space_of(network: BaseNetwork) -> Space:
+    if isinstance(network, BaseBackprop):
+        return _without_layers(network, _backprop_space(network.solver))
+    if isinstance(network, HillClimbMLP):
+        return _without_layers(network, _CLIMBING_MLP)
     return _PERCEPTRON
 
 
@@ -184,9 +186,9 @@ def _backprop_space(solver: str) -> Space:
     return {**_BACKPROP, **_MINI_BATCHES, "learning_rate_init": rate}
 
 
-def _without_layers(classifier: BackpropMLP | HillClimbMLP, space: Space) -> Space:
+def _without_layers(network: BaseMLP, space: Space) -> Space:
     """Leave out what a network with several hidden layers, or none, has no use for."""
-    n_hidden = np.size(classifier.hidden_layer_sizes)
+    n_hidden = np.size(network.hidden_layer_sizes)
     useless = set()
     if n_hidden != 1:
         useless.add("hidden_layer_sizes")

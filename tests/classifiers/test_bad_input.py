@@ -11,12 +11,17 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn import metrics
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import f1_score, log_loss, make_scorer, zero_one_loss
 from sklearn.model_selection import GridSearchCV
 
 import skperceptron
-from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron import (
+    BackpropMLP,
+    BackpropMLPRegressor,
+    HillClimbMLP,
+    HillClimbPerceptron,
+)
 from skperceptron.plotting import ActivationDisplay
 from skperceptron.tracking import MLflowTracker
 
@@ -74,12 +79,21 @@ BACKPROP = {
     "epsilon": [0.0],
     "max_fun": [0],
 }
+OF_NUMBERS = {
+    **{name: values for name, values in COMMON.items() if name != "class_weight"},
+    **LAYERS,
+    **BACKPROP,
+    "loss": ["log_loss"],
+    "huber_epsilon": [0, -1.0, "far"],
+    "quantile": [-0.1, 1.1, "median"],
+}
 WRONG = [
     (cls, name, value)
     for cls, table in (
         (HillClimbPerceptron, COMMON | CLIMB),
         (HillClimbMLP, COMMON | CLIMB | LAYERS | NOISE),
         (BackpropMLP, COMMON | LAYERS | BACKPROP),
+        (BackpropMLPRegressor, OF_NUMBERS),
     )
     for name, values in table.items()
     for value in values
@@ -92,7 +106,7 @@ def test_wrong_parameter_is_named_with_the_allowed_values(cls, name, value):
         cls(**{name: value}).fit(X, y)
 
 
-@every_classifier
+@pytest.mark.parametrize("cls", [*CLASSIFIERS, BackpropMLPRegressor])
 def test_every_parameter_has_its_wrong_values_tested(cls):
     tested = {name for c, name, _ in WRONG if c is cls}
     assert set(cls().get_params()) == tested
@@ -462,7 +476,9 @@ def test_training_that_diverges_is_not_blamed_on_the_data(
 ):
     clf = BackpropMLP((5, 5), activation, solver="sgd", early_stopping=early_stopping)
     clf.set_params(learning_rate_init=learning_rate_init, random_state=0)
-    with pytest.raises(ValueError, match=r"learning_rate_init=.* is too large") as told:
+    # A warning, if there are weights that have been validated.
+    reactions = (ValueError, ConvergenceWarning) if early_stopping else ValueError
+    with pytest.raises(reactions, match=r"learning_rate_init=.* is too large") as told:
         clf.fit(X, y)
     assert "these samples" not in str(told.value)
     assert all(np.isfinite(weights).all() for weights in clf.coefs_)

@@ -1,4 +1,6 @@
-"""BackpropMLP in the place of MLPClassifier: the same weights, curves and warnings.
+"""BackpropMLP in the place of MLPClassifier, BackpropMLPRegressor in MLPRegressor's.
+
+They find the same weights and have the same curves and warnings.
 
 The options are compared in all their combinations; of those of a fit, the long tests
 compare two thirds.
@@ -6,17 +8,22 @@ compare two thirds.
 
 import warnings
 from itertools import product
+from types import FunctionType
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
-from sklearn.datasets import make_classification, make_multilabel_classification
-from sklearn.neural_network import MLPClassifier
+from sklearn.datasets import (
+    make_classification,
+    make_multilabel_classification,
+    make_regression,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network.tests import test_mlp as their_tests
 from sklearn.preprocessing import StandardScaler
 
-from skperceptron import BackpropMLP
+from skperceptron import BackpropMLP, BackpropMLPRegressor
 from tests.coverings import pairwise
 
 pytestmark = [
@@ -31,23 +38,43 @@ LOOKING_INSIDE = {
     "test_gradient",
     "test_learning_rate_warmstart",
 }
+OURS = {MLPClassifier: BackpropMLP, MLPRegressor: BackpropMLPRegressor}
+
+
+def of_ours(mark):
+    """The same mark; where it is parametrized with their classes, with ours."""
+    if mark.name != "parametrize" or list(mark.args[1]) != list(OURS):
+        return mark
+    return pytest.mark.parametrize(mark.args[0], [*OURS.values()]).mark
+
+
 for name, test in vars(their_tests).items():
-    if (
-        name.startswith("test_")
-        and name not in LOOKING_INSIDE
-        and "MLPClassifier" in test.__code__.co_names
-    ):
-        globals()[f"{name}_as_scikit_learn_does"] = test
+    if not name.startswith("test_") or name in LOOKING_INSIDE:
+        continue
+    marks = [of_ours(mark) for mark in getattr(test, "pytestmark", ())]
+    names = {cls.__name__ for cls in OURS}
+    if names & {*test.__code__.co_names} or marks != getattr(test, "pytestmark", []):
+        copy = FunctionType(test.__code__, test.__globals__, name)
+        copy.pytestmark = marks
+        globals()[f"{name}_as_scikit_learn_does"] = copy
 
 
 @pytest.fixture(autouse=True)
 def _replace(monkeypatch):
-    """Let scikit-learn's own tests of MLPClassifier test BackpropMLP."""
-    monkeypatch.setattr(their_tests, "MLPClassifier", BackpropMLP)
+    """Let scikit-learn's own tests of its classes test ours."""
+    for theirs, ours in OURS.items():
+        monkeypatch.setattr(their_tests, theirs.__name__, ours)
+
+
+@pytest.fixture
+def global_random_seed():
+    """The seed that scikit-learn's own tests have from its conftest."""
+    return 0
 
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
-TARGETS = ["binary", "multiclass", "multilabel"]
+CLASSES = ["binary", "multiclass", "multilabel"]
+TARGETS = [*CLASSES, "number", "two numbers", "counts"]
 SGD = {"solver": "sgd", "learning_rate_init": 0.2}
 # Some that stop by themselves: the schedules differ in what they do then.
 SOLVERS = {
@@ -66,6 +93,13 @@ N_SAMPLES = 70
 def make_data(kind):
     if kind == "multilabel":
         X, y = make_multilabel_classification(N_SAMPLES, 6, n_classes=3, random_state=0)
+    elif kind not in CLASSES:
+        n_targets = 2 if kind == "two numbers" else 1
+        X, y = make_regression(
+            N_SAMPLES, 6, n_targets=n_targets, noise=20, random_state=0
+        )
+        y = (y - y.mean(axis=0)) / y.std(axis=0)
+        y = np.maximum(np.round(2 * y), 0) if kind == "counts" else y
     else:
         n_classes = 2 if kind == "binary" else 3
         X, y = make_classification(
@@ -75,7 +109,7 @@ def make_data(kind):
     return np.where(np.abs(X) < 0.3, 0, X), y
 
 
-def make_both(**params):
+def make_both(kind, **params):
     params = {
         "max_iter": 8,
         "n_iter_no_change": 2,
@@ -84,7 +118,12 @@ def make_both(**params):
         "random_state": 3,
         **params,
     }
-    return BackpropMLP(**params), MLPClassifier(**params)
+    if kind in CLASSES:
+        return BackpropMLP(**params), MLPClassifier(**params)
+    if params.get("solver") == "sgd":
+        params["learning_rate_init"] /= 10  # these diverge sooner
+    params["loss"] = "poisson" if kind == "counts" else "squared_error"
+    return BackpropMLPRegressor(**params), MLPRegressor(**params)
 
 
 def assert_same(ours, theirs, X):
@@ -104,8 +143,12 @@ def assert_same(ours, theirs, X):
     assert_allclose(
         ours.validation_scores_ or [], getattr(theirs, "validation_scores_", None) or []
     )
-    assert_array_equal(ours.predict(X), theirs.predict(X))
-    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X))
+    if isinstance(theirs, MLPRegressor):
+        assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6, atol=1e-10)
+        assert ours.predict(X).shape == theirs.predict(X).shape
+    else:
+        assert_array_equal(ours.predict(X), theirs.predict(X))
+        assert_allclose(ours.predict_proba(X), theirs.predict_proba(X))
 
 
 def heard(function):
@@ -138,6 +181,7 @@ def test_fit(solver, activation, kind, third):
         if third_of(options) != third:
             continue
         ours, theirs = make_both(
+            kind,
             hidden_layer_sizes=hidden,
             activation=activation,
             early_stopping=early_stopping,
@@ -160,7 +204,7 @@ def test_lbfgs(activation, kind):
     X, y = make_data(kind)
     for hidden, sparse, weighted in product(HIDDEN, ON_OFF, ON_OFF):
         ours, theirs = make_both(
-            hidden_layer_sizes=hidden, activation=activation, solver="lbfgs"
+            kind, hidden_layer_sizes=hidden, activation=activation, solver="lbfgs"
         )
         data = csr_matrix(X) if sparse else X
         weight = np.arange(len(X)) % 4.0 if weighted else None
@@ -173,9 +217,11 @@ def test_lbfgs(activation, kind):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_partial_fit(solver, kind):
     X, y = make_data(kind)
-    classes = np.arange(3) if kind == "multilabel" else np.unique(y)
+    options = {}
+    if kind in CLASSES:
+        options["classes"] = np.arange(3) if kind == "multilabel" else np.unique(y)
     for sparse, weighted in product(ON_OFF, ON_OFF):
-        ours, theirs = make_both(hidden_layer_sizes=(6,), **SOLVERS[solver])
+        ours, theirs = make_both(kind, hidden_layer_sizes=(6,), **SOLVERS[solver])
         data = csr_matrix(X) if sparse else X
         weight = np.arange(len(X)) % 4.0 if weighted else None
         for half in (slice(0, 40), slice(40, None), slice(0, 40)):
@@ -184,7 +230,7 @@ def test_partial_fit(solver, kind):
                     data[half],
                     y[half],
                     sample_weight=None if weight is None else weight[half],
-                    classes=classes,
+                    **options,
                 )
         assert_same(ours, theirs, data)
 
@@ -207,7 +253,7 @@ def begin_anew(theirs):
 def test_warm_start(solver, kind):
     X, y = make_data(kind)
     options = SOLVERS.get(solver, {"solver": solver, "max_iter": 4})
-    ours, theirs = make_both(hidden_layer_sizes=(6,), warm_start=True, **options)
+    ours, theirs = make_both(kind, hidden_layer_sizes=(6,), warm_start=True, **options)
     for _ in range(3):
         ours.fit(X, y)
         theirs.fit(X, y)
@@ -216,10 +262,11 @@ def test_warm_start(solver, kind):
             begin_anew(theirs)
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "counts"])
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_partial_fit_after_fit(solver):
-    X, y = make_data("multiclass")
-    ours, theirs = make_both(hidden_layer_sizes=(6,), **SOLVERS[solver])
+def test_partial_fit_after_fit(solver, kind):
+    X, y = make_data(kind)
+    ours, theirs = make_both(kind, hidden_layer_sizes=(6,), **SOLVERS[solver])
     for model in (ours, theirs):
         model.fit(X, y)
         for half in (slice(0, 40), slice(40, None), slice(0, 40)):
@@ -230,6 +277,7 @@ def test_partial_fit_after_fit(solver):
 def test_warm_start_with_early_stopping_keeps_the_best_weights_of_the_present_fit():
     X, y = make_data("binary")
     ours, theirs = make_both(
+        "binary",
         hidden_layer_sizes=(6,),
         warm_start=True,
         early_stopping=True,
@@ -275,10 +323,35 @@ def test_refusals_are_of_the_same_kind(params, X_shape, y):
     assert str(ours.value)[:20] == message[:20]
 
 
+@pytest.mark.parametrize(
+    ("params", "X_shape", "y"),
+    [
+        ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0.5, 1.5] * 3),
+        ({"solver": "newton"}, (6, 2), [0.5, 1.5] * 3),
+        ({"loss": "log_loss"}, (6, 2), [0.5, 1.5] * 3),
+        ({"early_stopping": True}, (6, 2), [0.5, 1.5] * 3),
+        ({}, (6, 2), [0.5, 1.5]),
+        ({}, (6,), [0.5, 1.5] * 3),
+        ({}, (6, 2), [0.5, np.nan] * 3),
+        ({}, (6, 2), [0.5, np.inf] * 3),
+        ({}, (6, 2), None),
+        ({}, (6, 2), np.zeros((6, 2, 2))),
+    ],
+)
+def test_refusals_of_regressors_are_of_the_same_kind(params, X_shape, y):
+    X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        MLPRegressor(**params).fit(X, y)
+    with pytest.raises(type(theirs.value)) as ours:
+        BackpropMLPRegressor(**params).fit(X, y)
+    message = str(theirs.value).replace("MLPRegressor", "BackpropMLPRegressor")
+    assert str(ours.value)[:20] == message[:20]
+
+
 def test_one_class_is_learned_and_predicted():
     X, y = np.arange(12.0).reshape(6, 2), np.full(6, "only")
     for form in (np.asarray, csr_array):
-        ours, theirs = make_both(hidden_layer_sizes=(3,), batch_size=3)
+        ours, theirs = make_both("binary", hidden_layer_sizes=(3,), batch_size=3)
         ours.fit(form(X), y)
         theirs.fit(X, y)
         assert_array_equal(ours.predict(form(-X)), theirs.predict(-X))

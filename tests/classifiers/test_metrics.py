@@ -125,7 +125,7 @@ def compiled_metric(objective, y, z, weight):
     estimator = HillClimbMLP(objective=objective)
     n_outputs = z.shape[1]
     estimator.classes_ = np.arange(max(n_outputs, 2))
-    estimator._set_output(n_outputs, multilabel=False)
+    estimator._network(1, n_outputs, fresh=True)
     metric = find_metric(estimator, y, is_weighted=weight is not None)
     assert metric is not None
     value = MetricOfSums(metric, y, weight, n_outputs, z.dtype)(z)
@@ -210,7 +210,7 @@ def test_value_from_sums_is_that_of_scikit_learn(name, n_classes, data):
     scorer = get_scorer(objective) if isinstance(objective, str) else objective
     given_sums = Given()
     given_sums.classes_ = np.arange(n_classes)
-    given_sums._set_output(z.shape[1], multilabel=False)
+    given_sums._network(1, z.shape[1], fresh=True)
     options = {} if weight is None else {"sample_weight": weight}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -244,14 +244,14 @@ NOT_COVERED = [
 def test_what_is_not_covered_is_left_to_scikit_learn(objective):
     clf = HillClimbMLP(objective=objective)
     clf.classes_ = np.arange(2)
-    clf._set_output(1, multilabel=False)
+    clf._network(1, 1, fresh=True)
     assert find_metric(clf, np.array([0, 1])) is None
 
 
 def test_labels_that_do_not_occur_are_left_to_scikit_learn():
     clf = HillClimbMLP(objective="f1_macro")
     clf.classes_ = np.arange(3)
-    clf._set_output(3, multilabel=False)
+    clf._network(1, 3, fresh=True)
     assert find_metric(clf, np.array([0, 1, 1])) is None
 
 

@@ -1,4 +1,4 @@
-"""What scikit-learn expects of any classifier, for all three, with tracking on."""
+"""What scikit-learn expects of any estimator, for all of them, with tracking on."""
 
 import pickle
 import warnings
@@ -27,21 +27,27 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skperceptron
-from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron import (
+    BackpropMLP,
+    BackpropMLPRegressor,
+    HillClimbMLP,
+    HillClimbPerceptron,
+)
 
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP, BackpropMLP]
+REGRESSORS = [BackpropMLPRegressor]
 every_classifier = pytest.mark.parametrize("cls", CLASSIFIERS)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@parametrize_with_checks([cls() for cls in CLASSIFIERS])
+@parametrize_with_checks([cls() for cls in [*CLASSIFIERS, *REGRESSORS]])
 def test_estimator_checks_pass_with_tracking_on(estimator, check, without_models):
     assert skperceptron.get_config()["tracking"]
     check(estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks([cls() for cls in CLASSIFIERS])
+@parametrize_with_checks([cls() for cls in [*CLASSIFIERS, *REGRESSORS]])
 def test_estimator_checks_pass_with_models_kept(estimator, check):
     check(estimator)
 

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
+from scipy.special import huber as scipy_huber
+from sklearn import metrics
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import mean_squared_error
 from sklearn.neural_network import _base as mlp_classifier
 
 from skperceptron.network import (
+    LOSSES,
     binary_log_loss,
     log_likelihood,
     log_loss,
@@ -76,3 +79,39 @@ def test_log_likelihood_of_sums_that_overflow_is_minus_infinity(n_outputs):
         z = np.hstack([z, [[0.0], [-largest]]])
     labels = np.full(2, 0 if n_outputs == 1 else 1)
     assert log_likelihood(z, labels) == -np.inf
+
+
+class TestLossesOfNumbers:
+    """Of the outputs of regressors; the oracles are metrics and MLPRegressor."""
+
+    y, outputs = RNG.gamma(2.0, size=(2, 20, 3))
+    y[:5] = 0
+
+    def compute(self, name, weight, *options):
+        out = "exp" if name == "poisson" else "identity"
+        return LOSSES[name, out](self.y, self.outputs, weight, *options)
+
+    def by_output(self, metric, weight, **options):
+        """A metric of scikit-learn's, that of each output by itself."""
+        pairs = zip(self.y.T, self.outputs.T, strict=True)
+        return [metric(y, p, sample_weight=weight, **options) for y, p in pairs]
+
+    @pytest.mark.parametrize("weight", WEIGHTS)
+    def test_squared_error_and_poisson_are_those_of_mlp_regressor(self, weight):
+        for name in ("squared_error", "poisson"):
+            expected = mlp_classifier.LOSS_FUNCTIONS[name](self.y, self.outputs, weight)
+            assert self.compute(name, weight) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("weight", WEIGHTS)
+    def test_others_are_sums_over_the_outputs_of_known_metrics(self, weight):
+        errors = self.by_output(metrics.mean_absolute_error, weight)
+        assert self.compute("absolute_error", weight) == pytest.approx(sum(errors))
+        for q in (0, 0.1, 0.5, 1):
+            pinball = self.by_output(metrics.mean_pinball_loss, weight, alpha=q)
+            assert self.compute("quantile", weight, q) == pytest.approx(sum(pinball))
+        deviances = self.by_output(metrics.mean_poisson_deviance, weight)
+        assert self.compute("poisson", weight) == pytest.approx(sum(deviances) / 2)
+        for epsilon in (1e-3, 1.35, 1e3):
+            huber = scipy_huber(epsilon, self.y - self.outputs)
+            expected = np.average(huber, axis=0, weights=weight).sum()
+            assert self.compute("huber", weight, epsilon) == pytest.approx(expected)

@@ -185,7 +185,7 @@ def test_search_in_which_every_fit_failed():
     ],
 )
 def test_what_is_no_estimator(estimator):
-    with pytest.raises(TypeError, match=r"estimator must be a fitted classifier.*got"):
+    with pytest.raises(TypeError, match=r"estimator must be a fitted estimator.*got"):
         LossCurveDisplay.from_estimator(estimator)
 
 

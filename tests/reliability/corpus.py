@@ -25,15 +25,23 @@ import numpy as np
 import pandas as pd
 import sklearn
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import skperceptron
-from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron, _config
+from skperceptron import (
+    BackpropMLP,
+    BackpropMLPRegressor,
+    HillClimbMLP,
+    HillClimbPerceptron,
+    _config,
+)
 
 CLASSIFIERS = (HillClimbPerceptron, HillClimbMLP, BackpropMLP)
+# Those of numbers take class labels that are numbers, too.
+ESTIMATORS = (*CLASSIFIERS, BackpropMLPRegressor)
 N, D = 24, 4
 X = np.random.default_rng(0).normal(size=(N, D))
 y = np.arange(N) % 3
@@ -902,7 +910,7 @@ def new(cls, **params):
     defaults = {"max_iter": 5, "random_state": 0}
     if cls is not HillClimbPerceptron:
         defaults["hidden_layer_sizes"] = (3,)
-    if cls is BackpropMLP:
+    if cls in (BackpropMLP, BackpropMLPRegressor):
         defaults |= {"tol": 1e9, "n_iter_no_change": 1}
     return cls(**{**defaults, **params})
 
@@ -912,7 +920,9 @@ def fitted(cls, **params):
 
 
 def computed(clf, samples=X):
-    """Whatever a fitted classifier can say of samples."""
+    """Whatever a fitted estimator can say of samples."""
+    if is_regressor(clf):
+        return [clf.predict(samples)]
     found = [clf.decision_function(samples)]
     if hasattr(clf, "predict_proba"):
         found += [clf.predict_proba(samples), clf.predict_log_proba(samples)]
@@ -931,12 +941,13 @@ def fit_samples(cls, method, make):
     length = samples.shape[0] if getattr(samples, "shape", None) else N
     labels = y[:length] if length <= N else np.resize(y, length)
     clf = new(cls)
-    getattr(clf, method)(samples, labels, **all_classes(method))
+    getattr(clf, method)(samples, labels, **all_classes(cls, method))
     return computed(clf, np.ones((3, clf.n_features_in_)))
 
 
-def all_classes(method):
-    return {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+def all_classes(cls, method):
+    is_needed = method == "partial_fit" and cls in CLASSIFIERS
+    return {"classes": [0, 1, 2]} if is_needed else {}
 
 
 def ask(cls, method, make):
@@ -947,7 +958,9 @@ def ask(cls, method, make):
 def score_samples(cls, make):
     samples = make()
     length = samples.shape[0] if getattr(samples, "shape", None) else N
-    return [fitted(cls).score(samples, np.resize(y, length))]
+    score = fitted(cls).score(samples, np.resize(y, length))
+    is_defined = length > 1 or cls in CLASSIFIERS  # R2 of one sample is not
+    return [score] if is_defined else []
 
 
 def fit_labels(cls, make):
@@ -968,7 +981,7 @@ def score_labels(cls, make):
 
 def fit_weights(cls, method, make):
     clf = new(cls)
-    getattr(clf, method)(X, y, sample_weight=make(), **all_classes(method))
+    getattr(clf, method)(X, y, sample_weight=make(), **all_classes(cls, method))
     return computed(clf)
 
 
@@ -979,7 +992,7 @@ def score_weights(cls, make):
 def fit_params(cls, method="fit", callbacks=(), weight=None, **makers):
     clf = new(cls).set_params(**{name: make() for name, make in makers.items()})
     clf.set_callbacks(*callbacks)
-    getattr(clf, method)(X, y, sample_weight=weight, **all_classes(method))
+    getattr(clf, method)(X, y, sample_weight=weight, **all_classes(cls, method))
     return computed(clf)
 
 
@@ -996,7 +1009,9 @@ def fit_in_pipeline(cls, **makers):
     name = f"pipeline__{cls.__name__.lower()}"
     params = {f"{name}__{key}": make() for key, make in makers.items()}
     pipeline.set_params(**params).fit(X, y)
-    return [pipeline.decision_function(X)]
+    return [
+        pipeline.predict(X) if is_regressor(cls()) else pipeline.decision_function(X)
+    ]
 
 
 # The table of cases
@@ -1004,7 +1019,7 @@ def fit_in_pipeline(cls, **makers):
 
 def _of_samples() -> Iterator[Case]:
     asking = ("predict", "predict_proba", "predict_log_proba", "decision_function")
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         for what, make in SAMPLES.items():
             for method in ("fit", "partial_fit"):
                 run = partial(fit_samples, cls, method, make)
@@ -1017,7 +1032,7 @@ def _of_samples() -> Iterator[Case]:
 
 
 def _of_labels_and_weights() -> Iterator[Case]:
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         for what, make in LABELS.items():
             for position, run in (
                 ("fit(y", fit_labels),
@@ -1041,7 +1056,7 @@ def _of_labels_and_weights() -> Iterator[Case]:
 
 
 def _of_parameters() -> Iterator[Case]:
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         for parameter in cls().get_params():
             for what, make in PARAMETERS.items():
                 is_short = what != "text of 10 MB"  # which sklearn prints in 20 s
@@ -1061,7 +1076,7 @@ def _of_parameters() -> Iterator[Case]:
 
 
 def _of_pipelines() -> Iterator[Case]:
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         for parameter in cls().get_params():
             for what in ("NaN", "empty text", "object", "list of None"):
                 run = partial(fit_in_pipeline, cls, **{parameter: PARAMETERS[what]})
@@ -1079,7 +1094,7 @@ def _of_callables() -> Iterator[Case]:
                 run = partial(fit_params, cls, objective=make, weight=weight)
                 suffix = "" if weight is None else ", with weights"
                 yield Case(f"{cls.__name__}, objective {what}{suffix}", run)
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         for hook in HOOKS:
             for what, act in ACTS.items():
                 for method in ("fit", "partial_fit"):
@@ -1207,7 +1222,7 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any], str]]:
     for option in ("tracking", "log_models", "log_input_examples"):
         yield "set_config", _set_config_and_back, option
         yield "config_context", skperceptron.config_context, option
-    for cls in CLASSIFIERS:
+    for cls in ESTIMATORS:
         yield f"{cls.__name__}.set_params", new(cls).set_params, "no_such_parameter"
         yield f"{cls.__name__}.set_params", new(cls).set_params, "tol__nested"
         yield f"{cls.__name__}.set_callbacks", new(cls).set_callbacks, ""

@@ -39,7 +39,6 @@ import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking.delivery._model_building import NoModelError, built_model
 from skperceptron.tracking.journal._journal import _NONSENSE, Journal
-from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._record import (
     ADDRESS,
     Dataset,
@@ -48,6 +47,7 @@ from skperceptron.tracking.journal._record import (
     RunHead,
     RunRecord,
 )
+from skperceptron.tracking.journal._signature import _own_secret, is_signed, sign
 from skperceptron.tracking.recording._model import keep_model
 
 DEAD = "vm-4242-deadbeef"
@@ -96,14 +96,20 @@ class Sandbox:
         }
         address |= {k: columns.pop(k) for k in list(columns) if k in ADDRESS}
         address = dict.fromkeys(ADDRESS) | address
+        is_signed = columns.pop("is_signed", False)
         body, files = columns.pop("body", None), columns.pop("files", [])
         key = columns.pop("its_key", None) or uuid.uuid4().hex
         record = RunRecord("planted", 1_700_000_000_000, files=files)
         record.end_time = record.start_time + 500
-        head = RunHead(key, address, parents, deliverer=DEAD, origin=DEAD)
+        signed = address if is_signed else dict.fromkeys(ADDRESS)
+        head = RunHead(key, signed, parents, deliverer=DEAD, origin=DEAD)
         journal = Journal(self.journal)
         journal.write(head, record, owner=DEAD)
         journal.database.close()
+        store = str(address["tracking_uri"] or "").encode("utf-8", "replace").decode()
+        for written in (key, *(above.key for above in parents)):
+            values = json.dumps(address), store, written
+            self.execute("UPDATE run SET address = ?, store = ? WHERE key = ?", *values)
         for column, value in columns.items():
             self.execute(f"UPDATE run SET {column} = ? WHERE key = ?", value, key)
         if body is not None:
@@ -570,18 +576,35 @@ def test_server_that_only_the_journal_names_is_not_even_asked(sandbox, attacker)
 
 @pytest.mark.slow
 def test_server_that_a_fit_has_named_is_asked(sandbox, attacker):
-    sandbox.plant(tracking_uri=attacker.uri)
-    note_store({"tracking_uri": attacker.uri})
+    sandbox.plant(tracking_uri=attacker.uri, is_signed=True)
     assert "not believed" not in sandbox.deliver()
     assert attacker.asked
 
 
-def test_what_is_noted_of_stores_is_for_its_owner_only(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    note_store({"tracking_uri": f"sqlite:///{tmp_path}/x.db"})
-    (note,) = tmp_path.rglob("stores/*")
-    assert stat.S_IMODE(note.stat().st_mode) == 0o600
-    assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
+@pytest.mark.parametrize("signature", ["", "x", "\ud800", None, b"\xff", 5])
+def test_nobody_else_can_sign(signature, sandbox):
+    assert is_signed("somewhere", sign("somewhere"))
+    assert not is_signed("elsewhere", sign("somewhere"))
+    assert not is_signed("somewhere", signature)
+
+
+def test_secret_is_for_its_owner_only_and_not_in_the_journal(sandbox):
+    sandbox.plant()
+    (secret,) = sandbox.folder.rglob("secrets/*")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    assert not secret.is_relative_to(sandbox.journal)
+
+
+def test_secrets_of_processes_that_began_at_once_all_count(sandbox):
+    signature = sign("somewhere")
+    _own_secret.cache_clear()
+    (secret,) = sandbox.folder.rglob("secrets/*")
+    hidden = secret.rename(sandbox.folder / "hidden")
+    assert not is_signed("somewhere", signature)
+    sign("somewhere")
+    hidden.rename(secret)
+    assert is_signed("somewhere", signature)
 
 
 # Files that are no journals

@@ -11,6 +11,7 @@ from multiprocessing import spawn
 import pytest
 
 from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery._limits import limits
 from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _owners, _process
 
@@ -38,8 +39,6 @@ class DeliveryHere(_process.DeliveringProcess):
         self._has_answered.set()
         self._service = Service(_owners.this_process())
 
-    is_running = True
-
     def _send(self, verb, **arguments):
         answer = Future()
 
@@ -63,4 +62,6 @@ def delivery_here(monkeypatch):
     """Deliver in this process, so that what a test patches reaches who delivers."""
     process = DeliveryHere()
     monkeypatch.setitem(_process._processes, os.getpid(), process)
+    for name, value in limits(os.environ).items():
+        monkeypatch.setenv(name, value)
     return process

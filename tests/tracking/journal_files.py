@@ -3,7 +3,6 @@
 import uuid
 
 from skperceptron.tracking.journal._journal import journal_in
-from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._record import ParentRun, RunHead, RunRecord
 from skperceptron.tracking.recording._destination import Destination
 
@@ -33,7 +32,6 @@ def leave_run(
     """Write down a run whose process has died, and give back its key."""
     record = RunRecord(name, START, end_time=end_time)
     address = {**Destination.current().address(), **changes}
-    note_store(address)  # as its fit has
     head = RunHead(
         key or new_key(),
         address,

@@ -113,7 +113,7 @@ def test_what_is_written_is_claimed_as_one(db):
     assert (run.record.params, run.record.tags) == ({"a": "b"}, {"c": "d"})
     assert run.record.dataset == dataset
     assert (run.record.status, run.record.end_time) == ("FAILED", START + 10**12)
-    assert (run.run_id, run.n_tries, run.is_done) == (None, 0, True)
+    assert (run.run_id, run.n_tries) == (None, 0)
 
 
 def test_any_text_can_be_written(db):
@@ -427,7 +427,7 @@ def test_search_that_nobody_ends_ends_with_the_run_above_it(ends_by, db):
 def test_search_that_nobody_ends_ends_with_its_process(db):
     db.write(head(parent_of("a search", is_managed=False)), record(is_ended=False))
     db.end_unmanaged(*ME)
-    assert claim(db)[0].is_done
+    assert claim(db)[0].record.status == "FINISHED"
 
 
 # Sweeping

@@ -51,6 +51,8 @@ from tests.tracking.models import (
 pytestmark = [
     pytest.mark.usefixtures("untracked"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # As in the process that delivers, whose warnings nobody sees.
+    pytest.mark.filterwarnings("ignore:Hint. Inferred schema contains integer"),
 ]
 NAMES = np.array(["setosa", "versicolor", "virginica"])[y]
 FRAME = pd.DataFrame(

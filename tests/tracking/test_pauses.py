@@ -12,8 +12,7 @@ pytestmark = pytest.mark.usefixtures("delivery_here")
 
 
 def test_folds_are_delivered_while_the_figure_is_drawn(runs, monkeypatch):
-    monkeypatch.setattr(_loop, "REST", 1e6)  # while something might be fitted
-    monkeypatch.setattr(_loop, "SECONDS_UNTIL_NO_REST", 1e6)
+    monkeypatch.setattr(_loop, "REST", 1e6)  # while something is fitted
     finished = []
 
     def wait_for_folds(run, search):

@@ -404,7 +404,7 @@ def test_monitors_that_a_fit_does_not_have_are_refused(clf, monitor, message):
 
 def test_estimators_without_our_classifiers_are_refused():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    with pytest.raises(TypeError, match="contains no classifier of skperceptron"):
+    with pytest.raises(TypeError, match="contains no estimator of skperceptron"):
         pipeline.set_callbacks(PruningCallback(new_trial())).fit(X, y)
 
 

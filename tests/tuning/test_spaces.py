@@ -152,7 +152,7 @@ def test_classifiers_are_found_at_any_depth():
 
 
 def test_estimators_without_our_classifiers_are_refused():
-    with pytest.raises(TypeError, match="This GridSearchCV contains no classifier of"):
+    with pytest.raises(TypeError, match="This GridSearchCV contains no estimator of"):
         param_distributions(GridSearchCV(LogisticRegression(), {"C": [1]}))
 
 

@@ -15,6 +15,7 @@ from skperceptron.optim.gradient._gradient import (
     RegularizedLoss,
     as_samples,
     rows_per_chunk,
+    target_type,
 )
 from skperceptron.optim.gradient._solvers import Solver
 
@@ -74,7 +75,7 @@ class EpochLoop:
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Samples.
 
-    y : ndarray of bool of shape (n_samples, n_outputs)
+    y : ndarray of bool or float of shape (n_samples, n_outputs)
         Targets.
 
     sample_weight : ndarray of shape (n_samples,) or None
@@ -121,7 +122,9 @@ class EpochLoop:
         is_gathered = self._samples is not None
         memory = (
             np.empty((batch_size if is_gathered else 0, X.shape[1]), dtype),
-            np.empty((batch_size if is_gathered else 0, y.shape[1]), bool),
+            np.empty(
+                (batch_size if is_gathered else 0, y.shape[1]), target_type(y, dtype)
+            ),
             np.empty(0 if sample_weight is None else batch_size, dtype),
         )
         weight = None if sample_weight is None else memory[-1]

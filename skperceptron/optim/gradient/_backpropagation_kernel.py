@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skperceptron.optim.gradient._loss_kernel import as_row, evaluate_loss, flush
 from skperceptron.optim.gradient._products_kernel import (
     multiply,
     multiply_by_transposed,
@@ -17,20 +17,16 @@ from skperceptron.optim.gradient._slopes_kernel import multiply_by_slope
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
-    VECTORIZE,
     VECTORIZE_PRIVATE,
-    VECTORIZE_SUM_PRIVATE,
     njit,
 )
-from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate, exp
+from skperceptron.optim.kernels._elementwise import ACTIVATION_CODES, activate
 from skperceptron.optim.kernels._without_refcount import matrix
 
 Array = NDArray[np.floating]
 
 # Its outputs and slopes are no smaller than what goes into them, or 0.
 _RELU = ACTIVATION_CODES["relu"]
-# Products of at most this many probabilities of 2e-16 or more are normal numbers.
-_MAX_FACTORS = 16
 
 
 class Samples(NamedTuple):
@@ -44,8 +40,8 @@ class Samples(NamedTuple):
     data, indices, indptr : ndarray of shape (n_values,), (n_values,), (n_samples + 1,)
         Inputs as a CSR matrix; all of shape (0,) otherwise.
 
-    targets : ndarray of bool of shape (n_samples, n_outputs)
-        What the output units should be.
+    targets : ndarray of shape (n_samples, n_outputs)
+        What the output units should be: bool for classes, else of the dtype of inputs.
 
     weight : ndarray of shape (n_samples,) or (0,)
         Weights; empty when all samples count the same.
@@ -58,7 +54,7 @@ class Samples(NamedTuple):
     data: Array
     indices: NDArray[np.intp]
     indptr: NDArray[np.intp]
-    targets: NDArray[np.bool_]
+    targets: NDArray
     weight: Array
     masks: Array
 
@@ -86,9 +82,7 @@ class Workspace(NamedTuple):
 
 
 @njit(**COMPILE)
-def backpropagate(
-    network, is_softmax, is_squared, params, samples, begin, count, work, gradient
-):
+def backpropagate(network, loss, params, samples, begin, count, work, gradient):
     """Compute the loss of some samples and its gradient, both as sums, no penalty.
 
     Rumelhart, Hinton and Williams (1986).
@@ -96,12 +90,7 @@ def backpropagate(
     Parameters
     ----------
     network : tuple, see `skperceptron.optim.kernels._network.Network`
-    is_softmax : bool
-        Whether the output units share one probability; otherwise each is logistic.
-
-    is_squared : bool
-        Whether the loss is half the squared error; otherwise it is the log loss.
-
+    loss : tuple, see `skperceptron.optim.gradient._loss_kernel.Loss`
     params : ndarray of shape (n_params,)
         Where to evaluate.
 
@@ -119,22 +108,14 @@ def backpropagate(
         The loss.
     """
     units, codes, coef_start, bias_start, row_start = network
-    targets, weight, masks = samples.targets, samples.weight, samples.masks
+    masks = samples.masks
     size, sums, outputs, deltas, dropped = work
     n_layers = units.size - 1
     _propagate(network, params, samples, begin, count, work)
     last = n_layers - 1
     z = matrix(sums, size * row_start[last], count, units[-1])
     delta = matrix(deltas, size * row_start[last], count, units[-1])
-    if is_softmax:
-        _softmax(z, delta)
-    else:
-        activate(1, _row(z), 0, _row(delta), 0)
-    if is_squared:
-        value = _squared_error(delta, targets, weight, begin, is_softmax)
-    else:
-        value = _log_loss(delta, targets, weight, begin, is_softmax)
-    _flush(_row(delta))
+    value = evaluate_loss(loss, z, delta, samples, begin)
 
     for layer in range(last, -1, -1):
         n_in, n_out = units[layer], units[layer + 1]
@@ -157,17 +138,11 @@ def backpropagate(
             codes[layer - 1],
             matrix(sums, size * below, 1, count * n_in),
             matrix(outputs, size * below, 1, count * n_in),
-            _row(delta_below),
+            as_row(delta_below),
         )
         if codes[layer - 1] != _RELU:
-            _flush(_row(delta_below))
+            flush(as_row(delta_below))
     return value
-
-
-@njit(**COMPILE_PRIVATE)
-def _row(x):
-    """See a matrix as one long row."""
-    return matrix(x, 0, 1, x.size)
 
 
 @njit(**COMPILE_PRIVATE)
@@ -198,8 +173,8 @@ def _propagate(network, params, samples, begin, count, work):
             continue
         a = matrix(outputs, size * row, count, n_out)
         if not is_relu:
-            activate(codes[layer], _row(z), 0, _row(a), 0)
-            _flush(_row(a))
+            activate(codes[layer], as_row(z), 0, as_row(a), 0)
+            flush(as_row(a))
         if masks.size:
             kept = matrix(dropped, size * row, count, n_out)
             _mask(a, masks, begin, row, kept)
@@ -276,142 +251,3 @@ def _mask(a, masks, begin, first, out):
     for b in range(np.uint64(len(a))):
         for j in range(np.uint64(a.shape[1])):
             out[b, j] = a[b, j] * masks[start + b, column + j]
-
-
-@njit(**COMPILE_PRIVATE)
-def _softmax(z, p):
-    _exp_all(_row(z), _row(p))
-    # `exp` cuts what would overflow or be subnormal. Within these bounds, nothing that
-    # matters was cut.
-    most = np.sqrt(np.finfo(z.dtype).max)
-    least = np.sqrt(np.finfo(z.dtype).tiny)
-    for b in range(len(z)):
-        total = _sum_of_row(p, b)
-        if not least < total < most:
-            _shift(z, p, b)
-            total = _sum_of_row(p, b)
-        _scale_row(p, b, z.dtype.type(1) / total)
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _exp_all(z, p):
-    for j in range(np.uint64(z.size)):
-        p[0, j] = exp(z[0, j])
-
-
-@njit(**VECTORIZE_SUM_PRIVATE)
-def _sum_of_row(p, b):
-    row, total = np.uint64(b), p.dtype.type(0)
-    for k in range(np.uint64(p.shape[1])):
-        total += p[row, k]
-    return total
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _scale_row(p, b, factor):
-    row = np.uint64(b)
-    for k in range(np.uint64(p.shape[1])):
-        p[row, k] *= factor
-
-
-# Not made a part of its caller, where it would be in the way: it is hardly ever called.
-@njit(**VECTORIZE)
-def _shift(z, p, b):
-    """Shift the sums of a row by the largest, which changes no probability."""
-    row, n_outputs = np.uint64(b), np.uint64(z.shape[1])
-    largest = z[row, 0]
-    for k in range(n_outputs):
-        largest = z[row, k] if z[row, k] > largest else largest
-    for k in range(n_outputs):
-        p[row, k] = exp(z[row, k] - largest)
-
-
-@njit(**COMPILE_PRIVATE)
-def _log_loss(p, targets, weight, begin, is_softmax):
-    """Add up the log loss, clipped as in MLPClassifier; turn `p` into its slope."""
-    low = np.finfo(p.dtype).eps
-    high = p.dtype.type(1) - low
-    # As float64 by name: Python adds a plain number in the precision of the other one.
-    total, product, n_factors = np.float64(0), np.float64(1), 0
-    n_shares = 1 if is_softmax else p.shape[1]
-    for b in range(len(p)):
-        for k in range(n_shares):
-            if is_softmax:
-                share = _share_of_class(p, b, targets, begin + b)
-            else:
-                share = p[b, k] if targets[begin + b, k] else 1 - p[b, k]
-            share = low if share < low else share  # NaN stays NaN
-            share = high if share > high else share
-            if weight.size:
-                total -= weight[begin + b] * math.log(share)
-                continue
-            # Logarithms take time, and a product of few factors does not underflow.
-            product *= share
-            n_factors += 1
-            if n_factors == _MAX_FACTORS:
-                total -= math.log(product)
-                product, n_factors = np.float64(1), 0
-    # For both kinds of outputs the slope is the difference, whatever the clipping.
-    _subtract(p, targets, begin)
-    if weight.size:
-        _multiply_rows(p, weight, begin)
-    return total - math.log(product)
-
-
-@njit(**VECTORIZE_SUM_PRIVATE)
-def _share_of_class(p, b, targets, row):
-    """Find the probability of the true class, without jumps."""
-    i, j = np.uint64(b), np.uint64(row)
-    zero = p.dtype.type(0)
-    share = zero
-    for k in range(np.uint64(p.shape[1])):
-        share += p[i, k] if targets[j, k] else zero
-    return share
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _subtract(p, targets, begin):
-    zero, one = p.dtype.type(0), p.dtype.type(1)
-    targets = matrix(targets, begin * p.shape[1], 1, p.size)
-    p = _row(p)
-    for j in range(np.uint64(p.size)):
-        p[0, j] -= one if targets[0, j] else zero
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _flush(x):
-    """Replace by 0 what is so small that its products may be subnormal.
-
-    Processors are a hundred times slower with such numbers, and saturated units make
-    many of them.
-    """
-    zero, least = x.dtype.type(0), np.sqrt(np.finfo(x.dtype).tiny)
-    for j in range(np.uint64(x.size)):
-        x[0, j] = zero if abs(x[0, j]) < least else x[0, j]
-
-
-@njit(**VECTORIZE_PRIVATE)
-def _multiply_rows(delta, weight, begin):
-    first = np.uint64(begin)
-    for b in range(np.uint64(len(delta))):
-        for k in range(np.uint64(delta.shape[1])):
-            delta[b, k] *= weight[first + b]
-
-
-@njit(**COMPILE_PRIVATE)
-def _squared_error(p, targets, weight, begin, is_softmax):
-    """Add up half the squared error; turn `p` into its slope."""
-    total = np.float64(0)
-    for b in range(len(p)):
-        value, mean = np.float64(0), np.float64(0)
-        for k in range(p.shape[1]):
-            error = p[b, k] - targets[begin + b, k]
-            value += 0.5 * error * error
-            mean += error * p[b, k]
-        for k in range(p.shape[1]):
-            error = p[b, k] - targets[begin + b, k]
-            p[b, k] *= (error - mean) if is_softmax else error * (1 - p[b, k])
-        total += value * weight[begin + b] if weight.size else value
-    if weight.size:
-        _multiply_rows(p, weight, begin)
-    return total

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from skperceptron.network import Layers
+from skperceptron.network import LOSSES, Layers
 from skperceptron.optim._read_only import read_only
 
 Array = NDArray[np.floating]
@@ -35,21 +35,51 @@ class RegularizedLoss:
     layers : Layers
         The network; all its activations need a derivative.
 
-    out_activation : {"logistic", "softmax"}
+    out_activation : {"logistic", "softmax", "identity", "exp"}
         Output activation.
 
     alpha : float
         Strength of the penalty, at least 0.
 
-    name : {"log_loss", "squared_error"}
-        The loss of a sample: the cross-entropy with its targets, or half the sum of the
-        squared differences from them.
+    name : str
+        The loss of a sample, which with `out_activation` is a key of `LOSSES`. With
+        "exp" it is "poisson". That of several outputs is a sum, with one exception: the
+        value of the squared error with "identity" is a mean, and its gradient that of
+        the sum, as MLPRegressor has them.
+
+    number : float or None
+        What "huber" and "quantile" need: where the one becomes linear, and the other.
     """
 
     layers: Layers
     out_activation: str
     alpha: float
     name: str = "log_loss"
+    number: float | None = None
+
+    def evaluate(
+        self, y: NDArray, outputs: Array, sample_weight: Array | None = None
+    ) -> float:
+        """Compute the loss of outputs, without the penalty.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_outputs)
+            Targets.
+
+        outputs : ndarray of shape (n_samples, n_outputs)
+            Outputs of the network, after the output activation.
+
+        sample_weight : ndarray of shape (n_samples,) or None, default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+        """
+        loss = LOSSES[self.name, self.out_activation]
+        options = () if self.number is None else (self.number,)
+        return loss(y, outputs, sample_weight, *options)
 
     def value_and_gradient(
         self, params: Array, X: Any, y: NDArray, sample_weight: Array | None = None
@@ -64,8 +94,8 @@ class RegularizedLoss:
         X : ndarray or CSR matrix of shape (n_samples, n_features)
             Samples.
 
-        y : ndarray of bool of shape (n_samples, n_outputs)
-            Targets.
+        y : ndarray of bool or float of shape (n_samples, n_outputs)
+            Targets: bool for outputs that are probabilities, else float.
 
         sample_weight : ndarray of shape (n_samples,) or None, default=None
             Weights of the samples.
@@ -97,13 +127,18 @@ class RegularizedLoss:
         return (value + 0.5 * self.alpha * squares[-1]) / total, gradient
 
     @property
-    def compiled(self) -> tuple[tuple[Any, ...], tuple[bool, bool, float]]:
+    def compiled(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The network and the loss as compiled code wants to know them."""
+        from skperceptron.optim.gradient import _loss_kernel
         from skperceptron.optim.kernels._network import describe
 
-        is_softmax = self.out_activation == "softmax"
-        is_squared = self.name == "squared_error"
-        return tuple(describe(self.layers)), (is_softmax, is_squared, float(self.alpha))
+        loss = _loss_kernel.Loss(
+            output=_loss_kernel.OUTPUT_CODES[self.out_activation],
+            kind=_loss_kernel.LOSS_CODES[self.name],
+            number=float(self.number or 0),
+            alpha=float(self.alpha),
+        )
+        return tuple(describe(self.layers)), tuple(loss)
 
     def workspace(
         self, batch_size: int, dtype: Any, *, dropout: bool = False
@@ -135,7 +170,7 @@ def rows_per_chunk(X: Any, batch_size: int, n_masked: int = 0) -> int:
 
 def as_samples(
     X: Any,
-    y: NDArray[np.bool_],
+    y: NDArray,
     sample_weight: Array | None,
     dtype: Any,
     masks: Array | None = None,
@@ -147,7 +182,7 @@ def as_samples(
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Samples.
 
-    y : ndarray of bool of shape (n_samples, n_outputs)
+    y : ndarray of bool or float of shape (n_samples, n_outputs)
         Targets.
 
     sample_weight : ndarray of shape (n_samples,) or None
@@ -178,11 +213,16 @@ def as_samples(
         data=read_only(data),
         indices=indices,
         indptr=indptr,
-        targets=read_only(np.ascontiguousarray(y, bool)),
+        targets=read_only(np.ascontiguousarray(y, target_type(y, dtype))),
         weight=read_only(weight),
         masks=masked if masks is None else masks,
     )
     return tuple(samples)
+
+
+def target_type(y: NDArray, dtype: Any) -> Any:
+    """Choose the dtype of targets in a computation that is done in `dtype`."""
+    return bool if y.dtype == bool else dtype
 
 
 @cache

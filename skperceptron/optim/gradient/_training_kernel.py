@@ -41,10 +41,7 @@ def train_batches(
     Parameters
     ----------
     network : tuple, see `skperceptron.optim.kernels._network.Network`
-    loss : tuple of bool, bool, float
-        Whether the outputs are a softmax, whether the loss is the squared error, and
-        the strength of the penalty.
-
+    loss : tuple, see `skperceptron.optim.gradient._loss_kernel.Loss`
     solver : tuple
         As in `update`.
 
@@ -86,7 +83,7 @@ def train_batches(
     )
     params, gradient = without_refcount(params), without_refcount(gradient)
     memory, rows = without_refcount(memory), without_refcount(rows)
-    is_softmax, is_squared, alpha = loss
+    alpha = loss[-1]
     solver = without_refcount(solver)
     batch_size = work.batch_size
     n_samples = rows.size if rows.size else len(samples.targets)
@@ -103,9 +100,7 @@ def train_batches(
             total = float(current.weight[at : at + count].sum())
             if total == 0:  # there is nothing to learn from
                 continue
-        value = backpropagate(
-            network, is_softmax, is_squared, params, current, at, count, work, gradient
-        )
+        value = backpropagate(network, loss, params, current, at, count, work, gradient)
         if max_grad_norm < np.inf:
             finish_gradient(network, alpha, 1 / total, params, gradient, squares)
             _add_norms(squares, count, norms)
@@ -164,14 +159,11 @@ def add_losses(network, loss, params, samples, batch_size, work, gradient):
     """
     network, work = without_refcount(network), without_refcount(Workspace(*work))
     samples = without_refcount(Samples(*samples))
-    is_softmax, is_squared, _ = loss
     n_samples = len(samples.targets)
     part = np.empty_like(gradient)
     value = 0.0
     for begin in range(0, n_samples, batch_size):
         count = min(batch_size, n_samples - begin)
-        value += backpropagate(
-            network, is_softmax, is_squared, params, samples, begin, count, work, part
-        )
+        value += backpropagate(network, loss, params, samples, begin, count, work, part)
         gradient += part
     return value

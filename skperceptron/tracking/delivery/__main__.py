@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from skperceptron.tracking import _credentials
 from skperceptron.tracking._reasons import reason_of
+from skperceptron.tracking.delivery._limits import limits
 from skperceptron.tracking.delivery._run_context import with_context
 from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _owners
@@ -138,6 +139,7 @@ def _adopt(surroundings: dict[str, Any]) -> None:
     """Take over what has changed around the owner, which MLflow depends on."""
     if "environment" in surroundings:
         changed = surroundings["environment"]
+        changed |= limits(changed)
         for name in set(os.environ) - set(changed):
             del os.environ[name]
         os.environ.update(changed)

@@ -103,7 +103,7 @@ class Delivery:
         for run in fit:  # made before what may be undone
             _runs.experiment_of(client, run.address)
         run_ids: dict[str, str] = {}
-        with _store.bounded(), one_transaction(client):
+        with one_transaction(client):
             for run in fit:
                 with suppress(WaitsForAboveError):  # which has files, say
                     run_ids[run.key] = self._store(run, run_ids)

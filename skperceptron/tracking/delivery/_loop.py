@@ -20,7 +20,7 @@ from skperceptron.tracking.delivery import _runs, _store
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import Delivery, WaitsForAboveError
 from skperceptron.tracking.delivery._failures import Failures
-from skperceptron.tracking.delivery._store_check import check_is_named
+from skperceptron.tracking.delivery._store_check import check_store
 from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._journal import Journal, WaitingRun, journal_in
 from skperceptron.tracking.journal._record import now
@@ -246,21 +246,16 @@ class Deliverer:
                         self._note_silence(pause)
                     return
 
-    def hurry(self, is_hurrying: bool) -> None:
-        """Let the thread not rest, until told otherwise as often: nothing is fitted."""
-        with self._changed:
-            self._n_waiting += 1 if is_hurrying else -1
-            self._changed.notify_all()
-
     def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
-        """Wait for the thread, which then hurries."""
-        self.hurry(True)
+        """Wait for the thread, which does not rest meanwhile."""
+        self._n_waiting += 1
+        self._changed.notify_all()
         try:
             return self._changed.wait_for(
                 is_so, seconds if seconds < math.inf else None
             )
         finally:
-            self.hurry(False)
+            self._n_waiting -= 1
 
     def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait for a store; the time does not count in which MLflow gets ready.
@@ -385,7 +380,6 @@ class Deliverer:
                 inboxes = self._inboxes | self._visits
                 self._visits = set()
             try:
-                _store.calm_down_warnings()
                 self._make_pass(inboxes)
             except Exception as error:  # of the journal; the next pass may do better
                 self._note_error(reason_of(error))
@@ -453,7 +447,7 @@ class Deliverer:
         run_ids: dict[str, str] = {}
         try:
             for run in runs:
-                check_is_named(run.address)
+                check_store(run.address, is_signed=run.is_signed)
             run_ids = self.delivery.deliver_together(runs)
         except Exception:
             # It is said again when they are tried one by one. Until then, nobody knows
@@ -489,7 +483,7 @@ class Deliverer:
                 self._note_success(run)
 
     def _try(self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]) -> None:
-        check_is_named(run.address)
+        check_store(run.address, is_signed=run.is_signed)
         try:
             self.delivery.deliver(journal, run, run_ids)
         except Exception as error:

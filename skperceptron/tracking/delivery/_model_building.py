@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -125,7 +124,6 @@ def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
     OSError
         When it cannot be written.
     """
-    _hide_hints()
     import_mlflow()
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -203,11 +201,3 @@ def _signature(kept: KeptModel) -> Any:
     has_params = kept.predicts and kept.is_ours
     params = {pyfunc.METHOD_PARAM: pyfunc.METHODS[0]} if has_params else None
     return infer_signature(kept.inputs, kept.outputs, params)
-
-
-def _hide_hints() -> None:
-    """Let MLflow say nothing where users can do nothing about it."""
-    # Integers cannot be missing; that is no news to users who train on integers.
-    warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")
-    # Of MLflow's own types, while it is imported.
-    warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")

@@ -6,7 +6,7 @@ import os
 import sys
 from functools import lru_cache
 
-from skperceptron.tracking.delivery._store import bounded
+from skperceptron.tracking.delivery._mlflow_import import import_mlflow
 from skperceptron.tracking.journal._source import source_tags
 
 
@@ -36,8 +36,8 @@ def with_context(tags: dict[str, str]) -> dict[str, str]:
 
 # Asked once for all runs: MLflow reads files and calls git for it.
 @lru_cache(maxsize=1)
-@bounded()
 def _context(environment: str | None, main_file: str) -> dict[str, str]:
+    import_mlflow()
     from mlflow.tracking.context.registry import resolve_tags
 
     return {str(k): str(v) for k, v in resolve_tags().items() if k != "mlflow.user"}

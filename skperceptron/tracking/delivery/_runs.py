@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from skperceptron.tracking.delivery._model_building import built_model, is_plain
 from skperceptron.tracking.delivery._models import Origin, log_model
 from skperceptron.tracking.delivery._store import (
-    bounded,
     client_of,
     tracking_uri_of,
 )
@@ -56,7 +55,6 @@ _REFUSALS = {
 }
 
 
-@bounded()
 def deliver(
     record: RunRecord,
     address: Address,
@@ -134,7 +132,6 @@ def _store_record(
     return run_id
 
 
-@bounded()
 def end_run(
     address: Address,
     run_id: str,
@@ -169,7 +166,6 @@ def end_run(
     client.set_terminated(run_id, record.status, end_time=record.end_time)
 
 
-@bounded()
 def attach(
     address: Address,
     run_id: str,
@@ -230,7 +226,6 @@ def attach(
     return left_out
 
 
-@bounded()
 def note_not_logged(
     address: Address, run_id: str, text: str, *, for_good: bool = False
 ) -> None:
@@ -265,7 +260,6 @@ def note_not_logged(
                 client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
 
 
-@bounded()
 def place_of_files(address: Address) -> tuple[str, str]:
     """Tell the name of an experiment, and where its runs keep their files."""
     client = client_of(address)
@@ -287,7 +281,6 @@ def has_usable_place(address: Address) -> bool:
     return True
 
 
-@bounded()
 def search(address: Address, condition: str, *, deleted: bool = False) -> list[Run]:
     """List the runs of an experiment that meet a condition.
 

@@ -21,12 +21,13 @@ from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
 from skperceptron.tracking.delivery._store_check import (
     UnnamedStoreError,
-    check_is_named,
+    check_store,
 )
 from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
 from skperceptron.tracking.journal._handover import Problem
 from skperceptron.tracking.journal._journal import Journal, journal_in
 from skperceptron.tracking.journal._record import Address, as_address
+from skperceptron.tracking.journal._signature import is_signed
 
 # At the end, each store has at least this many seconds, however long another one took.
 MIN_PATIENCE = 1.0
@@ -122,10 +123,6 @@ class Service:
     def catch_up(self, store: str | None, journal: str, seconds: float) -> None:
         """Wait while many runs are to be delivered, unless the store takes none."""
         self._deliverer(store).catch_up(self._inbox(journal), seconds)
-
-    def hurry(self, store: str | None, is_hurrying: bool) -> None:
-        """Leave the processor to nobody, as nothing is fitted; or do so again."""
-        self._deliverer(store).hurry(is_hurrying)
 
     def deliver_all(self, store: str | None, patience: float) -> Problem | None:
         """Deliver what waits for a store, as long as it answers.
@@ -288,7 +285,10 @@ class Service:
             for row in journal.waiting():
                 inbox = Inbox(journal.folder, row["deliverer"])
                 try:
-                    check_is_named(as_address(json.loads(row["address"])))
+                    address = as_address(json.loads(row["address"]))
+                    check_store(
+                        address, is_signed=is_signed(row["address"], row["signature"])
+                    )
                 except UnnamedStoreError as error:
                     unnamed.add(str(error))
                     continue

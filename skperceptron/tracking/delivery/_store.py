@@ -1,9 +1,8 @@
-"""Stores of MLflow: how to find, make and reach them, and in how much time."""
+"""Stores of MLflow: how to find, make and reach them."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import os
 import sys
@@ -11,12 +10,11 @@ import tempfile
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skperceptron.tracking._credentials import with_credentials, without_credentials
 from skperceptron.tracking._local_stores import database_of, default_store_in
@@ -34,37 +32,11 @@ if TYPE_CHECKING:
 # How long a server may take to say that it is there, in seconds.
 ANSWER_TIMEOUT = 5.0
 SECONDS_BETWEEN_CHECKS = 1.0
-# How long it may take over anything else.
-PATIENCE = 30.0
 _SERVERS = ("http", "https")
 _DATABASE_SERVERS = ("mssql", "mysql", "postgresql")
 
-# Modules that warn of each other. Where the user has made errors of warnings, they
-# would not work.
-_NOT_OURS = (
-    r"(alembic|databricks|flask|google|mlflow|opentelemetry|packaging|pydantic|"
-    r"requests|skops|sqlalchemy|urllib3)(\..*)?$"
-)
-# What each thread may do, and has locked.
+# What each thread has locked.
 _this_thread = threading.local()
-
-
-def calm_down_warnings() -> None:
-    """Let no warning of MLflow's reach a user who can do nothing about it.
-
-    Nor may it keep MLflow from working under ``python -W error``.
-    """
-    # Not by `warnings.catch_warnings`, which would swallow those of other threads.
-    known = {
-        (category, getattr(module, "pattern", module))
-        for _, _, category, module, _ in warnings.filters
-    }
-    is_strict = "error" in {action for action, *_ in warnings.filters}
-    category = Warning if is_strict else DeprecationWarning
-    if (category, _NOT_OURS) not in known:
-        warnings.filterwarnings("ignore", category=category, module=_NOT_OURS)
-
-
 # The threads that import MLflow or make a store, neither of which a server can delay.
 _getting_ready: set[int] = set()
 
@@ -88,69 +60,6 @@ def is_getting_ready(thread: threading.Thread | None) -> bool:
     return thread is not None and thread.ident in _getting_ready
 
 
-@contextmanager
-def bounded(patience: float = PATIENCE) -> Iterator[None]:
-    """Keep MLflow, in this thread, from waiting and trying again for many minutes.
-
-    The journal tries again. MLflow itself would not look whether a run that it creates
-    a second time was created the first time.
-
-    Parameters
-    ----------
-    patience : float, default=30
-        Seconds to wait for an answer, at most.
-    """
-    _limit_mlflow()
-    before = _patience()
-    _this_thread.patience = patience
-    try:
-        yield
-    finally:
-        _this_thread.patience = before
-
-
-def _patience() -> float | None:
-    """Tell how long this thread may wait for an answer; None leaves it to MLflow."""
-    return getattr(_this_thread, "patience", None)
-
-
-@lru_cache
-def _limit_mlflow() -> None:
-    with _preparation():
-        import_mlflow()
-    from mlflow import environment_variables as variables
-
-    _override(variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, lambda value: 0)
-    timeout = variables.MLFLOW_HTTP_REQUEST_TIMEOUT
-    _override(timeout, lambda value: min(value, _patience() or value))
-    # It prints the address of the store for each run, credentials included.
-    with suppress(AttributeError):  # in older versions
-        url = variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
-        _override(url, lambda value: True)
-    for name in ("mlflow", "alembic", "sqlalchemy.engine"):
-        for handler in logging.getLogger(name).handlers:
-            handler.addFilter(_is_for_the_screen)
-
-
-def _is_for_the_screen(record: logging.LogRecord) -> bool:
-    """Tell what the user does from what is done for tracking.
-
-    MLflow logs statements and tracebacks where a store fails; we say it in a warning.
-    """
-    return _patience() is None
-
-
-def _override(variable: Any, change: Callable[[Any], Any]) -> None:
-    """Let MLflow find a setting in the environment as it should be in this thread."""
-    get = variable.get
-
-    def get_changed() -> Any:
-        return get() if _patience() is None else change(get())
-
-    variable.get = get_changed
-
-
-@bounded()
 def client_of(address: Address) -> MlflowClient:
     """Get a client of the store.
 
@@ -166,7 +75,8 @@ def client_of(address: Address) -> MlflowClient:
 
 def tracking_uri_of(address: Address) -> str:
     """Get the whole address of a store, credentials included."""
-    import_mlflow()
+    with _preparation():
+        import_mlflow()
     import mlflow
 
     uri = address["tracking_uri"]
@@ -306,8 +216,8 @@ def store_lock(tracking_uri: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-# When each server last said that it is there, and the threads that ask databases, with
-# what they have been told.
+# When each server last said that it is there, and the threads that ask, with what they
+# have been told.
 _answered_at: dict[str, float] = {}
 _asking: dict[str, tuple[threading.Thread, list[Exception]]] = {}
 
@@ -322,13 +232,40 @@ def _check_answers(uri: str) -> None:
         return
     scheme = uri.partition(":")[0].lower()
     if scheme in _SERVERS:
-        _ask_server(uri)
+        _wait_for_answer(uri, _ask_server, "server")
     elif scheme.partition("+")[0] in _DATABASE_SERVERS:
-        _ask_database(uri)
+        _wait_for_answer(uri, _ask_database, "database")
     _answered_at[uri] = time.monotonic()
 
 
-@bounded(ANSWER_TIMEOUT)
+def _wait_for_answer(uri: str, ask: Callable[[str], None], what: str) -> None:
+    """Ask in a thread: MLflow, or the driver of a database, may wait for minutes."""
+    thread, errors = _asking.get(uri) or _begin_to_ask(uri, ask)
+    thread.join(ANSWER_TIMEOUT)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer of the {what} within {ANSWER_TIMEOUT:g} s")
+    _asking.pop(uri, None)
+    if errors:
+        raise errors[0]
+
+
+def _begin_to_ask(
+    uri: str, ask: Callable[[str], None]
+) -> tuple[threading.Thread, list[Exception]]:
+    errors: list[Exception] = []
+
+    def note_errors() -> None:
+        try:
+            ask(uri)
+        except Exception as error:  # whatever a driver may raise
+            errors.append(error)
+
+    thread = threading.Thread(target=note_errors, daemon=True)
+    thread.start()
+    _asking[uri] = thread, errors
+    return thread, errors
+
+
 def _ask_server(uri: str) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -345,31 +282,9 @@ def _ask_server(uri: str) -> None:
 
 
 def _ask_database(uri: str) -> None:
-    """Connect once: MLflow would try again for minutes, or its driver wait as long."""
-    thread, errors = _asking.get(uri) or _begin_to_ask(uri)
-    thread.join(ANSWER_TIMEOUT)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer of the database within {ANSWER_TIMEOUT:g} s")
-    _asking.pop(uri, None)
-    if errors:
-        raise errors[0]
+    """Connect once: MLflow would try that again for minutes."""
+    from mlflow.store.db.utils import create_sqlalchemy_engine
 
-
-def _begin_to_ask(uri: str) -> tuple[threading.Thread, list[Exception]]:
-    errors: list[Exception] = []
-
-    @bounded()
-    def connect() -> None:
-        from mlflow.store.db.utils import create_sqlalchemy_engine
-
-        try:
-            engine = create_sqlalchemy_engine(uri)
-            engine.connect().close()
-            engine.dispose()
-        except Exception as error:  # whatever a driver may raise
-            errors.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    _asking[uri] = thread, errors
-    return thread, errors
+    engine = create_sqlalchemy_engine(uri)
+    engine.connect().close()
+    engine.dispose()

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from skperceptron.tracking._credentials import portable_address
 from skperceptron.tracking.delivery._mlflow_import import import_mlflow
-from skperceptron.tracking.journal._named_stores import is_noted, name_of_store
 from skperceptron.tracking.journal._record import Address
 
 
@@ -16,26 +15,35 @@ class UnnamedStoreError(Exception):
 
     def __init__(self, address: Address) -> None:
         uri, folder = address["tracking_uri"], address["working_directory"]
-        way = (
-            f"call flush() in the folder {folder}"
-            if uri is None
-            else f"set the environment variable MLFLOW_TRACKING_URI to {uri}"
-        )
+        if uri is None:
+            store = f"MLflow's default store in {folder}"
+            way = f"call flush() in the folder {folder}"
+        else:
+            store = uri
+            way = f"set the environment variable MLFLOW_TRACKING_URI to {uri}"
         super().__init__(
-            f"no fit of yours on this machine was logged to {name_of_store(address)}, "
+            f"no fit of yours on this machine was logged to {store}, "
             f"and a journal alone is not believed. If you trust it, {way}"
         )
 
 
-def check_is_named(address: Address) -> None:
-    """Refuse a store that is neither the one of this process nor noted.
+def check_store(address: Address, *, is_signed: bool) -> None:
+    """Refuse a store that is not the one of this process, and of which nobody has said.
+
+    Parameters
+    ----------
+    address : dict
+        Where a run goes.
+
+    is_signed : bool
+        Whether a process of the user's has said so.
 
     Raises
     ------
     UnnamedStoreError
         When only the journal knows of it.
     """
-    if not is_noted(address) and not _is_own(address):
+    if not is_signed and not _is_own(address):
         raise UnnamedStoreError(address)
 
 

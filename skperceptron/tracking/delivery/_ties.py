@@ -18,7 +18,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from skperceptron.tracking.delivery import _runs
-from skperceptron.tracking.delivery._store import bounded, client_of
+from skperceptron.tracking.delivery._store import client_of
 from skperceptron.tracking.journal._record import KEY_TAG, Address
 
 if TYPE_CHECKING:
@@ -68,13 +68,11 @@ def runs_of_key(address: Address, key: str) -> list[Run]:
     return list(filter(_is_active, found)) or found
 
 
-@bounded()
 def is_deleted(address: Address, run_id: str) -> bool:
     """Tell whether somebody has deleted a run."""
     return not _is_active(client_of(address).get_run(run_id))
 
 
-@bounded()
 def tie(address: Address, key: str, run_id: str, parent: str) -> str:
     """Put a run below the one of a key, if that is there.
 
@@ -107,7 +105,6 @@ def tie(address: Address, key: str, run_id: str, parent: str) -> str:
     return _keep_one(address, key, runs_of_key(address, key), above.run_id)
 
 
-@bounded()
 def gather(address: Address, key: str, run_id: str) -> None:
     """Put below a run that has ended what says that it belongs there, each task once.
 

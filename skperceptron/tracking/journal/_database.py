@@ -33,6 +33,7 @@ SCHEMA = (
     is_managed INTEGER NOT NULL, -- somebody tells when it ends
     last_sign INTEGER NOT NULL, -- when it, or something below it, went on last
     address TEXT NOT NULL, -- where it goes, as JSON
+    signature TEXT NOT NULL, -- shows that the user has said so
     store TEXT NOT NULL, -- the store of the address; empty for the default one
     owner TEXT NOT NULL, -- the process that writes it
     deliverer TEXT NOT NULL, -- the process that is to deliver it

@@ -40,10 +40,10 @@ from skperceptron.tracking.journal._record import (
     Status,
     WaitingRun,
     as_address,
-    as_status,
     as_time,
     now,
 )
+from skperceptron.tracking.journal._signature import is_signed, sign
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -668,9 +668,11 @@ def _text(value: str) -> str:
 
 def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
     """Make what the rows of a run and of those above it have in common."""
+    address = json.dumps(head.address)
     return {
         "parent": parent,
-        "address": json.dumps(head.address),
+        "address": address,
+        "signature": sign(address),
         "store": _store(head.address["tracking_uri"]),
         "deliverer": head.deliverer,
         "origin": head.origin,
@@ -790,12 +792,11 @@ def _waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
         record=record,
         last_event=last_event,
         address=as_address(json.loads(row["address"])),
+        is_signed=is_signed(row["address"], row["signature"]),
         deliverer=str(row["deliverer"]),
         origin=str(row["origin"]),
         is_spread=bool(row["is_spread"]),
         was_killed=bool(row["was_killed"]),
-        status_if_killed=as_status(row["status_if_killed"]),
-        is_done=bool(row["done"]),
         run_id=row["run_id"],
         lacks_files=bool(row["lacks_files"]),
         n_tries=int(row["n_tries"]),

@@ -65,7 +65,7 @@ class KeptModel:
 
     @property
     def is_ours(self) -> bool:
-        """Whether there is a classifier of this package in it."""
+        """Whether there is an estimator of this package in it."""
         return OURS in self.versions
 
     def write(self, folder: Path) -> None:

@@ -77,11 +77,6 @@ class DeliveringProcess:
         self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
 
     @property
-    def is_running(self) -> bool:
-        """Whether it was started, and has not ended since."""
-        return self._process is not None
-
-    @property
     def watched(self) -> list[tuple[str | None, Inbox]]:
         """The stores to which it delivers, and where the runs wait."""
         return list(self._watched)
@@ -109,12 +104,6 @@ class DeliveringProcess:
             self._watched[store, inbox] = verb
         with suppress(NoProcessError):  # whoever waits for a run is told
             self._send(verb, store=store, journal=str(inbox.journal), after=after)
-
-    def tell(self, verb: str, **arguments: Any) -> None:
-        """Tell it something, if it runs."""
-        if self.is_running:
-            with suppress(NoProcessError):
-                self._send(verb, **arguments)
 
     def ask(self, verb: str, **arguments: Any) -> Any:
         """Ask it, and wait for the answer.

@@ -285,6 +285,9 @@ class WaitingRun:
     is_parent_spread : bool
         Whether other machines may have runs below the run above it, too.
 
+    is_signed : bool
+        Whether a process of the user's has said where it goes.
+
     The others are as in the table.
     """
 
@@ -296,12 +299,11 @@ class WaitingRun:
     record: RunRecord
     last_event: int
     address: Address
+    is_signed: bool
     deliverer: str
     origin: str
     is_spread: bool
     was_killed: bool
-    status_if_killed: Status
-    is_done: bool
     run_id: str | None
     lacks_files: bool
     n_tries: int

@@ -1,4 +1,4 @@
-"""Clones of our classifiers take along where their runs go.
+"""Clones of our estimators take along where their runs go.
 
 A fit in the user's own thread asks MLflow and the configuration at once. A search,
 however, fits clones in worker processes and threads, which know neither the caller's
@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any
 
 from skperceptron.tracking.journal._journal import journal_in
-from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.recording._attributes import DESTINATION_ATTRIBUTE
 from skperceptron.tracking.recording._call_runs import is_open, run_of
@@ -102,7 +101,6 @@ def expect_runs_of_others(destination: Destination) -> None:
     """
     if destination.enabled and destination.is_of_this_process:
         with suppress(OSError):  # they will find that out, too, and help themselves
-            note_store(destination.address())
             journal = journal_in(destination.inbox.journal)
             journal.prepare()
             if destination.is_spread and destination.parents:

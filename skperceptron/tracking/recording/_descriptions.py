@@ -47,7 +47,7 @@ def describe_data(X: Any, y: Any) -> Dataset:
         Samples. At most 10 000 of them, in even distances, make the digest.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels.
+        Labels or numbers.
 
     Returns
     -------

@@ -8,7 +8,6 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +27,6 @@ from skperceptron.tracking.journal._handover import (
     before_flush,
 )
 from skperceptron.tracking.journal._journal import Journal, RunHead, journal_in
-from skperceptron.tracking.journal._named_stores import note_store
 from skperceptron.tracking.journal._process import NoProcessError, delivering_process
 from skperceptron.tracking.journal._record import (
     Metric,
@@ -116,7 +114,6 @@ class TrackedRun:
         self.destination = destination
         self.key = key
         self.address = destination.address()
-        note_store(self.address)
         self.summary: dict[str, float] = {}
         self.status: Status = "FINISHED"
         self.is_spread = False
@@ -282,23 +279,6 @@ class TrackedRun:
     def run_id(self) -> str | None:
         """Tell which run of MLflow's it is, if it is there."""
         return self.journal.run_id_of(self.key)
-
-    @contextmanager
-    def hurried_delivery(self) -> Iterator[None]:
-        """Let all that waits be delivered beside the block, in which nothing is fitted.
-
-        What is written in the block may be delivered in parts, which takes longer.
-        """
-        store, process = self.destination.tracking_uri, delivering_process()
-        if not self.is_delivered_here:
-            yield
-            return
-        process.watch(store, self.inbox)
-        process.tell("hurry", store=store, is_hurrying=True)
-        try:
-            yield
-        finally:
-            process.tell("hurry", store=store, is_hurrying=False)
 
     @property
     def is_delivered_here(self) -> bool:

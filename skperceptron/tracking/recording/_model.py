@@ -94,7 +94,7 @@ def keep_model(
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier of ours, or any other fitted estimator. It is not changed.
+        A fitted estimator of ours, or any other. It is not changed.
 
     X : array-like, dataframe or sparse matrix of shape (n_samples, n_features)
         What it was trained on. A few rows become the input example; sparse ones are

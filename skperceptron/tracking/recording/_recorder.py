@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.callback import CallbackContext
-from sklearn.metrics import accuracy_score
 
 from skperceptron._config import get_config
 from skperceptron.tracking._warnings import tolerate
@@ -46,7 +45,7 @@ from skperceptron.tracking.recording._task_path import TaskPath, find_task_path
 
 
 class FitRecorder:
-    """scikit-learn callback for one fit of one of our classifiers.
+    """scikit-learn callback for one fit of one of our estimators.
 
     Parameters
     ----------
@@ -191,8 +190,8 @@ class FitRecorder:
         if self.owns_run or not self.run.is_fold:
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, X)
-            self.run.summary["training_score"] = accuracy_score(
-                y, estimator.predict(X), sample_weight=sample_weight
+            self.run.summary["training_score"] = estimator._measure(
+                y, estimator.predict(X), sample_weight
             )
         if self._keeps_model(estimator):
             self.run.keep_model(estimator, X)
@@ -231,7 +230,7 @@ def recorder_for(
     Parameters
     ----------
     estimator : estimator
-        One of our classifiers.
+        One of our estimators.
 
     context : CallbackContext
         The root task of the fit.
@@ -308,7 +307,7 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
     Parameters
     ----------
     estimator : estimator
-        One of our classifiers.
+        One of our estimators.
 
     X : array-like of shape (n_samples, n_features)
         What it was scored on.

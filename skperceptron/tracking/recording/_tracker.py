@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +59,7 @@ from skperceptron.tracking.recording._task_path import (
 )
 from skperceptron.tracking.recording._ticket import RunTicket
 
-# What our classifiers call the task of a call of `partial_fit`.
+# What our estimators call the task of a call of `partial_fit`.
 _PARTIAL_FIT_TASK = "partial-fit"
 
 
@@ -90,7 +89,7 @@ class MLflowTracker:
 
     log_models : {"best", "all", "none"}, default="best"
         Which models to log: that of the fitted estimator, which is the refitted best
-        one of a search; also those of folds in which a classifier of this package is
+        one of a search; also those of folds in which an estimator of this package is
         fitted; or none.
 
     log_folds : bool, default=True
@@ -129,7 +128,7 @@ class MLflowTracker:
     >>> search = search.set_callbacks(MLflowTracker(run_name="steps")).fit(X, y)
     """
 
-    # Our classifiers find the run of a fold by themselves. A tracker that was handed
+    # Our estimators find the run of a fold by themselves. A tracker that was handed
     # down to each step of a pipeline would cause a warning wherever a step has no
     # callbacks.
     max_propagation_depth = 0
@@ -208,8 +207,6 @@ class MLflowTracker:
         elif context.task_name == REFIT_TASK:
             with tolerate("The refit of a search cannot be tracked"):
                 self._open_task(root, ids, "refit")
-                if (whole := self._tasks.get((root, ids[:-1]))) is not None:
-                    whole.hurry()
         elif (whole := self._tasks.get((root, ids))) is not None:
             if whole.run.incremental:
                 whole.go_on()
@@ -247,8 +244,7 @@ class MLflowTracker:
             whole = self._tasks.pop((root, ids), None)
             if whole is None or below is None:
                 return
-            with whole.hurried:
-                self._close(whole, estimator, context, below)
+            self._close(whole, estimator, context, below)
 
     def _close(
         self, whole: _Task, estimator: Any, context: CallbackContext, below: Destination
@@ -317,7 +313,6 @@ class MLflowTracker:
         begun = whole.candidates
         log_search(run, estimator, self._below[root], root, begun, self.log_folds)
         whole.is_logged = True
-        whole.hurry()
         with tolerate("The figure of a search cannot be drawn"):
             draw_search(run, estimator)
         self._keep_model(whole, getattr(estimator, "best_estimator_", None))
@@ -402,9 +397,6 @@ class _Task:
 
     candidates : dict of ParentRun
         The candidates of a search with folds that this process has begun, by key.
-
-    hurried : ExitStack
-        Ends the hurry, if there is any.
     """
 
     def __init__(self, run: FitRun, *, is_kept: bool = True) -> None:
@@ -413,22 +405,17 @@ class _Task:
         self.X: Any = None
         self.is_logged = False
         self.is_continued = run.has_progress
-        # Lets the classifier write to it.
+        # Lets the estimator write to it.
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
-        self.hurried = ExitStack()
         self._activation = Activation(run) if is_kept else None
         # Fits may be tried again where another error is dealt with.
         self._earlier_error = sys.exception()
         self._silence = config_context(tracking=False)
         self._silence.__enter__()
 
-    def hurry(self) -> None:
-        """Let all that waits be delivered: there are no folds left to slow down."""
-        self.hurried.enter_context(self.run.hurried_delivery())
-
     def stop_clock(self) -> None:
-        """Note how long the fit took: more than that of the classifier in it."""
+        """Note how long the fit took: more than that of the estimator in it."""
         self.run.summary["fit_time"] = time.perf_counter() - self.run.begun_at
 
     def go_on(self) -> None:
@@ -494,7 +481,7 @@ def _run_of_call_before(estimator: Any) -> FitRun | None:
 def _seen_from(estimator: Any) -> Destination:
     """Ask where runs go.
 
-    In a worker process, or a thread of joblib's, a clone of one of our classifiers
+    In a worker process, or a thread of joblib's, a clone of one of our estimators
     knows more than MLflow.
     """
     for part in [estimator, *estimator.get_params().values()]:

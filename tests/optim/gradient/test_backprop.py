@@ -192,11 +192,8 @@ class TestDropout:
             small.pack(coefs, intercepts), X, Y
         )
         gradient = np.empty_like(START)
-        network, _ = LOSS.compiled
         total = backpropagate(
-            network,
-            True,
-            False,
+            *LOSS.compiled,
             START,
             Samples(*_gradient.as_samples(X, Y, None, np.float64, masks)),
             0,
@@ -218,9 +215,7 @@ class TestDropout:
         loss = RegularizedLoss(LAYERS, "softmax", alpha=0)
         gradient = np.empty_like(START)
         backpropagate(
-            loss.compiled[0],
-            True,
-            False,
+            *loss.compiled,
             START,
             Samples(*_gradient.as_samples(thin, Y, None, np.float64, masks)),
             0,

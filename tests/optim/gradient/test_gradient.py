@@ -6,7 +6,13 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 from scipy.special import softmax
 
-from skperceptron.network import DIFFERENTIABLE, Layers, initialize
+from skperceptron.network import (
+    DIFFERENTIABLE,
+    OUTPUT_ACTIVATIONS,
+    Layers,
+    forward,
+    initialize,
+)
 from skperceptron.optim import RegularizedLoss
 
 
@@ -120,6 +126,71 @@ def test_gradient_of_the_squared_error(out_activation, weighted):
     _, gradient = loss.value_and_gradient(params, X, y, weight)
     numeric = numeric_gradient(loss, params, X, y, weight)
     assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-9)
+
+
+class TestLossesOfNumbers:
+    """The losses of regressors."""
+
+    ALL = [
+        ("squared_error", None),
+        ("poisson", None),
+        ("absolute_error", None),
+        ("huber", 0.4),
+        ("quantile", 0.2),
+    ]
+
+    def problem(self, name, number, alpha=0.0):
+        loss, params, X, _ = problem(["tanh"], "identity", alpha)
+        y = np.random.default_rng(1).normal(size=(len(X), 3))
+        if name == "poisson":
+            loss = dataclasses.replace(loss, out_activation="exp")
+            y = np.maximum(y, 0)
+        return dataclasses.replace(loss, name=name, number=number), params, X, y
+
+    def outputs(self, loss, params, X):
+        z = forward(X, *loss.layers.unpack(params), loss.layers.activations)
+        return OUTPUT_ACTIVATIONS[loss.out_activation](z)
+
+    @pytest.mark.parametrize(("name", "number"), ALL)
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_gradient_agrees_with_finite_differences(self, name, number, weighted):
+        loss, params, X, y = self.problem(name, number)
+        weight = np.linspace(0.1, 3, len(X)) if weighted else None
+        _, gradient = loss.value_and_gradient(params, X, y, weight)
+        # So small a step that no error changes its sign.
+        numeric = numeric_gradient(loss, params, X, y, weight, h=1e-6)
+        if name == "squared_error":  # the value is a mean, the gradient that of the sum
+            numeric *= y.shape[1]
+        assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
+
+    @pytest.mark.parametrize(("name", "number"), ALL)
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_value_is_that_of_the_outputs(self, name, number, weighted):
+        loss, params, X, y = self.problem(name, number)
+        weight = np.linspace(0.1, 3, len(X)) if weighted else None
+        value, _ = loss.value_and_gradient(params, X, y, weight)
+        outputs = self.outputs(loss, params, X)
+        assert value == pytest.approx(loss.evaluate(y, outputs, weight))
+
+    def test_nothing_is_learned_from_an_error_of_0(self):
+        for name, number in self.ALL[2:]:
+            loss, _, X, _ = self.problem(name, number)
+            loss = dataclasses.replace(loss, layers=Layers(units=(5, 3)))
+            params = np.append(np.zeros(15), [1.0, 2.0, 3.0])
+            y = np.tile([1.0, 2.0, 3.0], (len(X), 1))
+            value, gradient = loss.value_and_gradient(params, X, y)
+            assert value == 0
+            assert not gradient.any()
+
+    @pytest.mark.parametrize(("name", "number"), ALL)
+    def test_float32_is_close_to_float64(self, name, number):
+        loss, params, X, y = self.problem(name, number, alpha=0.1)
+        single = [a.astype(np.float32) for a in (params, X, y)]
+        value, gradient = loss.value_and_gradient(*single)
+        expected, exact = loss.value_and_gradient(params, X, y)
+        assert gradient.dtype == np.float32
+        assert value == pytest.approx(expected, rel=1e-5)
+        assert_allclose(gradient, exact, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,0 +1,68 @@
+"""Whether a process of the user's own has said where a run goes.
+
+Who could write to a journal could choose the store of a run, and MLflow trusts a store:
+it creates its files, sends it the credentials of the environment, and writes artifacts
+where it says. So where a run goes is signed, with a secret that is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import uuid
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from skperceptron.tracking.journal._temporary_state import (
+    make_temporary_folder,
+    temporary_folders,
+    usual_folder,
+)
+
+_N_BYTES = 32
+
+
+def sign(text: str) -> str:
+    """Sign a text. The signature is empty where no secret can be kept."""
+    for find_folder in (usual_folder, make_temporary_folder):
+        with suppress(OSError):  # it cannot be written
+            if (folder := find_folder()) is not None:
+                return _signature(text, _own_secret(folder))
+    return ""
+
+
+def is_signed(text: str, signature: object) -> bool:
+    """Tell whether this process, or another one of the user's, has signed a text."""
+    given = str(signature).encode("utf-8", "replace")
+    folders = [usual_folder(), *temporary_folders()]
+    secrets = [s for folder in folders if folder is not None for s in _secrets(folder)]
+    return any(
+        hmac.compare_digest(_signature(text, secret).encode(), given)
+        for secret in secrets
+    )
+
+
+def _signature(text: str, secret: bytes) -> str:
+    return hmac.digest(secret, text.encode("utf-8", "replace"), "sha256").hex()
+
+
+@cache
+def _own_secret(folder: Path) -> bytes:
+    for secret in _secrets(folder):
+        return secret
+    secret = os.urandom(_N_BYTES)
+    # Of several processes that do so at once, each has its own: all of them count.
+    file = folder / "secrets" / uuid.uuid4().hex
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+        new.write(secret)
+    return secret
+
+
+def _secrets(folder: Path) -> list[bytes]:
+    """List what is kept in a folder, but for what is just being written."""
+    found = []
+    with suppress(OSError):
+        found = [file.read_bytes() for file in sorted((folder / "secrets").iterdir())]
+    return [secret for secret in found if len(secret) == _N_BYTES]
