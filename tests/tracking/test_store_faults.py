@@ -111,6 +111,7 @@ def test_journal_that_cannot_be_written_is_one_warning(
         folder = tmp_path / "file"
         folder.touch()
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # the journal goes there
     with warned_once("cannot be written"):
         fit()
     fit()
