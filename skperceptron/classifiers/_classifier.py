@@ -245,7 +245,8 @@ class NetworkClassifierMixin(ClassifierMixin):
             raise ValueError(
                 "class_weight names only classes that do not occur: "
                 f"{list(self.class_weight)}. The classes are "
-                f"{np.array2string(self.classes_, separator=', ')}."
+                f"{np.array2string(self.classes_, separator=', ')}, of dtype "
+                f"{self.classes_.dtype}."
             )
         return factors
 
@@ -372,9 +373,13 @@ def _check_kind(labels: NDArray, regressor: str) -> None:
     try:
         check_classification_targets(labels)
     except ValueError as error:
-        if "continuous" not in str(error):
-            raise
+        if type_of_target(labels).startswith("continuous"):
+            raise ValueError(
+                f"{error} Use {regressor}, which learns numbers, or make classes of "
+                "them (sklearn.preprocessing.KBinsDiscretizer)."
+            ) from None
+        what, _, _ = str(error).partition(".")  # the rest is about numbers
         raise ValueError(
-            f"{error} Use {regressor}, which learns numbers, or make classes of them "
-            "(sklearn.preprocessing.KBinsDiscretizer)."
+            f"{what}. Labels are numbers, strings, or dates without a time zone; make "
+            "strings of others, as by y.astype(str)."
         ) from None

@@ -169,6 +169,7 @@ def test_wrong_sample_weights(cls, weight, message):
     [
         ({7: 2}, r"names only classes that do not occur: \[7\].*\[0, 1, 2\]"),
         ({"0": 2}, r"names only classes that do not occur: \['0'\].*\[0, 1, 2\]"),
+        ({"0": 2}, r"names only .* of dtype int"),
         ({0: 1, 7: -1.0}, r"class_weight\[7\] must be a finite number"),
         ({0: -1.0}, r"class_weight\[0\] must be a finite number that is at least 0"),
         ({0: "heavy"}, r"class_weight\[0\] must be a finite number"),
@@ -445,6 +446,18 @@ class TestLabels:
     def test_complex_numbers(self, cls):
         with pytest.raises(ValueError, match="y must contain class labels, which can"):
             cls().fit(X, y + 1j)
+
+    @every_classifier
+    @pytest.mark.parametrize(
+        ("convert", "to"), [("tz_localize", "UTC"), ("to_period", "Y")]
+    )
+    def test_dates_that_numpy_does_not_have(self, cls, convert, to):
+        dates = pd.to_datetime(["2020-01-01", "2021-01-01", "2022-01-01"])
+        labels = getattr(dates, convert)(to)[y]
+        with pytest.raises(ValueError, match=r"strings of others, as by y.astype\(str"):
+            cls().fit(X, labels)
+        names = labels.astype(str)
+        cls(max_iter=1).partial_fit(X, names, classes=np.unique(names))
 
     @every_classifier
     def test_classes_that_are_measurements(self, cls):
