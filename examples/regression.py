@@ -1,8 +1,8 @@
 """Intervals and wrong targets.
 
 A regressor predicts numbers. How far does the diabetes of a patient progress within a
-year? A network that minimises the squared error answers with a mean. Other losses answer
-other questions.
+year? A network that minimises the squared error answers with a mean. Other losses
+answer other questions.
 
 1. `loss="quantile"` learns a quantile. Between those at 10 % and 90 %, 80 % of the
    patients should be found. Whether that holds is seen on patients that had no part in
