@@ -378,5 +378,5 @@ class BackpropMLPRegressor(NetworkRegressorMixin, BaseBackprop):
         return "exp" if self.loss == "poisson" else "identity"
 
     @property
-    def _number_of_loss(self) -> float | None:
+    def _loss_parameter(self) -> float | None:
         return {"huber": self.huber_epsilon, "quantile": self.quantile}.get(self.loss)

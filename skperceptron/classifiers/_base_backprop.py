@@ -106,7 +106,7 @@ class BaseBackprop(BaseMLP):
         # The weights of "adamw" shrink by themselves.
         alpha = 0.0 if self.solver == "adamw" else self.alpha
         loss = RegularizedLoss(
-            layers, self.out_activation_, alpha, self.loss, self._number_of_loss
+            layers, self.out_activation_, alpha, self.loss, self._loss_parameter
         )
         if self.solver == "lbfgs":
             self._train_lbfgs(data, y, params, loss)
@@ -122,8 +122,8 @@ class BaseBackprop(BaseMLP):
         """Choose the activation of the output units."""
 
     @property
-    def _number_of_loss(self) -> float | None:
-        """The number that some losses depend on."""
+    def _loss_parameter(self) -> float | None:
+        """What some losses depend on beside targets and outputs."""
         return None
 
     def _check_dropout(self, n_hidden: int) -> None:

@@ -20,16 +20,13 @@ _NO_NUMBERS = {
 }
 
 
-def check_numbers(y: Any, classifier: str) -> None:
+def check_numbers(y: Any) -> None:
     """Refuse target values of which scikit-learn does not say what is wrong with them.
 
     Parameters
     ----------
     y : array-like
         As the user has given them.
-
-    classifier : str
-        What learns class labels instead.
 
     Raises
     ------
@@ -54,7 +51,7 @@ def check_numbers(y: Any, classifier: str) -> None:
         found = _found_in_objects(values)
     if found is None:
         return
-    instead = f" For class labels use {classifier}." if found == "strings" else ""
+    instead = " For class labels use BackpropMLP." if found == "strings" else ""
     # The last words are scikit-learn's.
     ending = " Complex data not supported." if found == "complex numbers" else ""
     raise ValueError(

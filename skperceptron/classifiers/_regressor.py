@@ -29,9 +29,6 @@ _NO_SCORE = (
 class NetworkRegressorMixin(RegressorMixin):
     """Numbers as targets and predictions, for a subclass of `BaseMLP`."""
 
-    # What learns class labels in the same way.
-    _classifier = "BackpropMLP"
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -94,7 +91,7 @@ class NetworkRegressorMixin(RegressorMixin):
     # Targets
 
     def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:
-        check_numbers(y, self._classifier)
+        check_numbers(y)
         checked, values = validate(
             self, X, y, multi_output=True, y_numeric=True, reset=reset
         )
@@ -165,7 +162,7 @@ class NetworkRegressorMixin(RegressorMixin):
             For samples, target values or weights that cannot be used.
         """
         check_is_fitted(self)
-        check_numbers(y, self._classifier)
+        check_numbers(y)
         if sample_weight is not None and not np.any(sample_weight):
             raise ValueError(_NO_SCORE)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -227,7 +227,7 @@ def _average_rows(values: Array, sample_weight: Array | None) -> float:
     return float(np.average(values, weights=sample_weight, axis=0).sum())
 
 
-# By name and output activation. Some take a number as the last argument.
+# By name and output activation. Some have a parameter, the last argument.
 LOSSES: dict[tuple[str, str], Callable[..., float]] = {
     ("log_loss", "softmax"): log_loss,
     ("log_loss", "logistic"): binary_log_loss,

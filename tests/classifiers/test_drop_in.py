@@ -298,54 +298,46 @@ def test_warm_start_with_early_stopping_keeps_the_best_weights_of_the_present_fi
     assert ours.best_validation_score_ == max(scores) < best_of_first
 
 
-@pytest.mark.parametrize(
-    ("params", "X_shape", "y"),
-    [
-        ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0, 1] * 3),
-        ({"hidden_layer_sizes": -1}, (6, 2), [0, 1] * 3),
-        ({"solver": "newton"}, (6, 2), [0, 1] * 3),
-        ({"beta_1": 1.0}, (6, 2), [0, 1] * 3),
-        ({"early_stopping": True}, (6, 2), [0, 1] * 3),
-        ({}, (6, 2), [0, 1]),
-        ({}, (6,), [0, 1] * 3),
-        ({}, (6, 2), [0.5, 1.5, 2.5] * 2),
-        ({}, (6, 2), [[0, 2], [1, 3], [1, 1]] * 2),
-    ],
-)
-def test_refusals_are_of_the_same_kind(params, X_shape, y):
-    X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
-    # Whatever they raise is what we have to raise.
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
-        MLPClassifier(**params).fit(X, y)
-    with pytest.raises(type(theirs.value)) as ours:
-        BackpropMLP(**params).fit(X, y)
-    message = str(theirs.value).replace("MLPClassifier", "BackpropMLP")
-    assert str(ours.value)[:20] == message[:20]
+REFUSED_CLASSES = [
+    ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0, 1] * 3),
+    ({"hidden_layer_sizes": -1}, (6, 2), [0, 1] * 3),
+    ({"solver": "newton"}, (6, 2), [0, 1] * 3),
+    ({"beta_1": 1.0}, (6, 2), [0, 1] * 3),
+    ({"early_stopping": True}, (6, 2), [0, 1] * 3),
+    ({}, (6, 2), [0, 1]),
+    ({}, (6,), [0, 1] * 3),
+    ({}, (6, 2), [0.5, 1.5, 2.5] * 2),
+    ({}, (6, 2), [[0, 2], [1, 3], [1, 1]] * 2),
+]
+REFUSED_NUMBERS = [
+    ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0.5, 1.5] * 3),
+    ({"solver": "newton"}, (6, 2), [0.5, 1.5] * 3),
+    ({"loss": "log_loss"}, (6, 2), [0.5, 1.5] * 3),
+    ({"early_stopping": True}, (6, 2), [0.5, 1.5] * 3),
+    ({}, (6, 2), [0.5, 1.5]),
+    ({}, (6,), [0.5, 1.5] * 3),
+    ({}, (6, 2), [0.5, np.nan] * 3),
+    ({}, (6, 2), [0.5, np.inf] * 3),
+    ({}, (6, 2), None),
+    ({}, (6, 2), np.zeros((6, 2, 2))),
+]
 
 
 @pytest.mark.parametrize(
-    ("params", "X_shape", "y"),
+    ("ours", "theirs", "params", "X_shape", "y"),
     [
-        ({"hidden_layer_sizes": (5, 0)}, (6, 2), [0.5, 1.5] * 3),
-        ({"solver": "newton"}, (6, 2), [0.5, 1.5] * 3),
-        ({"loss": "log_loss"}, (6, 2), [0.5, 1.5] * 3),
-        ({"early_stopping": True}, (6, 2), [0.5, 1.5] * 3),
-        ({}, (6, 2), [0.5, 1.5]),
-        ({}, (6,), [0.5, 1.5] * 3),
-        ({}, (6, 2), [0.5, np.nan] * 3),
-        ({}, (6, 2), [0.5, np.inf] * 3),
-        ({}, (6, 2), None),
-        ({}, (6, 2), np.zeros((6, 2, 2))),
+        *((BackpropMLP, MLPClassifier, *case) for case in REFUSED_CLASSES),
+        *((BackpropMLPRegressor, MLPRegressor, *case) for case in REFUSED_NUMBERS),
     ],
 )
-def test_refusals_of_regressors_are_of_the_same_kind(params, X_shape, y):
+def test_refusals_are_of_the_same_kind(ours, theirs, params, X_shape, y):
     X = np.arange(np.prod(X_shape), dtype=float).reshape(X_shape)
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
-        MLPRegressor(**params).fit(X, y)
-    with pytest.raises(type(theirs.value)) as ours:
-        BackpropMLPRegressor(**params).fit(X, y)
-    message = str(theirs.value).replace("MLPRegressor", "BackpropMLPRegressor")
-    assert str(ours.value)[:20] == message[:20]
+    with pytest.raises(Exception) as expected:  # noqa: PT011 - whatever they raise
+        theirs(**params).fit(X, y)
+    with pytest.raises(type(expected.value)) as found:
+        ours(**params).fit(X, y)
+    message = str(expected.value).replace(theirs.__name__, ours.__name__)
+    assert str(found.value)[:20] == message[:20]
 
 
 def test_one_class_is_learned_and_predicted():

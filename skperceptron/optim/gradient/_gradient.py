@@ -47,15 +47,16 @@ class RegularizedLoss:
         value of the squared error with "identity" is a mean, and its gradient that of
         the sum, as MLPRegressor has them.
 
-    number : float or None
-        What "huber" and "quantile" need: where the one becomes linear, and the other.
+    parameter : float or None, default=None
+        Where "huber" becomes linear, or which quantile "quantile" learns; None for the
+        other losses.
     """
 
     layers: Layers
     out_activation: str
     alpha: float
     name: str = "log_loss"
-    number: float | None = None
+    parameter: float | None = None
 
     def evaluate(
         self, y: NDArray, outputs: Array, sample_weight: Array | None = None
@@ -78,7 +79,7 @@ class RegularizedLoss:
         float
         """
         loss = LOSSES[self.name, self.out_activation]
-        options = () if self.number is None else (self.number,)
+        options = () if self.parameter is None else (self.parameter,)
         return loss(y, outputs, sample_weight, *options)
 
     def value_and_gradient(
@@ -135,7 +136,7 @@ class RegularizedLoss:
         loss = _loss_kernel.Loss(
             output=_loss_kernel.OUTPUT_CODES[self.out_activation],
             kind=_loss_kernel.LOSS_CODES[self.name],
-            number=float(self.number or 0),
+            parameter=float(self.parameter or 0),
             alpha=float(self.alpha),
         )
         return tuple(describe(self.layers)), tuple(loss)

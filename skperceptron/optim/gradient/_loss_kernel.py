@@ -52,7 +52,7 @@ class Loss(NamedTuple):
         A value of `LOSS_CODES`. "identity" and "exp" are outputs of regressors, the
         others of classifiers.
 
-    number : float
+    parameter : float
         Where the Huber loss becomes linear, or the quantile; 0 for the others.
 
     alpha : float
@@ -61,7 +61,7 @@ class Loss(NamedTuple):
 
     output: int
     kind: int
-    number: float
+    parameter: float
     alpha: float
 
 
@@ -86,7 +86,7 @@ def evaluate_loss(loss, z, delta, samples, begin):
     -------
     float
     """
-    output, kind, number, _ = loss
+    output, kind, parameter, _ = loss
     targets, weight = samples.targets, samples.weight
     is_softmax = output == SOFTMAX
     if is_softmax:
@@ -96,7 +96,7 @@ def evaluate_loss(loss, z, delta, samples, begin):
     elif output == EXP:
         _exp_all(as_row(z), as_row(delta))
     if output in (IDENTITY, EXP):
-        value = _loss_of_numbers(kind, number, z, delta, targets, weight, begin)
+        value = _loss_of_numbers(kind, parameter, z, delta, targets, weight, begin)
     elif kind == SQUARED_ERROR:
         value = _squared_error(delta, targets, weight, begin, is_softmax)
     else:
@@ -225,7 +225,7 @@ def _squared_error(p, targets, weight, begin, is_softmax):
 
 
 @njit(**COMPILE_PRIVATE)
-def _loss_of_numbers(kind, number, z, delta, targets, weight, begin):
+def _loss_of_numbers(kind, parameter, z, delta, targets, weight, begin):
     """Add up a loss of targets that are numbers, and compute its slope.
 
     For the Poisson loss `delta` has the outputs, the exponentials of the sums.
@@ -238,7 +238,7 @@ def _loss_of_numbers(kind, number, z, delta, targets, weight, begin):
             if kind == POISSON:
                 of_output, slope = _poisson(z[b, k], delta[b, k], target)
             else:
-                of_output, slope = _of_error(kind, number, z[b, k] - target)
+                of_output, slope = _of_error(kind, parameter, z[b, k] - target)
             value += of_output
             delta[b, k] = slope
         if kind == SQUARED_ERROR:  # MLPRegressor's mean, whose slope is that of the sum
@@ -259,17 +259,17 @@ def _poisson(z, output, target):
 
 
 @njit(**COMPILE_PRIVATE)
-def _of_error(kind, number, error):
+def _of_error(kind, parameter, error):
     """Compute the loss of an output that is too large by `error`, and its slope."""
     size = abs(error)
     sign = np.sign(error)
     if kind == ABSOLUTE_ERROR:
         return size, sign
     if kind == QUANTILE:
-        share = 1 - number if error > 0 else number
+        share = 1 - parameter if error > 0 else parameter
         return share * size, share * sign
-    if kind == HUBER and size > number:
-        return number * (size - 0.5 * number), number * sign
+    if kind == HUBER and size > parameter:
+        return parameter * (size - 0.5 * parameter), parameter * sign
     return 0.5 * error * error, error
 
 

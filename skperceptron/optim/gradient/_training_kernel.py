@@ -11,6 +11,7 @@ from skperceptron.optim.gradient._backpropagation_kernel import (
     Workspace,
     backpropagate,
 )
+from skperceptron.optim.gradient._loss_kernel import Loss
 from skperceptron.optim.gradient._updates_kernel import finish_gradient, update
 from skperceptron.optim.kernels._compile import (
     COMPILE,
@@ -83,7 +84,7 @@ def train_batches(
     )
     params, gradient = without_refcount(params), without_refcount(gradient)
     memory, rows = without_refcount(memory), without_refcount(rows)
-    alpha = loss[-1]
+    alpha = Loss(*loss).alpha
     solver = without_refcount(solver)
     batch_size = work.batch_size
     n_samples = rows.size if rows.size else len(samples.targets)

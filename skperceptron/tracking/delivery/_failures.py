@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import WaitsForAboveError
-from skperceptron.tracking.delivery._store_check import UnnamedStoreError
+from skperceptron.tracking.delivery._store_check import UnsignedStoreError
 
 # A store that could not be reached is tried again after a while, then less often.
 FIRST_RETRY = 5.0
@@ -113,7 +113,7 @@ class Failures:
         elif (
             takes_others
             or _runs.is_refusal(reason)
-            or isinstance(reason, UnnamedStoreError | WaitsForAboveError)
+            or isinstance(reason, UnsignedStoreError | WaitsForAboveError)
         ):
             longer = FIRST_RETRY * 2.0 ** min(n_times - 1, 10)
             retry_after = min(longer, LAST_RETRY_OF_REFUSED)

@@ -20,7 +20,7 @@ from skperceptron.tracking.delivery import _runs, _store, _ties
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
 from skperceptron.tracking.delivery._store_check import (
-    UnnamedStoreError,
+    UnsignedStoreError,
     check_store,
 )
 from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
@@ -279,7 +279,7 @@ class Service:
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:
         """Find where something waits for each store, and why some has to wait on."""
         found: dict[str | None, set[Inbox]] = {uri: set() for uri in self._deliverers}
-        unnamed: set[str] = set()
+        unsigned: set[str] = set()
         for journal in self._usable_journals():
             journal.end_killed()
             for row in journal.waiting():
@@ -289,15 +289,15 @@ class Service:
                     check_store(
                         address, is_signed=is_signed(row["address"], row["signature"])
                     )
-                except UnnamedStoreError as error:
-                    unnamed.add(str(error))
+                except UnsignedStoreError as error:
+                    unsigned.add(str(error))
                     continue
                 except (ValueError, TypeError, AttributeError):
                     pass  # which the deliverer tells
                 found.setdefault(row["store"] or None, set()).add(inbox)
         return found, [
             f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
-            for reason in sorted(unnamed)[:MAX_REASONS]
+            for reason in sorted(unsigned)[:MAX_REASONS]
         ]
 
 

@@ -10,8 +10,8 @@ from skperceptron.tracking.delivery._mlflow_import import import_mlflow
 from skperceptron.tracking.journal._record import Address
 
 
-class UnnamedStoreError(Exception):
-    """A run is to go to a store that no process of the user has named."""
+class UnsignedStoreError(Exception):
+    """A run is to go to a store for which no process of the user's has signed."""
 
     def __init__(self, address: Address) -> None:
         uri, folder = address["tracking_uri"], address["working_directory"]
@@ -28,7 +28,7 @@ class UnnamedStoreError(Exception):
 
 
 def check_store(address: Address, *, is_signed: bool) -> None:
-    """Refuse a store that is not the one of this process, and of which nobody has said.
+    """Refuse a store that is not the one of this process and is not signed.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def check_store(address: Address, *, is_signed: bool) -> None:
         Where a run goes.
 
     is_signed : bool
-        Whether a process of the user's has said so.
+        Whether a process of the user's has signed it.
 
     Raises
     ------
-    UnnamedStoreError
+    UnsignedStoreError
         When only the journal knows of it.
     """
     if not is_signed and not _is_own(address):
-        raise UnnamedStoreError(address)
+        raise UnsignedStoreError(address)
 
 
 def _is_own(address: Address) -> bool:

@@ -139,22 +139,22 @@ class TestLossesOfNumbers:
         ("quantile", 0.2),
     ]
 
-    def problem(self, name, number, alpha=0.0):
+    def problem(self, name, parameter, alpha=0.0):
         loss, params, X, _ = problem(["tanh"], "identity", alpha)
         y = np.random.default_rng(1).normal(size=(len(X), 3))
         if name == "poisson":
             loss = dataclasses.replace(loss, out_activation="exp")
             y = np.maximum(y, 0)
-        return dataclasses.replace(loss, name=name, number=number), params, X, y
+        return dataclasses.replace(loss, name=name, parameter=parameter), params, X, y
 
     def outputs(self, loss, params, X):
         z = forward(X, *loss.layers.unpack(params), loss.layers.activations)
         return OUTPUT_ACTIVATIONS[loss.out_activation](z)
 
-    @pytest.mark.parametrize(("name", "number"), ALL)
+    @pytest.mark.parametrize(("name", "parameter"), ALL)
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_gradient_agrees_with_finite_differences(self, name, number, weighted):
-        loss, params, X, y = self.problem(name, number)
+    def test_gradient_agrees_with_finite_differences(self, name, parameter, weighted):
+        loss, params, X, y = self.problem(name, parameter)
         weight = np.linspace(0.1, 3, len(X)) if weighted else None
         _, gradient = loss.value_and_gradient(params, X, y, weight)
         # So small a step that no error changes its sign.
@@ -163,18 +163,18 @@ class TestLossesOfNumbers:
             numeric *= y.shape[1]
         assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
 
-    @pytest.mark.parametrize(("name", "number"), ALL)
+    @pytest.mark.parametrize(("name", "parameter"), ALL)
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_value_is_that_of_the_outputs(self, name, number, weighted):
-        loss, params, X, y = self.problem(name, number)
+    def test_value_is_that_of_the_outputs(self, name, parameter, weighted):
+        loss, params, X, y = self.problem(name, parameter)
         weight = np.linspace(0.1, 3, len(X)) if weighted else None
         value, _ = loss.value_and_gradient(params, X, y, weight)
         outputs = self.outputs(loss, params, X)
         assert value == pytest.approx(loss.evaluate(y, outputs, weight))
 
     def test_nothing_is_learned_from_an_error_of_0(self):
-        for name, number in self.ALL[2:]:
-            loss, _, X, _ = self.problem(name, number)
+        for name, parameter in self.ALL[2:]:
+            loss, _, X, _ = self.problem(name, parameter)
             loss = dataclasses.replace(loss, layers=Layers(units=(5, 3)))
             params = np.append(np.zeros(15), [1.0, 2.0, 3.0])
             y = np.tile([1.0, 2.0, 3.0], (len(X), 1))
@@ -182,9 +182,9 @@ class TestLossesOfNumbers:
             assert value == 0
             assert not gradient.any()
 
-    @pytest.mark.parametrize(("name", "number"), ALL)
-    def test_float32_is_close_to_float64(self, name, number):
-        loss, params, X, y = self.problem(name, number, alpha=0.1)
+    @pytest.mark.parametrize(("name", "parameter"), ALL)
+    def test_float32_is_close_to_float64(self, name, parameter):
+        loss, params, X, y = self.problem(name, parameter, alpha=0.1)
         single = [a.astype(np.float32) for a in (params, X, y)]
         value, gradient = loss.value_and_gradient(*single)
         expected, exact = loss.value_and_gradient(params, X, y)
