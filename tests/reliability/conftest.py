@@ -75,7 +75,7 @@ class Waiting:
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Runs:
     """The runs of a store, or of one of its experiments."""
 
@@ -84,6 +84,11 @@ class Runs:
     statuses: Counter[str]
     params: list[dict[str, str]]
     parents: list[str | None]
+
+    def __repr__(self) -> str:
+        # The whole would be cut off where a test fails, which may not happen again.
+        doubled = [key for key, n in Counter(self.keys).items() if n > 1]
+        return f"<{len(self.keys)} runs, {dict(self.statuses)}, doubled: {doubled}>"
 
     @property
     def are_finished_once(self) -> bool:
