@@ -86,6 +86,8 @@ class Sandbox:
         with closing(sqlite3.connect(self.outside / "other.db")) as db:
             db.execute("CREATE TABLE precious (x)")
         self.uri = f"sqlite:///{self.store / 'mlflow.db'}"
+        # One for all plants; closed before somebody else delivers, or spoils its file.
+        self._opened = Journal(self.journal)
 
     def plant(self, *parents: ParentRun, **columns: Any) -> str:
         """Write a run to the journal, and change its row; give back its key."""
@@ -103,9 +105,7 @@ class Sandbox:
         record.end_time = record.start_time + 500
         signed = address if is_signed else dict.fromkeys(ADDRESS)
         head = RunHead(key, signed, parents, deliverer=DEAD, origin=DEAD)
-        journal = Journal(self.journal)
-        journal.write(head, record, owner=DEAD)
-        journal.database.close()
+        self._opened.write(head, record, owner=DEAD)
         store = str(address["tracking_uri"] or "").encode("utf-8", "replace").decode()
         for written in (key, *(above.key for above in parents)):
             values = json.dumps(address), store, written
@@ -123,8 +123,12 @@ class Sandbox:
         return self.plant(body=json.dumps(event))
 
     def execute(self, statement: str, *values: Any) -> None:
-        with closing(sqlite3.connect(self.journal / "journal.db")) as db, db:
-            db.execute(statement, values)
+        self._opened.database.run(
+            "BEGIN IMMEDIATE", lambda db: db.execute(statement, values)
+        )
+
+    def close(self) -> None:
+        self._opened.database.close()
 
     def plant_files(self) -> Path:
         """Write a run that has artifacts."""
@@ -191,6 +195,8 @@ def deliver_each(folder: Path, sandboxes: list[Sandbox], **more: str) -> list[st
     Whatever waits there, nothing else in a folder around all of them may change.
     """
     own = [path for s in sandboxes for path in (s.store, s.journal)]
+    for sandbox in sandboxes:
+        sandbox.close()
     before, was_there = snapshot(folder, *own), SYSTEM_FOLDER.exists()
     home = {"HOME": str(folder / "home"), "XDG_STATE_HOME": str(folder / "home")}
     places = json.dumps([(str(s.store), str(s.journal)) for s in sandboxes])
@@ -229,7 +235,9 @@ def snapshot(folder: Path, *without: Path) -> dict[str, Any]:
 @pytest.fixture
 def sandbox(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
-    return Sandbox(tmp_path)
+    sandbox = Sandbox(tmp_path)
+    yield sandbox
+    sandbox.close()
 
 
 class Attacker(BaseHTTPRequestHandler):
@@ -377,7 +385,10 @@ def plant_model_of_mlflow(s: Sandbox) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.sklearn.save_model(
-            HillClimbPerceptron(), str(folder), serialization_format="pickle"
+            HillClimbPerceptron(),
+            str(folder),
+            serialization_format="pickle",
+            pip_requirements=["scikit-learn"],  # MLflow need not find them out
         )
     (folder / "model.pkl").write_bytes(pickle.dumps(Payload(s.canary)))
 
@@ -659,6 +670,7 @@ def sandboxes(tmp_path):
 def test_files_that_are_no_journals_are_put_aside(sandboxes, tmp_path):
     def spoil(sandbox: Sandbox, what: str) -> None:
         sandbox.plant()
+        sandbox.close()
         FILES[what](sandbox, sandbox.journal / "journal.db")
 
     told = sandboxes({what: partial(spoil, what=what) for what in FILES})
@@ -766,6 +778,7 @@ def test_event_with_any_damage_is_read_or_refused(content):
 def test_delivery_from_a_damaged_file_changes_nothing_outside(seed, sandbox):
     for _ in range(50):
         sandbox.plant()
+    sandbox.close()
 
     dice, path = random.Random(seed), sandbox.journal / "journal.db"
     content = bytearray(path.read_bytes())
