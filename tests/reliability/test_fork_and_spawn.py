@@ -80,7 +80,7 @@ QUICK = ("Process, fork",)
 def prepare(program, way, child="fit(2)"):
     """Put what a program needs beside it: what its children do, and how they start."""
     (program.folder / "ways.py").write_text(
-        "from head import *\n\n"
+        "from head import *\n\nskperceptron.set_config(log_models='none')\n\n"
         f"def child():\n{textwrap.indent(textwrap.dedent(child), '    ')}\n\n"
         "def check(exitcode):\n    assert exitcode == 0, exitcode\n" + WAYS[way]
     )

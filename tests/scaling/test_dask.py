@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -90,11 +91,12 @@ def machine(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def store(tmp_path, new_store):
     """A store of the test's own, which all machines reach."""
     before = mlflow.get_tracking_uri()
     path = tmp_path / "store" / "mlflow.db"
     path.parent.mkdir()
+    shutil.copy(new_store, path)
     mlflow.set_tracking_uri(f"sqlite:///{path}")
     mlflow.set_experiment("Default")
     yield Store(path)

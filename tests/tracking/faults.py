@@ -366,10 +366,13 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
+import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush
 
 X, y = load_iris(return_X_y=True)
+# The first model takes a second, and few scripts are about models.
+skperceptron.set_config(log_models="none")
 
 
 def note(name, text):

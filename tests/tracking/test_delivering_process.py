@@ -35,8 +35,6 @@ def has_made(script, n_fits):
 def started(script):
     """A script that makes fits until it is killed, with its delivering process."""
     process = script.start(
-        "import skperceptron",
-        "skperceptron.set_config(log_models='none')",
         "while True: Noted(max_iter=20).fit(X, y)",
     )
     assert within(120, lambda: fits_of(script) > 3)
@@ -99,12 +97,13 @@ def test_twenty_processes_fit_at_once_into_one_journal(script):
 def test_there_is_one_however_many_stores_and_threads(script):
     process = script.start(
         """
-        import shutil, skperceptron
+        import shutil
         def fit_elsewhere(i):
             shutil.copy("mlflow.db", f"{i}.db")
-            with skperceptron.config_context(log_models="none"):
-                tracker = MLflowTracker(tracking_uri=f"sqlite:///{i}.db")
-                Noted(max_iter=20).set_callbacks(tracker).fit(X, y)
+            tracker = MLflowTracker(
+                tracking_uri=f"sqlite:///{i}.db", log_models="none"
+            )
+            Noted(max_iter=20).set_callbacks(tracker).fit(X, y)
         threads = [threading.Thread(target=fit_elsewhere, args=[i]) for i in range(3)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()

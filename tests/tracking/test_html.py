@@ -1,5 +1,6 @@
 """What a notebook shows below the picture of a classifier."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -30,9 +31,9 @@ def test_fitted_classifier_shows_its_run_below_scikit_learns_picture(clf, runs):
 
 
 def test_store_that_is_no_server_is_shown_with_the_command_for_it(
-    tracking_uri, tmp_path
+    tracking_uri, tmp_path, new_store
 ):
-    store = f"sqlite:///{tmp_path / 'my runs.db'}"
+    store = f"sqlite:///{shutil.copy(new_store, tmp_path / 'my runs.db')}"
     tracking_uri(store)
     html = HillClimbPerceptron(max_iter=5).fit(X, y)._repr_html_()
     command = html.rpartition("<code>")[2].partition("</code>")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import uuid
 from contextlib import closing
@@ -172,8 +173,8 @@ class TestLogging:
             versions = client.search_model_versions(f"run_id = '{run_id}'")
             assert [int(version.version) for version in versions] == [number]
 
-    def test_the_store_of_the_process_plays_no_part(self, tmp_path, folder):
-        other = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+    def test_the_store_of_the_process_plays_no_part(self, tmp_path, folder, new_store):
+        other = mlflow.MlflowClient(f"sqlite:///{shutil.copy(new_store, tmp_path)}")
         artifacts = str(tmp_path / "artifacts")
         experiment = other.create_experiment("e", artifact_location=artifacts)
         run_id = other.create_run(experiment).info.run_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -41,13 +42,14 @@ def git(folder, *arguments):
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(tmp_path_factory, new_store):
     """A git repository, and the runs of the program in it."""
     folder = tmp_path_factory.mktemp("repository")
     (folder / "train.py").write_text(SCRIPT)
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "a program")
+    shutil.copy(new_store, folder)
     environment = {
         **ENVIRONMENT,
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",

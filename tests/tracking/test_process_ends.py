@@ -22,6 +22,8 @@ from tests.tracking.faults import (
     within,
 )
 
+WITH_MODELS = "skperceptron.set_config(log_models='best')"
+
 
 @pytest.mark.slow
 def test_process_ends_though_its_server_hangs(tmp_path, monkeypatch):
@@ -35,7 +37,9 @@ def test_process_ends_though_its_server_hangs(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_first_fit_says_nothing_for_other_packages(first_script):
-    first_script.run("import warnings; warnings.simplefilter('default')", "fit()")
+    first_script.run(
+        WITH_MODELS, "import warnings; warnings.simplefilter('default')", "fit()"
+    )
     assert "Warning" not in first_script.stderr
     assert statuses_of(first_script.store) == {"FINISHED": 1}
 
@@ -70,6 +74,7 @@ def test_process_tells_only_once_that_its_server_is_away(tmp_path, monkeypatch):
 
 def test_warnings_that_are_errors_break_no_delivery(first_script):
     first_script.run(
+        WITH_MODELS,
         "fit()",
         "GridSearchCV(HillClimbPerceptron(max_iter=5), {'step_size': [0.1, 0.2]},"
         " cv=2).fit(X, y)",

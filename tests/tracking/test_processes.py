@@ -1,5 +1,6 @@
 """Several processes and threads, each script in a fresh interpreter and folder."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def partial_fits():
 
 @pytest.fixture
 def run_script(tmp_path, monkeypatch):
-    """Run a script against a store of its own that does not exist yet."""
+    """Run a script against a store of its own, which need not exist yet."""
     store = tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(tmp_path / "journal"))
@@ -84,7 +85,10 @@ def test_threads_that_make_the_first_fits_at_once_lose_no_run(run_script):
     assert statuses == ["FINISHED"] * 12
 
 
-def test_rest_of_partial_fits_is_delivered_when_the_process_ends(run_script):
+def test_rest_of_partial_fits_is_delivered_when_the_process_ends(
+    run_script, tmp_path, new_store
+):
+    shutil.copy(new_store, tmp_path)
     statuses, steps = run_script("clf = partial_fits()")
     assert statuses == ["FINISHED"]
     assert steps == [0, 1, 2, 3, 4, 5]

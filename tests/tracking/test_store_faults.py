@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,10 +73,9 @@ def test_locked_store_gets_everything_when_it_is_free(runs):
     assert [run.status for run in runs.at_once()] == ["FINISHED"] * 4
 
 
-def test_full_disk_of_the_store_keeps_runs_waiting(small_disk, tracking_uri):
-    store = small_disk / "mlflow.db"
+def test_full_disk_of_the_store_keeps_runs_waiting(small_disk, tracking_uri, new_store):
+    store = shutil.copy(new_store, small_disk)
     tracking_uri(f"sqlite:///{store}")
-    mlflow.search_experiments()  # makes the tables, for which a fit might not wait
     fit()
     assert flush() == 0
     filler = fill(small_disk)

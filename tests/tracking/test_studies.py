@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import uuid
@@ -274,8 +275,8 @@ def test_search_of_optuna_works_inside(runs):
     assert refit.name == "HillClimbPerceptron"
 
 
-def test_options(runs, tmp_path):
-    store = f"sqlite:///{tmp_path / 'other.db'}"
+def test_options(runs, tmp_path, new_store):
+    store = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
     tracked_study(
         n_trials=1,
         experiment_name="of the study",
@@ -292,15 +293,16 @@ def test_options(runs, tmp_path):
     assert study.data.tags["data"] == "iris"
 
 
-def test_relative_store_stays_where_it_is(runs, tmp_path, monkeypatch):
+def test_relative_store_stays_where_it_is(runs, tmp_path, monkeypatch, new_store):
     def move(trial):
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
         return trial.suggest_float("x", 0, 1)
 
+    other = shutil.copy(new_store, tmp_path / "other.db")
     monkeypatch.chdir(tmp_path)
     tracked_study(move, n_trials=1, tracking_uri="sqlite:///other.db")
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+    client = mlflow.MlflowClient(f"sqlite:///{other}")
     assert len(client.search_runs(["0"])) == 2
 
 
@@ -815,9 +817,9 @@ def test_study_has_a_run_in_each_experiment(kind, runs, tmp_path):
     assert second.latest("n_trials_complete") == 3
 
 
-def test_study_has_a_run_in_each_store(runs, tmp_path):
+def test_study_has_a_run_in_each_store(runs, tmp_path, new_store):
     study = tracked_study(simple, n_trials=1)
-    other = f"sqlite:///{tmp_path / 'other.db'}"
+    other = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
     for _ in range(2):
         tracked_study(simple, study=study, n_trials=1, tracking_uri=other)
     (first,) = study_runs(runs())

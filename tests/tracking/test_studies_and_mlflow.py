@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import warnings
 
@@ -208,8 +209,10 @@ def test_a_run_that_a_callback_opens_ends_with_the_block(runs):
     assert {run.status for run in found} == {"FINISHED"}
 
 
-def test_logging_goes_where_mlflow_says_if_the_study_goes_elsewhere(runs, tmp_path):
-    other = f"sqlite:///{tmp_path / 'other.db'}"
+def test_logging_goes_where_mlflow_says_if_the_study_goes_elsewhere(
+    runs, tmp_path, new_store
+):
+    other = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
     tracked_study(plain, n_trials=1, tracking_uri=other)
     (stray,) = runs()
     assert stray.latest("own") == 0

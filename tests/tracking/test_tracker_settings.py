@@ -57,13 +57,14 @@ class TestOptions:
         assert len(mlflow.search_runs([experiment.experiment_id])) == 11
 
     @pytest.mark.parametrize("n_jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
-    def test_other_store(self, n_jobs, runs, tmp_path, monkeypatch):
+    def test_other_store(self, n_jobs, runs, tmp_path, monkeypatch, new_store):
+        other = shutil.copy(new_store, tmp_path / "other.db")
         monkeypatch.chdir(tmp_path)
         tracker = MLflowTracker(tracking_uri="sqlite:///other.db", experiment_name="e")
         with mlflow.start_run() as active:
             make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
         assert [run.run_id for run in runs()] == [active.info.run_id]
-        client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+        client = mlflow.MlflowClient(f"sqlite:///{other}")
         experiment = client.get_experiment_by_name("e")
         found = client.search_runs([experiment.experiment_id])
         assert len(found) == 11
