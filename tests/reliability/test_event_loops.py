@@ -4,7 +4,6 @@ import ast
 import asyncio
 import threading
 
-import mlflow
 import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -128,8 +127,8 @@ def test_searches_of_several_tasks_are_complete(runs):
 
 
 @pytest.fixture
-def kernel():
-    """A client of a new kernel, which sees this process' environment."""
+def kernel(runs):
+    """A client of a new kernel, which has the test's experiment by its environment."""
     manager, client = start_new_kernel(kernel_name="python3", cwd=ROOT)
     yield client
     client.stop_channels()
@@ -153,13 +152,11 @@ def execute(kernel, *lines):
 
 
 def test_fits_in_cells_of_a_notebook_are_delivered_and_shown(runs, kernel):
-    experiment = mlflow.search_experiments(order_by=["creation_time DESC"])[0]
     execute(
         kernel,
-        "import asyncio, mlflow",
+        "import asyncio",
         "from sklearn.datasets import load_iris",
         "from skperceptron import HillClimbPerceptron",
-        f"mlflow.set_experiment(experiment_id={experiment.experiment_id!r})",
         "X, y = load_iris(return_X_y=True)",
     )
     shown = execute(kernel, "clf = HillClimbPerceptron(max_iter=20).fit(X, y)", "clf")
