@@ -15,6 +15,7 @@ import mlflow
 import pytest
 
 from skperceptron.tracking import flush
+from skperceptron.tracking.recording import _search, _study
 from tests.tracking.delivery_here import delivery_here  # noqa: F401 - a fixture
 from tests.tracking.faults import Script, StoreInAFile
 
@@ -126,6 +127,13 @@ def script(tmp_path, monkeypatch, new_store):
 def first_script(tmp_path, monkeypatch):
     """A script whose store does not exist yet."""
     return Script(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def empty_figures(monkeypatch):
+    """Draw only where somebody looks."""
+    for module in (_search, _study):
+        monkeypatch.setattr(module, "as_png", lambda figure: b"")
 
 
 @pytest.fixture(scope="session")

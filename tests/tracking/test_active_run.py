@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker, flush
 
-pytestmark = pytest.mark.usefixtures("without_models")
+pytestmark = pytest.mark.usefixtures("without_models", "empty_figures")
 X, y = load_iris(return_X_y=True)
 GRID = {"step_size": [0.1, 0.3]}
 

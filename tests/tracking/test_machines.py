@@ -43,7 +43,7 @@ from tests.tracking.tracked_searches import (
     y,
 )
 
-pytestmark = pytest.mark.usefixtures("delivery_here", "without_models")
+pytestmark = pytest.mark.usefixtures("delivery_here", "without_models", "empty_figures")
 CLIENT = "client-1-deadbeef"
 
 

@@ -23,7 +23,7 @@ from skperceptron.tracking import (
     track_study,
 )
 
-pytestmark = pytest.mark.usefixtures("without_models")
+pytestmark = pytest.mark.usefixtures("without_models", "empty_figures")
 X, y = load_iris(return_X_y=True)
 CLF = HillClimbPerceptron(max_iter=5)
 

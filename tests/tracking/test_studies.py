@@ -31,7 +31,7 @@ from skperceptron.tracking.recording import _study
 from skperceptron.tracking.recording._figures import as_png
 from tests.tracking.conftest import read_runs
 
-pytestmark = pytest.mark.usefixtures("without_models")
+pytestmark = pytest.mark.usefixtures("without_models", "empty_figures")
 X, y = load_iris(return_X_y=True)
 
 CALLS = ("cross_val_score", "cross_validate")
@@ -43,12 +43,6 @@ def _quiet_optuna():
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     yield
     optuna.logging.set_verbosity(before)
-
-
-@pytest.fixture(autouse=True)
-def _empty_figures(monkeypatch):
-    """Draw only where somebody looks."""
-    monkeypatch.setattr(_study, "as_png", lambda figure: b"")
 
 
 def suggest(trial):
