@@ -33,7 +33,10 @@ from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.recording import _fingerprint
 from tests.tracking.models import bump, jitted, vectorized
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("without_models"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 X, y = load_iris(return_X_y=True)
 CLASSIFIERS = [
     HillClimbPerceptron(max_iter=50, random_state=0),
@@ -229,7 +232,6 @@ SUBSETS = {
 FORMS = [csr_matrix, csc_array, pd.DataFrame, np.ndarray.tolist, np.asfortranarray]
 
 
-@pytest.mark.usefixtures("without_models")
 class TestTestScore:
     @pytest.fixture(autouse=True)
     def _runs(self, runs):
@@ -446,6 +448,11 @@ def test_function_as_objective_is_logged_by_its_name(runs):
 
 
 class TestFunctionAsActivation:
+    @pytest.fixture(autouse=True)
+    def _with_models(self, without_models):
+        with skperceptron.config_context(log_models="best"):
+            yield
+
     @pytest.mark.parametrize(
         ("activation", "name"),
         [

@@ -31,7 +31,10 @@ from tests.tracking.tracked_searches import (
     y,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("without_models", "empty_figures"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 CANDIDATES = {"candidate 0", "candidate 1", "candidate 2"}
 # What is to be told of the error below.
 TOLD = "OSError: no answer from postgresql://***@host/db"
