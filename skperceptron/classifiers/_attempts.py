@@ -138,7 +138,7 @@ class AttemptMaker:
             if max_guide_iter
             else self._make_climb("climb", state, self.n_iter, start)
         )
-        check_first_value(climb.value, self.estimator.objective)
+        check_first_value(climb.value, self.estimator, "objective")
         return Attempt(climb, state.streams)
 
     def _guide_climb(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -115,11 +115,18 @@ class BackpropMLP(MLPClassifierMixin, BaseBackprop):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the accuracy on it
-        does not improve any more, and to keep the best weights of the fit. "lbfgs"
-        takes no notice of it.
+        (or the value of `scoring`) does not improve any more, and to keep the best
+        weights of the fit. "lbfgs" takes no notice of it.
+
+    scoring : str, callable or None, default=None
+        What early stopping watches: the name of a scorer of scikit-learn or a scorer
+        ``(estimator, X, y) -> score``, which is better when greater; "loss" for the
+        loss, without the penalty; or None for the accuracy, as in MLPClassifier.
+        Sample weights are passed on to it. Where one class is rare, the accuracy hardly
+        changes while the network learns to tell it: use "loss" or "average_precision".
 
     validation_fraction : float in [0, 1), default=0.1
-        Share of the training data held out.
+        Share of the training data held out, unless `fit` gets `X_val` and `y_val`.
 
     beta_1 : float in [0, 1), default=0.9
         Decay rate of the first moment of "adam" and "adamw".
@@ -166,11 +173,11 @@ class BackpropMLP(MLPClassifierMixin, BaseBackprop):
         exploding gradient. As many rows as ``loss_curve_`` has values.
 
     validation_scores_ : list of float or None
-        Accuracy on the held-out data after each epoch; None without early stopping and
-        for "lbfgs".
+        Accuracy on the validation data after each epoch, or the value of `scoring`; for
+        "loss" the negative loss. None without early stopping and for "lbfgs".
 
     validation_loss_curve_ : list of float or None
-        Loss on the held-out data after each epoch, without the penalty and without
+        Loss on the validation data after each epoch, without the penalty and without
         dropout; None without early stopping and for "lbfgs".
 
     best_validation_score_ : float or None
@@ -274,6 +281,7 @@ class BackpropMLP(MLPClassifierMixin, BaseBackprop):
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -304,6 +312,7 @@ class BackpropMLP(MLPClassifierMixin, BaseBackprop):
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2

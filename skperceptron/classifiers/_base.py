@@ -13,17 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     Options,
+    StrOptions,
 )
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron._names import did_you_mean
 from skperceptron.classifiers._callbacks import open_fit, withdraw_fit
-from skperceptron.classifiers._validation import check_range_of_numbers, validate
+from skperceptron.classifiers._validation import (
+    as_precise_as,
+    check_range_of_numbers,
+    validate,
+)
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._lookup import find_run_id, run_as_html
 from skperceptron.tracking.recording._attributes import RUN_ATTRIBUTE
@@ -62,6 +68,9 @@ class TrainingData:
 
     hook_args : dict
         What callbacks receive.
+
+    validation : TrainingData or None
+        What early stopping validates on, if the user has given it.
     """
 
     X: Any
@@ -69,6 +78,7 @@ class TrainingData:
     y: NDArray
     sample_weight: Array | None
     hook_args: dict[str, Any]
+    validation: TrainingData | None = None
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """Copy some of the samples."""
@@ -95,6 +105,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "early_stopping": ["boolean"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
@@ -110,12 +121,13 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         sample_weight: ArrayLike | None,
         *,
         incremental: bool,
+        **validation: Any,
     ) -> Self:
         fresh = not self.__sklearn_is_fitted__() or not (incremental or self.warm_start)
         before = dict(vars(self))
         try:
             data = self._check_training_data(
-                X, y, sample_weight, fresh=fresh, incremental=incremental
+                X, y, sample_weight, fresh=fresh, incremental=incremental, **validation
             )
             self._train(data, fresh=fresh, incremental=incremental)
         except Exception:
@@ -163,17 +175,19 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         *,
         fresh: bool,
         incremental: bool,
+        **validation: Any,
     ) -> TrainingData:
         X_checked, y_true = self._validate(X, y, reset=fresh)
         if y_true.ndim == 2 and y_true.shape[1] == 1:
             y_true = column_or_1d(y_true, warn=True)
         encoded = self._encode(y_true, fresh=fresh, incremental=incremental)
-        weight = self._weigh(sample_weight, X_checked, y_true, encoded)
-        return TrainingData(
+        weight = self._check_weight(sample_weight, X_checked)
+        factors = self._class_factors(y_true, weight)
+        data = TrainingData(
             X=X_checked,
             y_true=y_true,
             y=encoded,
-            sample_weight=weight,
+            sample_weight=self._weigh(weight, factors, encoded, X_checked.dtype),
             hook_args={
                 "X": X,
                 "y": y,
@@ -183,6 +197,59 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
                 "reconstruction_attributes": self._snapshot,
             },
         )
+        own = self._check_validation_data(data, factors, **validation)
+        return replace(data, validation=own)
+
+    @property
+    def _validates(self) -> bool:
+        """Whether training looks at data that it does not learn from."""
+        return bool(self.early_stopping)
+
+    def _check_validation_data(
+        self,
+        data: TrainingData,
+        class_factors: NDArray | None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> TrainingData | None:
+        """Check the user's own validation data, if there are any.
+
+        `class_factors` are those of the training data: a class counts for as much.
+        """
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        names = [name for name, value in given.items() if value is not None]
+        if not names:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError(
+                "X_val and y_val must be given together, and sample_weight_val with "
+                f"them, got only {' and '.join(names)}."
+            )
+        if not self._validates:
+            raise ValueError(
+                "X_val and y_val are for early stopping. Set early_stopping=True, with "
+                "another solver than 'lbfgs', or leave them out."
+            )
+        try:
+            X, y_true = self._validate(X_val, y_val, reset=False)
+            X = as_precise_as(data.X, X)
+            if y_true.ndim == 2 and y_true.shape[1] == 1:
+                y_true = column_or_1d(y_true, warn=True)
+            y = self._encode(y_true, fresh=True, incremental=True, is_part=True)
+            y = as_precise_as(data.y, y)
+            if y.shape[1:] != data.y.shape[1:]:
+                raise ValueError(
+                    f"y has the shape {np.shape(y_val)}, but must have as many columns "
+                    f"as in the training data, where its shape is {data.y.shape}."
+                )
+            weight = self._check_weight(sample_weight_val, X)
+            weight = self._weigh(weight, class_factors, y, X.dtype)
+        except ValueError as error:
+            raise ValueError(
+                f"X_val, y_val and sample_weight_val cannot be validated on: {error}"
+            ) from error
+        return replace(data, X=X, y_true=y_true, y=y, sample_weight=weight)
 
     @abstractmethod
     def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:
@@ -193,41 +260,55 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     @abstractmethod
     def _encode(
-        self, y_true: NDArray, *, fresh: bool, incremental: bool
+        self,
+        y_true: NDArray,
+        *,
+        fresh: bool,
+        incremental: bool,
+        is_part: bool = False,
     ) -> NDArray[Any]:
-        """Turn labels or numbers into what training takes."""
+        """Turn labels or numbers into what training takes.
+
+        With `is_part`, not all of the classes need occur.
+        """
+
+    def _check_weight(self, sample_weight: ArrayLike | None, X: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        with np.errstate(over="ignore"):  # infinity is refused
+            weight: Array = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+            )
+        return weight
+
+    def _class_factors(
+        self, y_true: NDArray, sample_weight: Array | None
+    ) -> NDArray | None:
+        """Compute by what the weights of the samples of each class are multiplied."""
+        return None
 
     def _weigh(
         self,
-        sample_weight: ArrayLike | None,
-        X: Any,
-        y_true: NDArray,
+        weight: Array | None,
+        class_factors: NDArray | None,
         y: NDArray,
+        dtype: DTypeLike,
     ) -> Array | None:
-        """Check the weights of the samples, and multiply them with other ones."""
-        weight: Array | None = None
+        """Multiply the weights of the samples with those of their classes."""
         with np.errstate(over="ignore"):  # infinity is refused
-            if sample_weight is not None:
-                weight = _check_sample_weight(
-                    sample_weight, X, dtype=X.dtype, ensure_non_negative=True
-                )
-            weight = self._add_weights(weight, y_true, y, X.dtype)
+            if class_factors is not None:
+                factor = class_factors[y].astype(dtype)
+                weight = factor if weight is None else factor * weight
             total = 1.0 if weight is None else weight.sum()
         if not 0 < total < math.inf:
             raise ValueError(
                 f"The weights of the samples, {self._weights}, must add up to a "
-                f"positive number, got {total} in {X.dtype}."
+                f"positive number, got {total} in {dtype}."
             )
         return weight
 
     # The parameters that weights of samples come from.
     _weights = "sample_weight"
-
-    def _add_weights(
-        self, weight: Array | None, y_true: NDArray, y: NDArray, dtype: DTypeLike
-    ) -> Array | None:
-        """Multiply the weights of the samples with those of what they are."""
-        return weight
 
     # Training
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
@@ -71,6 +72,7 @@ class BaseBackprop(BaseMLP):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     }
 
     def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
@@ -194,6 +196,7 @@ class BaseBackprop(BaseMLP):
         curves = {
             "loss": self.loss_curve_,
             "validation_score": self.validation_scores_ or [],
+            "validation_loss": self.validation_loss_curve_ or [],
         }
         return {
             name: list(enumerate(curve[first:], start=first + 1))

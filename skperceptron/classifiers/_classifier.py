@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
@@ -43,7 +43,14 @@ class NetworkClassifierMixin(ClassifierMixin):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> Self:
         """Train the network.
 
@@ -59,6 +66,16 @@ class NetworkClassifierMixin(ClassifierMixin):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, at least 0. With None, all weights are 1.
 
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples that early stopping validates on, instead of a part of `X`. In a
+            pipeline with ``transform_input=["X_val"]`` they are transformed as `X` is.
+
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their class labels, which must all occur in `y`.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights. The weights of classes are those that follow from `y`.
+
         Returns
         -------
         self : object
@@ -69,7 +86,15 @@ class NetworkClassifierMixin(ClassifierMixin):
         ValueError
             For data, labels, weights or parameters that cannot be used.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=False,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -135,7 +160,12 @@ class NetworkClassifierMixin(ClassifierMixin):
         return X, labels.toarray() if issparse(labels) else labels
 
     def _encode(
-        self, labels: NDArray, *, fresh: bool, incremental: bool
+        self,
+        labels: NDArray,
+        *,
+        fresh: bool,
+        incremental: bool,
+        is_part: bool = False,
     ) -> NDArray[np.intp]:
         if incremental and not (fresh or self.warm_start):
             codes = self._codes_of_integers(labels)
@@ -155,7 +185,7 @@ class NetworkClassifierMixin(ClassifierMixin):
         if fresh and not incremental:
             self.classes_ = classes
         else:
-            self._check_known_classes(classes)
+            self._check_known_classes(classes, are_all=self.warm_start and not is_part)
         if not fresh and (labels.ndim == 2) != self._is_multilabel:
             raise ValueError(
                 "Training can only be continued with targets of the kind it began "
@@ -184,8 +214,8 @@ class NetworkClassifierMixin(ClassifierMixin):
         are_known = np.array_equal(self.classes_[codes], labels)
         return codes if are_known else None
 
-    def _check_known_classes(self, classes: NDArray) -> None:
-        if self.warm_start and set(classes) != set(self.classes_):
+    def _check_known_classes(self, classes: NDArray, *, are_all: bool) -> None:
+        if are_all and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the "
                 f"previous call to fit. Previously got {self.classes_}, `y` has "
@@ -201,20 +231,16 @@ class NetworkClassifierMixin(ClassifierMixin):
 
     _weights = "class_weight times sample_weight"
 
-    def _add_weights(
-        self, weight: Array | None, labels: NDArray, codes: NDArray, dtype: DTypeLike
-    ) -> Array | None:
+    def _class_factors(
+        self, labels: NDArray, sample_weight: Array | None
+    ) -> NDArray | None:
         if self.class_weight is None:
-            return weight
-        if codes.ndim == 2:
+            return None
+        if labels.ndim == 2:
             raise ValueError(
                 "class_weight is not supported for multilabel targets; use "
                 "sample_weight."
             )
-        factor = self._class_factors(labels, weight)[codes].astype(dtype)
-        return factor if weight is None else factor * weight
-
-    def _class_factors(self, labels: NDArray, sample_weight: Array | None) -> NDArray:
         if self.class_weight == "balanced":
             with np.errstate(divide="ignore", invalid="ignore"):
                 factors = compute_class_weight(
@@ -224,7 +250,7 @@ class NetworkClassifierMixin(ClassifierMixin):
                     sample_weight=sample_weight,
                 )
             factors[np.isinf(factors)] = 0  # all samples of the class have weight 0
-            return factors
+            return np.asarray(factors)
         codes = {label: code for code, label in enumerate(self.classes_.tolist())}
         factors = np.ones(len(codes))
         found = False

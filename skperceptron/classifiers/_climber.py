@@ -20,6 +20,7 @@ from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
     make_objective,
+    scorer_objective,
 )
 from skperceptron.network import Layers, initialize
 from skperceptron.optim import Climb, Streams
@@ -337,8 +338,8 @@ class ClimbTrainer:
         self, data: TrainingData, random_state: np.random.RandomState
     ) -> tuple[TrainingData, TrainingData | None]:
         est = self.estimator
-        if not est.early_stopping:
-            return data, None
+        if not est.early_stopping or data.validation is not None:
+            return data, data.validation
         check_classes(data.y_true, est.validation_fraction)
         training, validation = hold_out(
             data, est.validation_fraction, random_state, stratify=data.y
@@ -350,7 +351,11 @@ class ClimbTrainer:
     ) -> list[Contestant]:
         """Let the climbs compete, or stand together."""
         est, layers = self.estimator, self._combined_layers
-        validate = None if held_out is None else make_objective(est, layers, held_out)
+        validate, watched = None, "objective" if est.scoring is None else "scoring"
+        if held_out is not None and est.scoring is None:
+            validate = make_objective(est, layers, held_out)
+        elif held_out is not None:
+            validate = scorer_objective(est, layers, held_out, "scoring")
         if self._averages:
             evaluate = make_objective(est, layers, training)
 
@@ -362,9 +367,9 @@ class ClimbTrainer:
         else:
             contestants = [Contestant([a], None, validate) for a in self.attempts]
         for contestant in contestants:
-            check_first_value(contestant.network.value, est.objective)
+            check_first_value(contestant.network.value, est, "objective")
             if validate is not None:
-                check_first_value(validate(contestant.network.params), est.objective)
+                check_first_value(validate(contestant.network.params), est, watched)
         return contestants
 
     def _iterations_per_step(self) -> int:

@@ -13,6 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._hold_out import hold_out
+from skperceptron.classifiers._objectives import (
+    Objective,
+    check_first_value,
+    scorer_objective,
+)
 from skperceptron.network import OUTPUT_ACTIVATIONS, forward
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
 
@@ -85,7 +90,8 @@ class EpochTrainer:
         self.solver = solver
         self.rng = rng
         self.has_converged = False
-        self._split()
+        self.training_rows, self.validation = self._split()
+        self._score = self._make_score()
         batch_size = self._check_batch_size(len(self.training_rows))
         self.threads = threads_for(batch_size, loss.layers)
         self._loop = EpochLoop(
@@ -163,25 +169,35 @@ class EpochTrainer:
         if self.estimator.early_stopping:
             self.params[...] = self._best_params
 
-    def _split(self) -> None:
-        est, n_samples = self.estimator, len(self.data.y_true)
-        self.training_rows = np.arange(n_samples)
-        self.validation_rows = None
-        if not est.early_stopping:
-            return
-        # As in MLPClassifier, only splits of two classes are stratified.
-        has_two_classes = is_classifier(est) and self.targets.shape[1] == 1
-        self.training_rows, self.validation_rows = hold_out(
-            self.data,
-            est.validation_fraction,
-            self.rng,
-            stratify=self.targets if has_two_classes else None,
-        )
-        if len(self.validation_rows) < 2:
+    def _split(self) -> tuple[NDArray[np.intp], TrainingData | None]:
+        """Choose the rows to train on, and what to validate on."""
+        est, data = self.estimator, self.data
+        rows, validation = np.arange(len(data.y_true)), data.validation
+        if est.early_stopping and validation is None:
+            # As in MLPClassifier, only splits of two classes are stratified.
+            has_two_classes = is_classifier(est) and self.targets.shape[1] == 1
+            rows, held_out = hold_out(
+                data,
+                est.validation_fraction,
+                self.rng,
+                stratify=self.targets if has_two_classes else None,
+            )
+            validation = data.take(held_out)
+        if validation is not None and len(validation.y) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or "
                 "the size of your dataset."
             )
+        return rows, validation
+
+    def _make_score(self) -> Objective | None:
+        """Make a function of the parameters of a scorer, if that is to be watched."""
+        est = self.estimator
+        if self.validation is None or est.scoring in (None, "loss"):
+            return None
+        score = scorer_objective(est, self.loss.layers, self.validation, "scoring")
+        check_first_value(score(self.params), est, "scoring")
+        return score
 
     def _check_batch_size(self, n_samples: int) -> int:
         batch_size = self.estimator.batch_size
@@ -233,18 +249,20 @@ class EpochTrainer:
 
     def _validate(self) -> tuple[float, float] | None:
         """Compute score and loss on the held-out samples; None if these overflow."""
-        est, loss = self.estimator, self.loss
-        rows, weight = self.validation_rows, self.data.sample_weight
-        if weight is not None:
-            weight = weight[rows]
+        est, loss, data = self.estimator, self.loss, self.validation
+        assert data is not None
         coefs, intercepts = est._get_weights()
         with np.errstate(over="ignore", invalid="ignore"):
-            z = forward(self.data.X[rows], coefs, intercepts, loss.layers.activations)
+            z = forward(data.X, coefs, intercepts, loss.layers.activations)
             outputs = OUTPUT_ACTIVATIONS[loss.out_activation](z)
         if not (np.isfinite(z).all() and np.isfinite(outputs).all()):
             return None
-        score = est._measure(self.data.y[rows], est._decide(z), weight)
-        return score, loss.evaluate(self.targets[rows], outputs, weight)
+        value = loss.evaluate(est._targets(data.y), outputs, data.sample_weight)
+        if est.scoring == "loss":
+            return -value, value
+        if self._score is not None:
+            return self._score(self.params), value
+        return est._measure(data.y, est._decide(z), data.sample_weight), value
 
     def _has_stalled(self) -> bool:
         est = self.estimator

@@ -110,8 +110,14 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         Whether to hold out a part of the training data, to stop when the objective on
         it stops improving, and to keep the weights that were best on it.
 
+    scoring : str, callable or None, default=None
+        What early stopping watches: the name of a scorer of scikit-learn or a scorer
+        ``(estimator, X, y) -> score``, which is better when greater; or None for the
+        objective. Sample weights are passed on to it.
+
     validation_fraction : float in [0, 1), default=0.1
-        Share of the training data held out, stratified by class.
+        Share of the training data held out, stratified by class, unless `fit` gets
+        `X_val` and `y_val`.
 
     n_iter_no_change : int, default=10
         With early stopping: reports (there are about a hundred in a fit) in a row
@@ -141,7 +147,8 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         objective of the average.
 
     validation_scores_ : list of float or None
-        Objective on the held-out data at each report; None without early stopping.
+        Objective on the validation data at each report, or the value of `scoring`. None
+        without early stopping.
 
     best_validation_score_ : float or None
         The best of them; None without early stopping.
@@ -248,6 +255,7 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         warm_start: bool = False,
         verbose: bool | int = False,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
@@ -268,6 +276,7 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         self.warm_start = warm_start
         self.verbose = verbose
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol

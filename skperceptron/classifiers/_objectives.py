@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _BaseScorer, _Scorer
 
 from skperceptron.classifiers._metrics import recognise
@@ -85,7 +85,7 @@ def make_objective(
             return log_likelihood(z, y, weight)
 
     elif isinstance(objective, (str, _BaseScorer)):
-        return _scorer_objective(estimator, layers, X, labels, weight)
+        return scorer_objective(estimator, layers, data, "objective")
     else:
         from_sums = _metric_objective(estimator, labels, weight)
 
@@ -250,16 +250,19 @@ def objective_weight(data: TrainingData) -> NDArray[np.float64] | None:
     return None if data.sample_weight is None else data.sample_weight.astype(float)
 
 
-def check_first_value(value: Any, objective: Any) -> None:
-    """Refuse an objective whose first value is useless.
+def check_first_value(value: Any, estimator: BaseNetwork, parameter: str) -> None:
+    """Refuse an objective or a score whose first value is useless.
 
     Parameters
     ----------
     value : object
         What it returned for the start weights.
 
-    objective : object
-        The parameter of that name.
+    estimator : estimator
+        The estimator being fitted.
+
+    parameter : {"objective", "scoring"}
+        Its parameter that says what to compute.
 
     Raises
     ------
@@ -272,19 +275,20 @@ def check_first_value(value: Any, objective: Any) -> None:
             "contain large values and need to be preprocessed."
         )
     if not is_finite(value):
-        raise _useless(value, objective)
+        raise _useless(value, estimator, parameter)
 
 
-def _checked(value: Any, objective: Any) -> float:
+def _checked(value: Any, estimator: BaseNetwork, parameter: str) -> float:
     """Refuse what cannot be compared. NaN can: it is never better."""
     if not (isinstance(value, Real) and fits_float(value)):
-        raise _useless(value, objective)
+        raise _useless(value, estimator, parameter)
     return value  # type: ignore[return-value]
 
 
-def _useless(value: Any, objective: Any) -> ValueError:
+def _useless(value: Any, estimator: BaseNetwork, parameter: str) -> ValueError:
     return ValueError(
-        f"objective={objective!r} must return one finite number, got {value!r}."
+        f"{parameter}={getattr(estimator, parameter)!r} must return one finite number, "
+        f"got {value!r}."
     )
 
 
@@ -304,21 +308,39 @@ def _metric_objective(
     options = {} if weight is None else {"sample_weight": weight}
 
     def from_sums(z: Array) -> float:
-        with _naming(metric, estimator):
+        with _naming("objective", estimator):
             value = metric(labels, estimator._decode(z), **options)
-        return _checked(value, metric)
+        return _checked(value, estimator, "objective")
 
     return from_sums
 
 
-def _scorer_objective(
-    estimator: BaseNetwork,
-    layers: Layers,
-    X: Any,
-    labels: NDArray,
-    weight: Array | None,
+def scorer_objective(
+    estimator: BaseNetwork, layers: Layers, data: TrainingData, parameter: str
 ) -> Objective:
-    scorer = get_scorer(estimator.objective)
+    """Make the function of the flat parameter vector that a scorer maximises.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator being fitted.
+
+    layers : Layers
+        Its network.
+
+    data : TrainingData
+        The data.
+
+    parameter : {"objective", "scoring"}
+        The parameter of the estimator that is the scorer, or its name.
+
+    Returns
+    -------
+    callable
+        As that of `make_objective`.
+    """
+    scorer = check_scoring(estimator, getattr(estimator, parameter))
+    weight = objective_weight(data)
     options = {} if weight is None else {"sample_weight": weight}
     # A scorer wants a fitted estimator. This copy predicts with the candidate's
     # weights; it has seen no feature names, as `X` has none any more.
@@ -327,12 +349,12 @@ def _scorer_objective(
         del view.feature_names_in_
 
     def evaluate(params: Array) -> float:
-        if _finite_sums(X, layers, params) is None:
+        if _finite_sums(data.X, layers, params) is None:
             return -math.inf
         view._set_weights(layers, params)
-        with _naming(estimator.objective, estimator):
-            value = scorer(view, X, labels, **options)
-        return _checked(value, estimator.objective)
+        with _naming(parameter, estimator):
+            value = scorer(view, data.X, data.y_true, **options)
+        return _checked(value, estimator, parameter)
 
     return evaluate
 
@@ -351,31 +373,32 @@ def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
 
 
 @contextmanager
-def _naming(objective: Any, estimator: BaseNetwork) -> Iterator[None]:
-    """Say in errors that they come from the objective."""
+def _naming(parameter: str, estimator: BaseNetwork) -> Iterator[None]:
+    """Say in errors that they come from a parameter."""
     try:
         yield
     except Exception as error:
         raise ValueError(
-            f"objective={objective!r} cannot be evaluated: {type(error).__name__}: "
-            f"{error}{_remedy(error, objective, estimator)}"
+            f"{parameter}={getattr(estimator, parameter)!r} cannot be evaluated: "
+            f"{type(error).__name__}: {error}{_remedy(error, parameter, estimator)}"
         ) from error
 
 
-def _remedy(error: Exception, objective: Any, estimator: BaseNetwork) -> str:
+def _remedy(error: Exception, parameter: str, estimator: BaseNetwork) -> str:
     """Say how to use a metric of two classes, one of which is the positive one."""
+    objective: Any = getattr(estimator, parameter)
     metric = get_scorer(objective) if isinstance(objective, str) else objective
     name = getattr(_function_of(metric), "__name__", "metric")
-    classes = estimator.classes_
+    classes: Any = getattr(estimator, "classes_", ())
     if "pos_label" in str(error) and len(classes) == 2:
         label = classes[1].item() if hasattr(classes[1], "item") else classes[1]
         return (
             " The metric must be told which label is the positive one: use "
-            f"objective=make_scorer({name}, pos_label={label!r})."
+            f"{parameter}=make_scorer({name}, pos_label={label!r})."
         )
     if "average=" in str(error) and len(classes) > 2:
         return (
             " For more than two classes, the metric needs a way to combine them: use "
-            f"objective=make_scorer({name}, average='macro')."
+            f"{parameter}=make_scorer({name}, average='macro')."
         )
     return ""

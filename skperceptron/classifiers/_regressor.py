@@ -31,7 +31,14 @@ class NetworkRegressorMixin(RegressorMixin):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> Self:
         """Train the network.
 
@@ -46,6 +53,16 @@ class NetworkRegressorMixin(RegressorMixin):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, at least 0. With None, all weights are 1.
 
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples that early stopping validates on, instead of a part of `X`. In a
+            pipeline with ``transform_input=["X_val"]`` they are transformed as `X` is.
+
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target values.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
         Returns
         -------
         self : object
@@ -56,7 +73,15 @@ class NetworkRegressorMixin(RegressorMixin):
         ValueError
             For data, targets, weights or parameters that cannot be used.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            incremental=False,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -98,7 +123,14 @@ class NetworkRegressorMixin(RegressorMixin):
         values = values.toarray() if issparse(values) else values
         return checked, check_range(values, checked.dtype)
 
-    def _encode(self, y_true: NDArray, *, fresh: bool, incremental: bool) -> Array:
+    def _encode(
+        self,
+        y_true: NDArray,
+        *,
+        fresh: bool,
+        incremental: bool,
+        is_part: bool = False,
+    ) -> Array:
         return y_true
 
     # Prediction

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
 # Copies of the parameters that training needs at the least: the present ones, the next
@@ -65,6 +66,30 @@ def validate(estimator: Any, *data: Any, **options: Any) -> Any:
     for part in checked if isinstance(checked, tuple) else (checked,):
         _check_indices(part)  # those of formats that were only now made one of these
     return checked
+
+
+def as_precise_as(other: Any, X: Any) -> Any:
+    """Give numbers the precision of other ones.
+
+    Parameters
+    ----------
+    other, X : ndarray or CSR matrix
+        Samples, or what they are to be.
+
+    Returns
+    -------
+    ndarray or CSR matrix
+        `X`, in the dtype of `other`.
+
+    Raises
+    ------
+    ValueError
+        When it has numbers beyond the range of that.
+    """
+    with np.errstate(over="ignore"):
+        X = X.astype(other.dtype, copy=False)
+    assert_all_finite(X)
+    return X
 
 
 def _check_indices(matrix: Any) -> None:

@@ -107,7 +107,7 @@ class Stripper:
 
     def _simplify(self, key: str, value: Any) -> Any:
         """Turn an attribute of a class of ours into what skops takes, and quickly."""
-        if key == "objective" and callable(value):
+        if key in ("objective", "scoring") and callable(value):
             return param_value(value)
         if key == "activation" and callable(value):
             return self._import_of(value)
