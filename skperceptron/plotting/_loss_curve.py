@@ -42,7 +42,14 @@ class LossCurveDisplay:
         What the values are. A loss falls, an objective rises.
 
     validation_steps, validation_scores : array-like of shape (n_scores,), default=()
-        The score on held-out data, where there is one.
+        The score on validation data, where there is one.
+
+    validation_losses : array-like of shape (n_scores,), default=()
+        The loss on them, where there is one.
+
+    scoring : str, callable or None, default=None
+        What the scores are; None for the estimator's own, which is that of a climb on
+        its objective.
 
     name : str or None, default=None
         What the legend calls the estimator.
@@ -55,12 +62,15 @@ class LossCurveDisplay:
     validation_line_ : matplotlib Line2D or None
         The validation scores, dashed; None where there are none.
 
+    validation_loss_line_ : matplotlib Line2D or None
+        The validation losses, dotted; None where there are none.
+
     ax_ : matplotlib Axes
         The axes of the curve.
 
     validation_ax_ : matplotlib Axes or None
-        Those of the validation scores: an objective is a score itself and shares its
-        axes, a loss has other axes on the right.
+        Those of the validation scores: those of the objective share its axes, others
+        have axes on the right.
 
     figure_ : matplotlib Figure
         The figure.
@@ -93,6 +103,8 @@ class LossCurveDisplay:
         kind: str,
         validation_steps: ArrayLike = (),
         validation_scores: ArrayLike = (),
+        validation_losses: ArrayLike = (),
+        scoring: Any = None,
         name: str | None = None,
     ) -> None:
         self.steps = steps
@@ -100,6 +112,8 @@ class LossCurveDisplay:
         self.kind = kind
         self.validation_steps = validation_steps
         self.validation_scores = validation_scores
+        self.validation_losses = validation_losses
+        self.scoring = scoring
         self.name = name
 
     @classmethod
@@ -145,14 +159,18 @@ class LossCurveDisplay:
         kind = _kind_of(network)
         values = np.asarray(getattr(network, f"{kind}_curve_"), dtype=float)
         first = 0 if kind == "objective" else 1  # the start of a climb counts
-        scores = getattr(network, "validation_scores_", None)
-        scores = [] if scores is None else scores
+        scores = getattr(network, "validation_scores_", None) or []
+        losses = getattr(network, "validation_loss_curve_", None) or []
+        scoring = getattr(network, "scoring", None)
         return cls(
             np.arange(len(values)) + first,
             values,
             kind=kind,
             validation_steps=_validation_steps(network, kind, len(scores)),
-            validation_scores=np.asarray(scores, dtype=float),
+            # Those of the loss are drawn as losses.
+            validation_scores=np.array([] if scoring == "loss" else scores, float),
+            validation_losses=np.array(losses, float),
+            scoring=scoring,
             name=type(network).__name__ if name is None else name,
         ).plot(ax)
 
@@ -194,16 +212,26 @@ class LossCurveDisplay:
         )
         self.validation_line_: Line2D | None = None
         self.validation_ax_: Axes | None = None
+        self.validation_loss_line_: Line2D | None = None
+        label = self.kind
+        if len(np.asarray(self.validation_losses)):
+            (self.validation_loss_line_,) = ax.plot(
+                self.validation_steps,
+                self.validation_losses,
+                **{**options, "label": "_validation loss", "linestyle": ":"},
+            )
+            label = "loss (dotted: validation)"
         if len(np.asarray(self.validation_scores)):
             self._plot_validation(options)
         ax.set_xlabel("epoch" if self.kind == "loss" else "iteration")
-        ax.set_ylabel(self.kind)
+        if not ax.get_ylabel().startswith(label):  # others may be in the axes
+            ax.set_ylabel(label)
         if self.name is not None:
             self._add_legend()
         return self
 
     def _plot_validation(self, options: dict[str, Any]) -> None:
-        shares_axes = self.kind == "objective"
+        shares_axes = self.kind == "objective" and self.scoring is None
         self.validation_ax_ = self.ax_ if shares_axes else _axes_on_the_right(self.ax_)
         name = None if self.name is None else f"{self.name}, validation"
         (self.validation_line_,) = self.validation_ax_.plot(

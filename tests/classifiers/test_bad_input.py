@@ -36,6 +36,7 @@ COMMON = {
     "warm_start": ["yes"],
     "verbose": ["loud", -1],
     "early_stopping": ["yes"],
+    "scoring": ["acuracy", 3],
     "validation_fraction": [-0.1, 1.0, "half"],
     "n_iter_no_change": [0, 2.5],
     "tol": [-1e-3, "small"],

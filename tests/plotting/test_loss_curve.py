@@ -52,6 +52,30 @@ def test_objectives_by_iteration_from_the_start_on(kind):
     assert display.ax_.get_ylabel() == "objective"
 
 
+def test_validation_losses_are_dotted_beside_those_of_training():
+    clf = clone(BACKPROP).set_params(early_stopping=True).fit(X, y)
+    display = LossCurveDisplay.from_estimator(clf)
+    line = display.validation_loss_line_
+    assert points(line) == [list(range(1, 8)), clf.validation_loss_curve_]
+    assert line.axes is display.ax_
+    assert line.get_linestyle() == ":"
+    LossCurveDisplay.from_estimator(clone(BACKPROP).fit(X, y), ax=display.ax_)
+    assert display.ax_.get_ylabel() == "loss (dotted: validation)"
+
+
+def test_what_early_stopping_watches_is_drawn_once():
+    clf = clone(BACKPROP).set_params(early_stopping=True, scoring="loss").fit(X, y)
+    display = LossCurveDisplay.from_estimator(clf)
+    assert display.validation_loss_line_ is not None
+    assert display.validation_line_ is display.validation_ax_ is None
+
+
+def test_other_scores_than_the_objective_have_axes_of_their_own():
+    clf = HillClimbMLP((5,), max_iter=7, early_stopping=True, scoring="accuracy")
+    display = LossCurveDisplay.from_estimator(clf.fit(X, y))
+    assert display.validation_line_.axes is display.validation_ax_ is not display.ax_
+
+
 @pytest.mark.parametrize("kind", [BackpropMLP, MLPClassifier])
 def test_validation_scores_beside_losses_have_axes_of_their_own(kind):
     clf = kind((5,), max_iter=7, early_stopping=True, random_state=0).fit(X, y)
