@@ -37,6 +37,7 @@ PARTS = {
     "optimize_any_metric": (0.697, 0, 1, 1),
     "optuna_pruning": (0, 0, 0.5, 0.9),
     "quickstart": (0, 0, 0.58, 0.9),
+    "rare_class": (0.66, 0, 1, 1),
     "read_runs_back": (0.503, 0, 1, 1),
     "regression": (0, 0, 0.5, 1),
 }

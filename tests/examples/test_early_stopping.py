@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import skperceptron
 from examples import early_stopping as example
 
 pytestmark = [
@@ -13,7 +14,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def scores():
-    return example.compare(n_splits=5)
+    with skperceptron.config_context(tracking=False):
+        return example.compare(n_splits=5)
 
 
 def test_early_stopping_is_more_accurate_after_fewer_epochs(scores):
