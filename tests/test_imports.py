@@ -314,6 +314,7 @@ TESTS_OF_MODULES = {
     "tracking/test_figures",
     "tracking/test_fits",
     "tracking/test_local_stores",
+    "tracking/conftest",
     "tracking/models",
     "tracking/test_model_keeping",
     "tracking/test_model_logging",

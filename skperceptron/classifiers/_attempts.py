@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -15,11 +15,9 @@ from skperceptron.classifiers._objectives import (
     make_objective,
     make_test,
 )
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import Layers
 from skperceptron.optim import Climb, Guide, GuidedClimb, Mutation, Streams
-
-if TYPE_CHECKING:
-    from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
 

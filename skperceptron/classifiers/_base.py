@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron._names import did_you_mean
 from skperceptron.classifiers._callbacks import open_fit, withdraw_fit
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import (
     as_precise_as,
     check_range_of_numbers,
@@ -45,51 +46,6 @@ OVERFLOW = (
     "preprocessed like the training data, or its weights have become large and need "
     "smaller steps of training."
 )
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The data of one fit: as the user gave it, and checked and encoded.
-
-    Attributes
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Samples, float32 or float64.
-
-    y_true : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The user's labels or numbers.
-
-    y : ndarray of int or float of shape (n_samples,) or (n_samples, n_outputs)
-        Index of each label in ``classes_``, or the indicators of a multilabel problem;
-        the numbers themselves for a regressor.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Sample weights, times class weights.
-
-    hook_args : dict
-        What callbacks receive.
-
-    validation : TrainingData or None
-        What early stopping validates on, if the user has given it.
-    """
-
-    X: Any
-    y_true: NDArray
-    y: NDArray
-    sample_weight: Array | None
-    hook_args: dict[str, Any]
-    validation: TrainingData | None = None
-
-    def take(self, rows: NDArray[np.intp]) -> Self:
-        """Copy some of the samples."""
-        weight = self.sample_weight
-        return replace(
-            self,
-            X=self.X[rows],
-            y_true=self.y_true[rows],
-            y=self.y[rows],
-            sample_weight=None if weight is None else weight[rows],
-        )
 
 
 class BaseNetwork(CallbackSupportMixin, BaseEstimator):
@@ -249,7 +205,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"X_val, y_val and sample_weight_val cannot be validated on: {error}"
             ) from error
-        return replace(data, X=X, y_true=y_true, y=y, sample_weight=weight)
+        return TrainingData(X, y_true, y, weight, {"X": X_val, "y": y_val})
 
     @abstractmethod
     def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:

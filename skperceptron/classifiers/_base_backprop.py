@@ -15,11 +15,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 
-from skperceptron.classifiers._base import TrainingData
 from skperceptron.classifiers._blas_threads import threads_for
 from skperceptron.classifiers._callbacks import begin_fit, run_step, run_steps
 from skperceptron.classifiers._epochs import NON_FINITE, EpochTrainer
 from skperceptron.classifiers._mlp import BaseMLP
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import DIFFERENTIABLE, initialize
 from skperceptron.optim import (
@@ -225,7 +225,7 @@ class BaseBackprop(BaseMLP):
         n_epochs = 1 if incremental else self.max_iter
         self.n_iter_ = 0
         context = self._open_fit(n_epochs, incremental)
-        begin_fit(self, context, data.hook_args)
+        begin_fit(self, context, data)
         with trainer.threads:
             run_steps(
                 self,
@@ -252,7 +252,7 @@ class BaseBackprop(BaseMLP):
     ) -> None:
         layers, dtype = loss.layers, params.dtype
         context = self._open_fit(self.max_iter, incremental=False)
-        begin_fit(self, context, data.hook_args)
+        begin_fit(self, context, data)
         stopped = False
 
         def on_iteration(x: Array, value: float, gradient: Array) -> None:

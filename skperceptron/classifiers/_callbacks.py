@@ -9,7 +9,12 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skperceptron._workers import end_with_parent
-from skperceptron.tracking.recording._recorder import FitRecorder, recorder_for
+from skperceptron.classifiers._training_data import TrainingData
+from skperceptron.tracking.recording._recorder import (
+    FitRecorder,
+    recorder_for,
+    remember_validation_data,
+)
 from skperceptron.tracking.recording._sklearn_internals import (
     ATTRIBUTES_OF_FIT,
     add_to_fit,
@@ -54,9 +59,7 @@ def open_fit(
     return context
 
 
-def begin_fit(
-    estimator: Any, context: CallbackContext, hook_args: dict[str, Any]
-) -> None:
+def begin_fit(estimator: Any, context: CallbackContext, data: TrainingData) -> None:
     """Tell the callbacks that the training begins: nothing is refused any more.
 
     Parameters
@@ -67,11 +70,13 @@ def begin_fit(
     context : CallbackContext
         The root task.
 
-    hook_args : dict
-        What the hooks receive.
+    data : TrainingData
+        What it is trained on.
     """
-    context.call_on_fit_task_begin(estimator=estimator, **hook_args)
+    context.call_on_fit_task_begin(estimator=estimator, **data.hook_args)
     context.has_begun = True
+    if data.validation is not None:
+        remember_validation_data(estimator, data.validation.hook_args["X"])
 
 
 def withdraw_fit(estimator: Any, before: dict[str, Any]) -> None:

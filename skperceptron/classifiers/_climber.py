@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -22,11 +22,9 @@ from skperceptron.classifiers._objectives import (
     make_objective,
     scorer_objective,
 )
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import Layers, initialize
 from skperceptron.optim import Climb, Streams
-
-if TYPE_CHECKING:
-    from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,9 @@ from skperceptron.classifiers._objectives import (
     check_first_value,
     scorer_objective,
 )
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import OUTPUT_ACTIVATIONS, forward
 from skperceptron.optim import Dropout, EpochLoop, RegularizedLoss, Solver
-
-if TYPE_CHECKING:
-    from skperceptron.classifiers._base import TrainingData
 
 Array = NDArray[np.floating]
 

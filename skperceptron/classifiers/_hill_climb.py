@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skperceptron.classifiers._activations import check_start
-from skperceptron.classifiers._base import BaseNetwork, TrainingData
+from skperceptron.classifiers._base import BaseNetwork
 from skperceptron.classifiers._callbacks import begin_fit, has_listeners, run_steps
 from skperceptron.classifiers._climber import (
     ClimbTrainer,
@@ -28,6 +28,7 @@ from skperceptron.classifiers._objectives import (
     objective_weight,
     refuse_loss,
 )
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import Layers
 from skperceptron.optim import Climb, Metric, Mutation, Problem, make_climb
@@ -107,29 +108,29 @@ class BaseHillClimb(BaseNetwork):
         if not incremental:
             trainer.start_curves()
         context.max_subtasks = trainer.n_steps
-        self._climb(trainer, context, data.hook_args)
+        self._climb(trainer, context, data)
 
     def _climb(
         self,
         trainer: ClimbTrainer,
         context: CallbackContext,
-        hook_args: dict[str, Any],
+        data: TrainingData,
     ) -> None:
         trainer.is_observed = bool(
             self.verbose or self.early_stopping or has_listeners(context)
         )
-        begin_fit(self, context, hook_args)
+        begin_fit(self, context, data)
         with trainer.threads, trainer.parallel() as parallel:
             run_steps(
                 self,
                 context,
                 lambda: trainer.step(parallel),
                 "iterations",
-                hook_args,
+                data.hook_args,
                 n_steps=trainer.n_steps,
             )
         trainer.finish()
-        context.call_on_fit_task_end(estimator=self, **hook_args)
+        context.call_on_fit_task_end(estimator=self, **data.hook_args)
 
     @property
     def _n_surrogate_iter(self) -> int:

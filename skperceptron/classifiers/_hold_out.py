@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-if TYPE_CHECKING:
-    from skperceptron.classifiers._base import TrainingData
+from skperceptron.classifiers._training_data import TrainingData
 
 
 def hold_out(

@@ -22,12 +22,13 @@ from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _BaseScorer, _Scorer
 
 from skperceptron.classifiers._metrics import recognise
+from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import fits_float, is_finite
 from skperceptron.network import Layers, forward, log_likelihood
 from skperceptron.optim import Metric, MetricOfSums, SignificanceTest
 
 if TYPE_CHECKING:
-    from skperceptron.classifiers._base import BaseNetwork, TrainingData
+    from skperceptron.classifiers._base import BaseNetwork
 
 Array = NDArray[np.floating]
 Objective = Callable[[Array], float]

@@ -176,8 +176,12 @@ def test_loss_by_epoch(solver, runs):
 @pytest.mark.parametrize("cls", [HillClimbMLP, BackpropMLP])
 def test_validation_score_by_step_where_there_is_one(cls, runs):
     clf = cls(early_stopping=True, max_iter=100, random_state=0).fit(X, y)
-    logged = runs()[0].metrics["validation_score"]
+    metrics = runs()[0].metrics
+    logged = metrics["validation_score"]
     assert_allclose([value for _, value in logged], clf.validation_scores_)
+    if cls is BackpropMLP:
+        logged = metrics["validation_loss"]
+        assert_allclose([value for _, value in logged], clf.validation_loss_curve_)
     cls(max_iter=100, random_state=0).fit(X, y)
     assert "validation_score" not in runs()[1].metrics
 
@@ -248,6 +252,14 @@ class TestTestScore:
 
     def score(self, clf, X):
         return clf.score(X, np.zeros(X.shape[0], int))
+
+    def test_is_none_on_the_data_of_early_stopping(self):
+        clf = BackpropMLP((2,), max_iter=1, early_stopping=True)
+        clf.fit(X[::3], y[::3], X_val=X[1::3], y_val=y[1::3])
+        clf.score(X[1::3], y[1::3])
+        assert not self.scored(clf)
+        clf.score(X[2::3], y[2::3])
+        assert self.scored(clf)
 
     @every_classifier
     def test_is_the_first_score_on_other_data(self, clf, runs):

@@ -161,6 +161,13 @@ def _cases():
     for name, objective in objectives.items():
         yield name, lambda o=objective: (climber(objective=o).fit(X, y), X)
     yield (
+        "early stopping",
+        lambda: (
+            backprop(early_stopping=True, scoring=objectives["scorer"]).fit(X, y),
+            X,
+        ),
+    )
+    yield (
         "random state",
         lambda: (
             climber().set_params(random_state=np.random.RandomState(3)).fit(X, y),
@@ -413,6 +420,10 @@ class TestSaving:
     )
     def test_objective_is_named(self, case, name, folders):
         assert mlflow.sklearn.load_model(str(folders[case])).objective == name
+
+    def test_score_of_early_stopping_is_named(self, folders):
+        clf = mlflow.sklearn.load_model(str(folders["early stopping"]))
+        assert clf.scoring.startswith("make_scorer(f1_score")
 
     @pytest.mark.parametrize(
         ("case", "activation"),

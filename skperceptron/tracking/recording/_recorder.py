@@ -301,6 +301,23 @@ def _connect(estimator: Any, run: FitRun) -> None:
     setattr(estimator, TICKET_ATTRIBUTE, run.ticket)
 
 
+def remember_validation_data(estimator: Any, X: Any) -> None:
+    """Note that a score on these data is no test: early stopping has seen them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of our estimators.
+
+    X : array-like of shape (n_samples, n_features)
+        What it was validated on.
+    """
+    run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
+    if run is not None:
+        with tolerate("The validation data cannot be told from other data"):
+            run.remember_training_data(X)
+
+
 def record_test_score(estimator: Any, X: Any, score: float) -> None:
     """Add the first score on data other than the training data to the run.
 
