@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -35,12 +36,19 @@ def sign(text: str) -> str:
 def is_signed(text: str, signature: object) -> bool:
     """Tell whether this process, or another one of the user's, has signed a text."""
     given = str(signature).encode("utf-8", "replace")
-    folders = [usual_folder(), *temporary_folders()]
-    secrets = [s for folder in folders if folder is not None for s in _secrets(folder)]
     return any(
         hmac.compare_digest(_signature(text, secret).encode(), given)
-        for secret in secrets
+        for folder in _folders()
+        for secret in _secrets(folder)
     )
+
+
+def _folders() -> Iterator[Path]:
+    """List where secrets may be kept, the usual folder first."""
+    if (folder := usual_folder()) is not None:
+        yield folder
+    # Asked for only if need be: a folder of temporary files may have thousands of them.
+    yield from temporary_folders()
 
 
 def _signature(text: str, secret: bytes) -> str:

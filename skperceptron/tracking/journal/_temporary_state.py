@@ -21,8 +21,8 @@ def usual_folder() -> Path | None:
 def temporary_folders() -> list[Path]:
     """List the user's folders that stand in for the usual one, the first one first."""
     with suppress(OSError):  # there is no folder for temporary files
-        parent = tempfile.gettempdir()
-        names = sorted(n for n in os.listdir(parent) if n.startswith(_name()))
+        parent, prefix = tempfile.gettempdir(), _name()
+        names = sorted(n for n in os.listdir(parent) if n.startswith(prefix))
         return [path for name in names if _is_own(path := Path(parent, name))]
     return []
 
