@@ -19,7 +19,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - by its
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_validate
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import MLflowTracker, TrackingWarning, flush, track_study
+from skperceptron.tracking import TrackingWarning, flush, track_study
 from skperceptron.tracking.delivery import _loop, _ties
 from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _handover, _owners
@@ -575,7 +575,7 @@ def optimize(objective):
 @ORDERS
 @pytest.mark.parametrize("kind", [GridSearchCV, HalvingGridSearchCV])
 def test_tracked_search_has_all_its_runs(kind, worker_is_first, elsewhere, runs):
-    search = make_search(kind=kind, tracker=MLflowTracker(log_models="none"))
+    search = make_search(kind=kind)
     search.fit(X, y)
     flush_both(elsewhere, worker_is_first)
     assert_logged(Tree(runs.at_once()), search)

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 
 from skperceptron import HillClimbPerceptron
-from skperceptron.tracking import pending
+from skperceptron.tracking import MLflowTracker, pending
 from skperceptron.tracking.delivery._runs import deliver
 from skperceptron.tracking.journal._record import Metric, RunRecord
 from skperceptron.tracking.recording._destination import Destination
@@ -87,7 +87,7 @@ def test_folder_of_files_takes_fits_and_searches(
     folder = tmp_path / "mlruns"
     tracking_uri(folder.as_uri() if is_uri else str(folder))
     clf = HillClimbPerceptron(max_iter=20, random_state=0).fit(X, y)
-    search = make_search().fit(X, y)
+    search = make_search(tracker=MLflowTracker()).fit(X, y)
     assert pending() == 0
     found = mlflow.search_runs(["0"], output_format="list")
     assert len(found) == 1 + 1 + 3 + 6 + 1

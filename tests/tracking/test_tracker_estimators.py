@@ -31,7 +31,10 @@ from tests.tracking.tracked_searches import (
     y,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("empty_figures"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 class TestOtherEstimators:
@@ -62,7 +65,8 @@ class TestOtherEstimators:
 
     def test_failed_call_of_partial_fit(self, runs):
         clf = BackpropMLP(activation="identity", solver="sgd", random_state=0)
-        clf.set_callbacks(MLflowTracker()).partial_fit(X, y, classes=[0, 1, 2])
+        clf.set_callbacks(MLflowTracker(log_models="none"))
+        clf.partial_fit(X, y, classes=[0, 1, 2])
         clf._solver.moments[0][:] = np.inf
         with pytest.raises(ValueError, match="non-finite"):
             clf.partial_fit(X, y)
@@ -80,7 +84,8 @@ class TestOtherEstimators:
 
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_in_each_fold_of_a_cross_validation(self, n_jobs, runs):
-        clf = clone(CLF).set_callbacks(MLflowTracker(run_name="fold"))
+        tracker = MLflowTracker(run_name="fold", log_models="none")
+        clf = clone(CLF).set_callbacks(tracker)
         with mlflow.start_run() as active:
             cross_val_score(clf, X, y, cv=3, n_jobs=n_jobs)
         found = [run for run in runs() if run.run_id != active.info.run_id]
@@ -143,7 +148,8 @@ class TestOtherEstimators:
         name = (
             "C" if isinstance(pipeline, LogisticRegression) else "logisticregression__C"
         )
-        search = make_search(pipeline, {name: [0.1, 1.0]}).fit(X, y)
+        grid = {name: [0.1, 1.0]}
+        search = make_search(pipeline, grid, tracker=MLflowTracker()).fit(X, y)
         tree = Tree(runs())
         assert_logged(tree, search)
         assert_array_equal(model_of(tree.search).predict(X), search.predict(X))

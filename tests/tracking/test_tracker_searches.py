@@ -23,7 +23,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
 from skperceptron.tracking import MLflowTracker
-from skperceptron.tracking.recording import _sklearn_internals
+from skperceptron.tracking.recording import _search, _sklearn_internals
+from skperceptron.tracking.recording._figures import as_png
 from tests.tracking.faults import within
 from tests.tracking.models import bump
 from tests.tracking.tracked_searches import (
@@ -40,7 +41,10 @@ from tests.tracking.tracked_searches import (
     y,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("empty_figures"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 class TestSearch:
@@ -83,7 +87,8 @@ class TestSearch:
         )
         pipeline = make_pipeline(columns, CLF)
         with parallel_config(backend=backend), mlflow.start_run() as parent:
-            search = make_search(pipeline, PREFIXED, n_jobs=2).fit(frame, y)
+            search = make_search(pipeline, PREFIXED, tracker=MLflowTracker(), n_jobs=2)
+            search.fit(frame, y)
         tree = Tree([run for run in runs.at_once() if run.run_id != parent.info.run_id])
         assert_logged(tree, search)
         assert tree.search.parent == parent.info.run_id
@@ -117,12 +122,16 @@ class TestSearch:
             search.cv_results_["n_resources"],
         )
 
-    def test_keeps_results_figure_and_model_of_the_best(self, runs, tmp_path):
+    def test_keeps_results_figure_and_model_of_the_best(
+        self, runs, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(_search, "as_png", as_png)
         grid = [
             {"hillclimbperceptron__step_size": [0.1, 0.3]},
             {"hillclimbperceptron__init": ["normal"]},
         ]
-        search = make_search(make_pipeline(PCA(2), CLF), grid).fit(X, y)
+        pipeline = make_pipeline(PCA(2), CLF)
+        search = make_search(pipeline, grid, tracker=MLflowTracker()).fit(X, y)
         tree = Tree(runs())
         assert artifacts_of(tree.search) == {"cv_results.csv", "cv_results.png"}
         folder = mlflow.artifacts.download_artifacts(
@@ -150,7 +159,7 @@ class TestSearch:
     def test_of_functions_names_them(self, runs, tmp_path):
         clf = HillClimbMLP((5,), max_iter=5, random_state=0)
         grid = [{"activation": ["tanh", bump]}, {"activation": [(bump,)]}]
-        search = make_search(clf, grid).fit(X, y)
+        search = make_search(clf, grid, tracker=MLflowTracker()).fit(X, y)
         tree = Tree(runs())
         name = f"{bump.__module__}.bump"
         logged = [tree.candidates[row].params["activation"] for row in range(3)]
@@ -167,7 +176,9 @@ class TestSearch:
         assert_array_equal(model_of(tree.search).predict(X), search.predict(X))
 
     def test_without_refit_has_scores_and_no_model(self, runs):
-        search = make_search(refit=False, return_train_score=True).fit(X, y)
+        search = make_search(
+            tracker=MLflowTracker(), refit=False, return_train_score=True
+        ).fit(X, y)
         tree = Tree(runs())
         assert_logged(tree, search)
         assert "mean_train_score" in tree.candidates[0].metrics
@@ -282,8 +293,7 @@ def test_folds_are_delivered_with_their_scores_before_the_search_has_ended(runs)
             assert len(X) < 150 or within(60, are_there)
             return super().fit(X, y)
 
-    tracker = MLflowTracker(log_models="none")
-    search = make_search(Watching(max_iter=5), tracker=tracker).fit(X, y)
+    search = make_search(Watching(max_iter=5)).fit(X, y)
     columns = [search.cv_results_[f"split{split}_test_score"] for split in range(2)]
     scores = [fold.latest("test_score") for fold in found]
     assert sorted(scores) == sorted(np.concatenate(columns))

@@ -44,7 +44,9 @@ def add_one(X):
 
 class TestOptions:
     def test_names_and_tags(self, runs):
-        tracker = MLflowTracker(run_name="my search", tags={"who": "me"})
+        tracker = MLflowTracker(
+            run_name="my search", tags={"who": "me"}, log_models="none"
+        )
         make_search(tracker=tracker).fit(X, y)
         tree = Tree(runs())
         assert tree.search.name == "my search"
@@ -53,8 +55,8 @@ class TestOptions:
 
     def test_experiment_is_created(self, runs):
         name = f"made by {id(self)}"
-        search = make_search(tracker=MLflowTracker(experiment_name=name), n_jobs=2)
-        search.fit(X, y)
+        tracker = MLflowTracker(experiment_name=name, log_models="none")
+        make_search(tracker=tracker, n_jobs=2).fit(X, y)
         assert runs() == []
         experiment = mlflow.get_experiment_by_name(name)
         assert len(mlflow.search_runs([experiment.experiment_id])) == 11
@@ -97,7 +99,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_without_folds(self, n_jobs, runs):
-        tracker = MLflowTracker(log_folds=False)
+        tracker = MLflowTracker(log_folds=False, log_models="none")
         search = make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
         tree = Tree(runs())
         assert len(tree.candidates) == 3
@@ -110,7 +112,7 @@ class TestOptions:
 
     def test_untrusted_type_costs_the_model_and_one_warning(self, runs):
         pipeline = make_pipeline(FunctionTransformer(add_one), CLF)
-        search = make_search(pipeline, PREFIXED)
+        search = make_search(pipeline, PREFIXED, tracker=MLflowTracker())
         with pytest.warns(TrackingWarning, match="skops_trusted_types") as caught:
             search.fit(X, y)
         assert len(caught) == 1
@@ -170,7 +172,7 @@ class TestRunId:
 
     @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_is_the_run_of_the_search_which_takes_more(self, n_jobs, runs):
-        tracker = MLflowTracker()
+        tracker = MLflowTracker(log_models="none")
         make_search(tracker=tracker, n_jobs=n_jobs).fit(X, y)
         mlflow.MlflowClient().log_metric(tracker.run_id_, "my metric", 1.5)
         search = Tree(runs()).search
@@ -179,7 +181,7 @@ class TestRunId:
         assert search.status == "FINISHED"
 
     def test_is_known_while_the_search_goes_on(self, runs):
-        tracker, seen = MLflowTracker(), []
+        tracker, seen = MLflowTracker(log_models="none"), []
 
         def score(estimator, X, y):
             skperceptron.tracking.flush()
@@ -191,7 +193,7 @@ class TestRunId:
         assert tracker.run_id_ is not None
 
     def test_is_that_of_the_last_fit(self, runs):
-        tracker = MLflowTracker()
+        tracker = MLflowTracker(log_models="none")
         make_search(tracker=tracker).fit(X, y)
         first = tracker.run_id_
         pipeline = make_pipeline(StandardScaler(), clone(CLF)).set_callbacks(tracker)
@@ -217,7 +219,7 @@ class TestSurroundings:
         assert skperceptron.get_config()["tracking"] is True
 
     def test_two_searches_with_one_tracker(self, runs):
-        tracker = MLflowTracker()
+        tracker = MLflowTracker(log_models="none")
         for _ in range(2):
             make_search(tracker=tracker).fit(X, y)
         found = runs()
@@ -227,7 +229,7 @@ class TestSurroundings:
         assert len(found) == 22
 
     def test_two_searches_with_one_tracker_at_once(self, runs):
-        tracker = MLflowTracker()
+        tracker = MLflowTracker(log_models="none")
         searches = [make_search(tracker=tracker), make_search(tracker=tracker, cv=3)]
         threads = [threading.Thread(target=s.fit, args=(X, y)) for s in searches]
         for thread in threads:
@@ -263,7 +265,9 @@ class TestSurroundings:
         uri = f"sqlite:///{shutil.copy(new_store, tmp_path / 'other.db')}"
         client = mlflow.MlflowClient(uri)
         client.create_experiment("e", artifact_location=str(tmp_path))
-        tracker = MLflowTracker(tracking_uri=uri, experiment_name="e")
+        tracker = MLflowTracker(
+            tracking_uri=uri, experiment_name="e", log_models="none"
+        )
         search = make_search(tracker=tracker)
         study = optuna.create_study(study_name="study")
         with track_study(study):
@@ -278,9 +282,7 @@ class TestSurroundings:
     def test_search_in_the_pipeline_of_a_search_is_part_of_the_fold(self, n_jobs, runs):
         inner = GridSearchCV(CLF, STEPS, cv=2, n_jobs=n_jobs)
         pipeline = make_pipeline(StandardScaler(), inner)
-        tracker = MLflowTracker(log_models="none")
-        search = make_search(pipeline, {"gridsearchcv__cv": [2, 3]}, tracker=tracker)
-        search.fit(X, y)
+        search = make_search(pipeline, {"gridsearchcv__cv": [2, 3]}).fit(X, y)
         assert_logged(Tree(runs()), search)
 
     @pytest.mark.parametrize(
@@ -292,7 +294,8 @@ class TestSurroundings:
         "is_fitted", [pytest.param(False, marks=pytest.mark.slow), True]
     )
     def test_tracker_goes_with_copies_of_a_search(self, copied, is_fitted, runs):
-        original = make_search(tracker=MLflowTracker(run_name="original"))
+        tracker = MLflowTracker(run_name="original", log_models="none")
+        original = make_search(tracker=tracker)
         if is_fitted:
             with skperceptron.config_context(tracking=False):
                 original.fit(X, y)

@@ -20,8 +20,9 @@ BACKENDS = ["loky", "threading"]
 def make_search(
     estimator=CLF, grid=STEPS, /, kind=GridSearchCV, tracker=None, **kwargs
 ):
+    """Make a search whose tracker keeps no model, unless it is given one that does."""
     search = kind(clone(estimator), grid, **{"cv": 2, **kwargs})
-    return search.set_callbacks(MLflowTracker() if tracker is None else tracker)
+    return search.set_callbacks(tracker or MLflowTracker(log_models="none"))
 
 
 def make_pca_search(n_components=(1, 20, 2), **kwargs):
