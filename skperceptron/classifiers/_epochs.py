@@ -184,7 +184,7 @@ class EpochTrainer:
         if validation is not None and len(validation.y) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or "
-                "the size of your dataset."
+                "the size of your dataset, or of X_val."
             )
         return rows, validation
 
