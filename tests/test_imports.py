@@ -128,6 +128,7 @@ MAY_IMPORT = {
     "_workers": set(),
     "metrics": set(),
     "network": {"network"},
+    "onnx": {"classifiers", "network"},
     "optim": {"network", "optim"},
     "plotting": {"_functions", "_names", "network", "plotting"},
     "tracking": {
