@@ -13,6 +13,7 @@ BENCHMARKS = [
     "hill_climb",
     "backprop",
     "regression",
+    "latency",
     "tracking",
     "team_server",
     "defaults",

@@ -29,7 +29,7 @@ from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import (
     as_precise_as,
     check_range_of_numbers,
-    validate,
+    validate_samples,
 )
 from skperceptron.network import Layers, forward
 from skperceptron.tracking._lookup import find_run_id, run_as_html
@@ -288,7 +288,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         self, X: ArrayLike, output: Callable[[Array], NDArray] | None = None
     ) -> NDArray:
         check_is_fitted(self)
-        return self._forward(validate(self, X, reset=False), output)
+        return self._forward(validate_samples(self, X), output)
 
     def _forward(
         self, X: Any, output: Callable[[Array], NDArray] | None = None
