@@ -64,7 +64,8 @@ class BaseHillClimb(BaseNetwork):
         refuse_loss(self.objective, self)
 
     def _meant_instead(self, message: str) -> str:
-        if self.objective == "log_loss" and message.startswith("The 'objective'"):
+        given, is_objective = self.objective, message.startswith("The 'objective'")
+        if is_objective and isinstance(given, str) and given == "log_loss":
             return (
                 " The log loss needs probabilities, which HillClimbPerceptron does not "
                 "have: use HillClimbMLP(objective='log_loss')."

@@ -105,6 +105,7 @@ def test_every_case_ends_in_a_good_error_or_a_finite_prediction(group, tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%")
 @pytest.mark.parametrize("n_samples", [10_000, 20])
 @pytest.mark.parametrize("cls", [BackpropMLP, HillClimbMLP, HillClimbPerceptron])
 def test_ten_thousand_classes_are_classes_like_others(cls, n_samples):
