@@ -65,7 +65,8 @@ def param_distributions(estimator: Any) -> Space:
     ``alpha``               0.03 to 30, logarithmic
     ``step_size``           0.03 to 1, logarithmic
     ----------------------  -------------------------------------------------------
-    `BackpropMLP`, `BackpropMLPRegressor`
+    `BackpropMLP`
+    `BackpropMLPRegressor`
     ``hidden_layer_sizes``  16 to 256 units, logarithmic
     ``activation``          "relu", "silu", "tanh"
     ``alpha``               1e-6 to 1, logarithmic
