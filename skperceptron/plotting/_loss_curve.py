@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
 
 from skperceptron.plotting._axes import COLORS, add_legend_above, make_panels
-from skperceptron.plotting._option_checks import (
-    check_estimator,
-    check_has_searched,
-    check_option,
-)
+from skperceptron.plotting._fitted_network import fitted_network
+from skperceptron.plotting._option_checks import check_option
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +151,7 @@ class LossCurveDisplay:
             objective, or the reverse.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        network = _network_of(estimator)
+        network = fitted_network(estimator)
         kind = _kind_of(network)
         values = np.asarray(getattr(network, f"{kind}_curve_"), dtype=float)
         first = 0 if kind == "objective" else 1  # the start of a climb counts
@@ -252,29 +248,6 @@ class LossCurveDisplay:
             below.remove()
         # Between a falling and a rising curve no corner is free.
         add_legend_above(on_the_right, named, n_columns=2)
-
-
-def _network_of(estimator: Any) -> Any:
-    """Find the network in a pipeline or a search."""
-    check_estimator(
-        "estimator",
-        estimator,
-        "a fitted estimator, a pipeline that ends with one or a search that has "
-        "refitted one",
-    )
-    check_is_fitted(estimator)
-    if hasattr(estimator, "steps"):
-        return _network_of(estimator.steps[-1][1])
-    if hasattr(estimator, "best_estimator_"):
-        return _network_of(estimator.best_estimator_)
-    if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):
-        # A search in which all fits failed passes for fitted.
-        check_has_searched(estimator)
-        raise TypeError(
-            f"This {type(estimator).__name__} has no best_estimator_ that could be "
-            "drawn: it needs refit=True."
-        )
-    return estimator
 
 
 def _kind_of(network: Any) -> str:
