@@ -82,8 +82,7 @@ class BaseBackprop(BaseMLP):
         self._check_dropout(len(layers.activations))
         check_memory(layers.n_params, data.X.dtype.itemsize)
         rng = check_random_state(self.random_state)
-        has_scores = getattr(self, "validation_scores_", None) is not None
-        starts_over = fresh or has_scores != self._validates
+        starts_over = fresh or self._curves_watch != self._watched
         if starts_over:
             self._reset_curves()
         if starts_over or not incremental:
@@ -166,7 +165,16 @@ class BaseBackprop(BaseMLP):
         """Whether a part of the data is held out; as in MLPClassifier not for lbfgs."""
         return bool(self.early_stopping) and self.solver != "lbfgs"
 
+    @property
+    def _watched(self) -> str | None:
+        """What early stopping looks at: curves of one score do not go on with another.
+
+        Text, so that a stored model holds no scorer.
+        """
+        return repr(self.scoring) if self._validates else None
+
     def _reset_curves(self) -> None:
+        self._curves_watch = self._watched
         self.n_iter_ = 0
         self.t_ = 0
         self.loss_curve_: list[float] = []

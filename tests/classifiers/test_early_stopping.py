@@ -104,6 +104,14 @@ class TestScore:
         assert clf.n_iter_ == 1000
         assert network.set_params(scoring=constant).fit(X, y).n_iter_ == 5
 
+    def test_starts_a_new_curve_where_it_is_another_one(self):
+        clf = stopping_early(NETWORKS[0], max_iter=3, warm_start=True)
+        clf.set_params(scoring="loss").fit(X, y).fit(X, y)
+        assert len(clf.validation_scores_) == len(clf.loss_curve_) == 6
+        clf.set_params(scoring="accuracy").fit(X, y)
+        assert len(clf.validation_scores_) == len(clf.loss_curve_) == 3
+        assert min(clf.validation_scores_) >= 0
+
     def test_of_a_rare_class_needs_more_than_the_accuracy(self):
         samples, is_rare = make_classification(
             3000, n_informative=10, weights=[0.98], flip_y=0, random_state=0
