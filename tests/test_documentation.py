@@ -106,6 +106,7 @@ def _prepare():
 @pytest.fixture(autouse=True)
 def _as_for_a_reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    mlflow.set_experiment("Default")  # whichever other tests have left active
     yield
     skperceptron._config._process_wide.clear()
     optuna.logging.set_verbosity(optuna.logging.INFO)
