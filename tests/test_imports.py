@@ -150,6 +150,7 @@ MAY_IMPORT = {
         "tracking",
     },
     "tuning": {"_names", "classifiers", "tracking", "tuning"},
+    "callbacks": {"_functions", "callbacks", "classifiers", "plotting", "tracking"},
 }
 # What folders must not import of other packages.
 FORBIDDEN = {
@@ -158,6 +159,7 @@ FORBIDDEN = {
     "classifiers": HEAVY,
     "plotting": ("mlflow", "optuna"),
     "tuning": ("mlflow", "matplotlib"),
+    "callbacks": ("mlflow", "optuna"),
 }
 
 
@@ -203,6 +205,7 @@ MAY_IMPORT_IN_TRACKING = {
 }
 # What is imported of tracking by the folders above it.
 USED_ABOVE = {
+    ("callbacks", "recording._sklearn_internals"),
     ("classifiers", "_lookup"),
     ("classifiers", "recording._attributes"),
     ("classifiers", "recording._clones"),
@@ -243,7 +246,7 @@ def test_recording_and_delivery_know_the_journal_only():
 def test_folders_above_tracking_use_little_of_it():
     found = {
         (folder, name_in_tracking(other))
-        for folder in ("classifiers", "tuning")
+        for folder in ("callbacks", "classifiers", "tuning")
         for _, other in arrows(folder)
         if f"{other}.".startswith(TRACKING)
     }

@@ -152,23 +152,8 @@ class LossCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         network = fitted_network(estimator)
-        kind = _kind_of(network)
-        values = np.asarray(getattr(network, f"{kind}_curve_"), dtype=float)
-        first = 0 if kind == "objective" else 1  # the start of a climb counts
-        scores = getattr(network, "validation_scores_", None) or []
-        losses = getattr(network, "validation_loss_curve_", None) or []
-        scoring = getattr(network, "scoring", None)
-        return cls(
-            np.arange(len(values)) + first,
-            values,
-            kind=kind,
-            validation_steps=_validation_steps(network, kind, len(scores)),
-            # Those of the loss are drawn as losses.
-            validation_scores=np.array([] if scoring == "loss" else scores, float),
-            validation_losses=np.array(losses, float),
-            scoring=scoring,
-            name=type(network).__name__ if name is None else name,
-        ).plot(ax)
+        named = type(network).__name__ if name is None else name
+        return cls(**curves_of(network), name=named).plot(ax)
 
     def plot(self, ax: Axes | None = None, **line_options: Any) -> Self:
         """Draw.
@@ -248,6 +233,37 @@ class LossCurveDisplay:
             below.remove()
         # Between a falling and a rising curve no corner is free.
         add_legend_above(on_the_right, named, n_columns=2)
+
+
+def curves_of(network: Any) -> dict[str, Any]:
+    """Read the curves of a network, which may still be fitted.
+
+    Returns
+    -------
+    dict
+        What a display takes, but for the name.
+
+    Raises
+    ------
+    TypeError
+        When it has no curves.
+    """
+    kind = _kind_of(network)
+    values = np.asarray(getattr(network, f"{kind}_curve_"), dtype=float)
+    first = 0 if kind == "objective" else 1  # the start of a climb counts
+    scores = getattr(network, "validation_scores_", None) or []
+    losses = getattr(network, "validation_loss_curve_", None) or []
+    scoring = getattr(network, "scoring", None)
+    return {
+        "steps": np.arange(len(values)) + first,
+        "values": values,
+        "kind": kind,
+        "validation_steps": _validation_steps(network, kind, len(scores)),
+        # Those of the loss are drawn as losses.
+        "validation_scores": np.array([] if scoring == "loss" else scores, float),
+        "validation_losses": np.array(losses, float),
+        "scoring": scoring,
+    }
 
 
 def _kind_of(network: Any) -> str:

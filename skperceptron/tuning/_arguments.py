@@ -1,12 +1,10 @@
-"""What users pass: trials, and estimators with those of this package in them."""
+"""The trials that users pass."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from optuna.trial import BaseTrial
-
-from skperceptron.classifiers._base import BaseNetwork
 
 
 def check_trial(trial: Any) -> None:
@@ -22,45 +20,3 @@ def check_trial(trial: Any) -> None:
             f"trial must be an Optuna trial, got {trial!r}. Pass the one that the "
             "function receives which study.optimize calls, or the one from study.ask()."
         )
-
-
-def find_networks(estimator: Any) -> dict[str, BaseNetwork]:
-    """Find the estimators of this package in an estimator.
-
-    Parameters
-    ----------
-    estimator : estimator
-        One of them, or a pipeline or any other estimator that has some among its
-        parameters.
-
-    Returns
-    -------
-    dict of estimator
-        By what the names of their parameters begin with among those of `estimator`: ""
-        for `estimator` itself, otherwise the way to it, as in "clf__".
-
-    Raises
-    ------
-    TypeError
-        When it is no estimator, or has none of them.
-    """
-    if isinstance(estimator, BaseNetwork):
-        return {"": estimator}
-    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        raise TypeError(
-            f"estimator must be a scikit-learn estimator, got {estimator!r}. Pass an "
-            "instance, such as BackpropMLP() or a pipeline with one in it."
-        )
-    found = {
-        f"{name}__": value
-        for name, value in estimator.get_params(deep=True).items()
-        if isinstance(value, BaseNetwork)
-    }
-    if not found:
-        raise TypeError(
-            f"This {type(estimator).__name__} contains no estimator of skperceptron. "
-            "There must be a HillClimbPerceptron, HillClimbMLP, BackpropMLP or "
-            "BackpropMLPRegressor among its parameters, for example as a step of a "
-            "pipeline."
-        )
-    return found

@@ -15,9 +15,10 @@ from skperceptron._names import did_you_mean
 from skperceptron.classifiers._base import BaseNetwork
 from skperceptron.classifiers._callbacks import add_callback, remove_callback
 from skperceptron.classifiers._climber import iterations_per_report
+from skperceptron.classifiers._find_networks import find_networks
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.tracking.recording._sklearn_internals import are_errors_caught
-from skperceptron.tuning._arguments import check_trial, find_networks
+from skperceptron.tuning._arguments import check_trial
 
 
 class _Monitor(NamedTuple):

@@ -16,8 +16,9 @@ from optuna.trial import BaseTrial
 from skperceptron.classifiers import HillClimbMLP
 from skperceptron.classifiers._base import BaseNetwork
 from skperceptron.classifiers._base_backprop import BaseBackprop
+from skperceptron.classifiers._find_networks import find_networks
 from skperceptron.classifiers._mlp import BaseMLP
-from skperceptron.tuning._arguments import check_trial, find_networks
+from skperceptron.tuning._arguments import check_trial
 
 Space = dict[str, BaseDistribution]
 

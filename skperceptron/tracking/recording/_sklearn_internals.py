@@ -4,7 +4,8 @@
   selectors and ensembles tell nobody that the fits they make belong together, but the
   stack shows it. Where a new version looks different, each fit stands alone.
 - In which order a search fits its folds, and what it knows of them.
-- Where estimators and tasks keep their callbacks.
+- Where estimators and tasks keep their callbacks, and how copies of a callback in
+  other processes send it messages.
 
 A new release of either can break this module only.
 """
@@ -33,12 +34,19 @@ from joblib.parallel import (
 )
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.callback import CallbackContext
+from sklearn.callback._transport import can_reuse_listener, open_listener, send
 from sklearn.model_selection import _validation
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
-__all__ = ["check_sample_weight", "safe_indexing"]
+__all__ = [
+    "can_reuse_listener",
+    "check_sample_weight",
+    "open_listener",
+    "safe_indexing",
+    "send",
+]
 
 # Names that scikit-learn's searches give their tasks.
 SEARCH_TASK = "search"
