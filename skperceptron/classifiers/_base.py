@@ -38,6 +38,7 @@ from skperceptron.tracking.recording._clones import (
     prepare_to_send,
     remember_destination,
 )
+from skperceptron.tracking.recording._sklearn_internals import ShowsMoreMixin
 
 Array = NDArray[np.floating]
 
@@ -48,7 +49,7 @@ OVERFLOW = (
 )
 
 
-class BaseNetwork(CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(ShowsMoreMixin, CallbackSupportMixin, BaseEstimator):
     """Common part of all estimators: validation, weights, training, prediction.
 
     A subclass says what its network looks like (`_get_weights`, `_set_weights`) and how
@@ -329,8 +330,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     # The scikit-learn contract
 
-    def _html_repr(self) -> str:
-        return super()._html_repr() + run_as_html(self)
+    def _more_as_html(self) -> str:
+        return run_as_html(self)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters.

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
 
+from skperceptron._functions import text_of
 from skperceptron.classifiers._attempts import Attempt, AttemptMaker, ClimbState
 from skperceptron.classifiers._blas_threads import ONE_THREAD, threads_for
 from skperceptron.classifiers._combine import widen
@@ -31,6 +32,8 @@ Array = NDArray[np.floating]
 # A fit reports to its callbacks about this often: each report costs some microseconds,
 # an iteration may cost less.
 REPORTS_PER_FIT = 100
+# With verbose=True; more of them are a flood.
+REPORTS_PER_LINE = 10
 # A slow fit reports more often: about once in this many seconds.
 SECONDS_PER_REPORT = 1.0
 # A fit that nobody listens to still stops now and then: for the user who interrupts it.
@@ -286,9 +289,13 @@ class ClimbTrainer:
         if not self.is_observed and time.perf_counter() - started < SECONDS_PER_STEP:
             self._step *= 4
         self._update()
-        if est.verbose:
+        is_over = self.remaining == 0 or all(c.is_done for c in self.contestants)
+        reports_per_line = 1 if est.verbose > 1 else REPORTS_PER_LINE
+        if est.verbose and (
+            is_over or self._done % (reports_per_line * self._chunk) == 0
+        ):
             self._print()
-        return self.remaining == 0 or all(c.is_done for c in self.contestants)
+        return is_over
 
     def finish(self) -> None:
         """End the climb; with early stopping, return to what validated best."""
@@ -418,7 +425,8 @@ class ClimbTrainer:
 
     def _print(self) -> None:
         est = self.estimator
-        print(f"Iteration {est.n_iter_}, objective = {est.objective_:.8f}")
+        name = text_of(est.objective)
+        print(f"Iteration {est.n_iter_}, objective ({name}) = {est.objective_:.8f}")
         if est.validation_scores_:
             print(f"Validation score: {est.validation_scores_[-1]:f}")
 

@@ -412,11 +412,29 @@ def test_start_that_overflows_is_an_error(cls, iris):
 
 
 @both
-def test_verbose_prints_the_reports(cls, iris, capsys):
-    cls(max_iter=50, verbose=True, random_state=0).fit(*iris)
+@pytest.mark.parametrize(("verbose", "n_lines"), [(True, 10), (1, 10), (2, 100)])
+def test_verbose_prints_some_reports_or_all(cls, verbose, n_lines, iris, capsys):
+    clf = cls(max_iter=1000, objective="f1_macro", verbose=verbose, random_state=0)
+    clf.fit(*iris)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 50
-    assert lines[-1].startswith("Iteration 50, objective = ")
+    assert len(lines) == n_lines
+    value = f"{clf.objective_:.8f}"
+    assert lines[-1] == f"Iteration 1000, objective (f1_macro) = {value}"
+
+
+@both
+def test_verbose_prints_the_end_of_a_climb_that_stops_early(cls, iris, capsys):
+    clf = cls(
+        max_iter=1000,
+        early_stopping=True,
+        n_iter_no_change=1,
+        tol=10,
+        verbose=True,
+        random_state=0,
+    ).fit(*iris)
+    *_, line, score = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"Iteration {clf.n_iter_}, objective (")
+    assert score == f"Validation score: {clf.validation_scores_[-1]:f}"
 
 
 @both

@@ -1,4 +1,4 @@
-"""What a notebook shows below the picture of a classifier."""
+"""What a notebook shows of the run in the picture of an estimator."""
 
 import shutil
 import subprocess
@@ -7,6 +7,9 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
 import skperceptron
@@ -22,7 +25,7 @@ ids = [type(clf).__name__ for clf in CLASSIFIERS]
 
 
 @pytest.mark.parametrize("clf", CLASSIFIERS, ids=ids)
-def test_fitted_classifier_shows_its_run_below_scikit_learns_picture(clf, runs):
+def test_fitted_classifier_shows_its_run_in_scikit_learns_picture(clf, runs):
     clf = clone(clf).fit(X, y)
     html = clf._repr_html_()
     assert "sk-container" in html
@@ -42,6 +45,17 @@ def test_store_that_is_no_server_is_shown_with_the_command_for_it(
         ["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True
     )
     assert words.stdout.splitlines() == ["mlflow", "ui", "--backend-store-uri", store]
+
+
+def test_pipeline_and_search_show_the_run_of_the_classifier_in_them(runs):
+    pipeline = make_pipeline(StandardScaler(), HillClimbPerceptron(max_iter=5))
+    assert "MLflow run" not in pipeline._repr_html_()
+    run_id = pipeline.fit(X, y)[-1].run_id_
+    assert pipeline._repr_html_().count(f"MLflow run <code>{run_id}</code>") == 1
+    grid = {"hillclimbperceptron__step_size": [0.1]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    refit = search.best_estimator_[-1].run_id_
+    assert search._repr_html_().count(f"MLflow run <code>{refit}</code>") == 1
 
 
 def test_classifier_without_a_run_shows_nothing_more(runs):

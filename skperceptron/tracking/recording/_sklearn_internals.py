@@ -4,6 +4,7 @@
   selectors and ensembles tell nobody that the fits they make belong together, but the
   stack shows it. Where a new version looks different, each fit stands alone.
 - In which order a search fits its folds, and what it knows of them.
+- How the picture of an estimator is put together.
 - Where estimators and tasks keep their callbacks, and how copies of a callback in
   other processes send it messages.
 
@@ -167,6 +168,23 @@ class Outcome:
 
     has_returned: bool
     error: BaseException | None = None
+
+
+class ShowsMoreMixin:
+    """For estimators that show more than scikit-learn does in their pictures.
+
+    Also where they are parts of others, as in the picture of a pipeline or a search.
+    """
+
+    def _more_as_html(self) -> str:
+        """Tell in HTML what is shown below the attributes of a fitted estimator."""
+        raise NotImplementedError
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        attributes = super()._get_fitted_attr_html(doc_link)  # type: ignore[misc]
+        as_html = attributes._html_repr
+        attributes._html_repr = lambda: as_html() + self._more_as_html()
+        return attributes
 
 
 def find_call() -> SklearnCall | None:
