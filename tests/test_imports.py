@@ -126,6 +126,7 @@ MAY_IMPORT = {
     "_names": set(),
     "_version": set(),
     "_workers": set(),
+    "inspection": {"classifiers", "inspection"},
     "metrics": set(),
     "network": {"network"},
     "onnx": {"classifiers", "network"},
@@ -156,6 +157,7 @@ FORBIDDEN = {
     "network": ("sklearn", *HEAVY),
     "optim": ("sklearn", *HEAVY),
     "classifiers": HEAVY,
+    "inspection": ("mlflow", "optuna"),
     "plotting": ("mlflow", "optuna"),
     "tuning": ("mlflow", "matplotlib"),
 }
