@@ -126,7 +126,7 @@ MAY_IMPORT = {
     "_names": set(),
     "_version": set(),
     "_workers": set(),
-    "inspection": {"classifiers", "inspection"},
+    "inspection": {"classifiers", "inspection", "plotting"},
     "metrics": set(),
     "network": {"network"},
     "onnx": {"classifiers", "network"},

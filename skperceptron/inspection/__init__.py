@@ -4,6 +4,7 @@ A callback keeps the weights; displays show what became of them. Importing this 
 does not import matplotlib; drawing does.
 """
 
+from skperceptron.inspection._boundary_history import BoundaryHistoryDisplay
 from skperceptron.inspection._weight_history import WeightHistory
 
-__all__ = ["WeightHistory"]
+__all__ = ["BoundaryHistoryDisplay", "WeightHistory"]
