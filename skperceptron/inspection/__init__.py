@@ -5,6 +5,7 @@ does not import matplotlib; drawing does.
 """
 
 from skperceptron.inspection._boundary_history import BoundaryHistoryDisplay
+from skperceptron.inspection._climb_path import ClimbPathDisplay
 from skperceptron.inspection._weight_history import WeightHistory
 
-__all__ = ["BoundaryHistoryDisplay", "WeightHistory"]
+__all__ = ["BoundaryHistoryDisplay", "ClimbPathDisplay", "WeightHistory"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skperceptron.inspection._option_checks import check_int
 from skperceptron.inspection._weight_history import WeightHistory
 from skperceptron.plotting._axes import COLORS, as_axes
 
@@ -262,7 +262,7 @@ class BoundaryHistoryDisplay:
         from matplotlib.animation import FuncAnimation
         from matplotlib.figure import Figure
 
-        _check_int("interval", interval, 1, _MAX_INTERVAL)
+        check_int("interval", interval, 1, _MAX_INTERVAL)
         painter = self._make_painter()
         iterations = self._check_iterations(
             self.history.iterations_ if iterations is None else iterations
@@ -299,7 +299,7 @@ class BoundaryHistoryDisplay:
         return list(iterations)
 
     def _make_painter(self) -> _Painter:
-        _check_int("grid_resolution", self.grid_resolution, 2, _MAX_GRID_RESOLUTION)
+        check_int("grid_resolution", self.grid_resolution, 2, _MAX_GRID_RESOLUTION)
         if not isinstance(self.history, WeightHistory):
             raise TypeError(f"history must be a WeightHistory, got {self.history!r}.")
         # An empty history has not even this one.
@@ -401,13 +401,6 @@ def _check_samples(
             f"{len(classes)}."
         )
     return points, labels
-
-
-def _check_int(name: str, value: Any, least: int, most: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}.")
-    if not least <= int(value) <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, got {value}.")
 
 
 def _check_axes(ax: Axes | Sequence[Axes], n_panels: int) -> list[Axes]:
