@@ -59,6 +59,9 @@ class BaseHillClimb(BaseNetwork):
         "n_jobs": [Integral, None],
     }
 
+    # Which climb is taken; `ClimbTrace` takes one that shows its candidates.
+    _choose_climb: Callable[..., Climb] = staticmethod(make_climb)
+
     def _validate_params(self) -> None:
         super()._validate_params()
         refuse_loss(self.objective, self)
@@ -183,7 +186,7 @@ class BaseHillClimb(BaseNetwork):
         def objective() -> Callable[[Array], float]:
             return make_objective(self, layers, data, on_log_loss=problem.is_log_loss)
 
-        return make_climb(
+        return self._choose_climb(
             params, mutation, problem, objective, keeps_ties=keeps_ties, **options
         )
 

@@ -6,11 +6,13 @@ from skperceptron.optim.climbs import (
     Climb,
     Guide,
     GuidedClimb,
+    HillClimb,
     Mutation,
     Problem,
     SignificanceTest,
     Streams,
     make_climb,
+    make_plain_climb,
 )
 from skperceptron.optim.gradient import (
     ROWS_TOGETHER,
@@ -34,6 +36,7 @@ __all__ = [
     "EpochLoop",
     "Guide",
     "GuidedClimb",
+    "HillClimb",
     "Metric",
     "MetricOfSums",
     "Mutation",
@@ -44,6 +47,7 @@ __all__ = [
     "Solver",
     "Streams",
     "make_climb",
+    "make_plain_climb",
     "make_solver",
     "minimize_lbfgs",
 ]

@@ -38,6 +38,17 @@ def make_panels(ax: Axes | Sequence[Axes] | None, n_panels: int) -> list[Axes]:
 
         figure = plt.figure(figsize=_SIZES[n_panels], layout="constrained")
         return list(figure.subplots(1, n_panels, sharey=True, squeeze=False)[0])
+    panels = as_axes(ax)
+    if len(panels) == 1 and n_panels == 2:
+        return _divide(panels[0])
+    if len(panels) != n_panels:
+        allowed = "one axes" if n_panels == 1 else "two axes, or one to be divided"
+        raise ValueError(f"ax must be {allowed}; got {len(panels)} axes.")
+    return panels
+
+
+def as_axes(ax: Axes | Sequence[Axes]) -> list[Axes]:
+    """Check one or several axes, and list them."""
     from matplotlib.axes import Axes
 
     panels = list(np.ravel(np.array(ax, dtype=object)))
@@ -46,11 +57,6 @@ def make_panels(ax: Axes | Sequence[Axes] | None, n_panels: int) -> list[Axes]:
             "ax must be matplotlib axes, as 'plt.subplots()' and 'Figure().subplots()' "
             f"make them, or None for a new figure; got {ax!r}."
         )
-    if len(panels) == 1 and n_panels == 2:
-        return _divide(panels[0])
-    if len(panels) != n_panels:
-        allowed = "one axes" if n_panels == 1 else "two axes, or one to be divided"
-        raise ValueError(f"ax must be {allowed}; got {len(panels)} axes.")
     return panels
 
 

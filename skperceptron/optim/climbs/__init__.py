@@ -6,7 +6,8 @@ from skperceptron.optim.climbs._guided_climb import (
     GuidedClimb,
     SignificanceTest,
 )
-from skperceptron.optim.climbs._make_climb import make_climb
+from skperceptron.optim.climbs._hill_climb import HillClimb
+from skperceptron.optim.climbs._make_climb import make_climb, make_plain_climb
 from skperceptron.optim.climbs._mutation import Mutation, Streams
 from skperceptron.optim.climbs._problem import Problem
 
@@ -14,9 +15,11 @@ __all__ = [
     "Climb",
     "Guide",
     "GuidedClimb",
+    "HillClimb",
     "Mutation",
     "Problem",
     "SignificanceTest",
     "Streams",
     "make_climb",
+    "make_plain_climb",
 ]

@@ -64,6 +64,20 @@ def make_climb(
     if compiled is not None:
         options = {"n_iter": n_iter, "sibling": sibling}
         return compiled(params, mutation, problem, **options, **steps)
+    return make_plain_climb(params, mutation, problem, make_objective, **steps)
+
+
+def make_plain_climb(
+    params: Array,
+    mutation: Mutation,
+    problem: Problem,
+    make_objective: Callable[[], Callable[[Array], float]],
+    **steps: Any,
+) -> HillClimb:
+    """Prepare a climb that is not compiled. It makes the same decisions.
+
+    Parameters are those of `make_climb`.
+    """
     return HillClimb(
         params,
         mutation,
