@@ -1,5 +1,7 @@
 """Searches with a tracker, and the tree of runs that each leaves."""
 
+import re
+
 import mlflow
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -41,7 +43,8 @@ class Tree:
         self.refits = [run for run in below if run.name == "refit"]
         candidates = [run for run in below if run.name != "refit"]
         given_up = [run for run in candidates if "candidate" not in run.tags]
-        given_up.sort(key=lambda run: float(run.name.partition("=")[2]))
+        # Their names end with the value that was tried, or with their number.
+        given_up.sort(key=lambda run: float(re.split("[= ]", run.name)[-1]))
         self.candidates = dict(enumerate(given_up)) | {
             int(run.tags["candidate"]): run for run in candidates if run not in given_up
         }

@@ -85,8 +85,8 @@ class RunsTable:
 
 @pytest.fixture
 def table(page, quickstart):
-    """The page that the quickstart's last line tells to open."""
-    page.goto(re.search(r"http://127.0.0.1:5000(\S+)$", quickstart.out.strip())[1])
+    """The page that the quickstart tells to open."""
+    page.goto(re.search(r"http://127.0.0.1:5000(\S+)", quickstart.out)[1])
     return RunsTable(page)
 
 
