@@ -171,15 +171,16 @@ def check_tracked(runs, search):
     assert root.name == "GridSearchCV"
     assert root.metrics["best_score"] == search.best_score_
     below = Counter(run.name for run in runs if run.parent == root.run_id)
-    assert below == {"refit": 1, **{f"candidate {i}": 1 for i in range(n_candidates)}}
+    candidates = [f"step_size={p['step_size']}" for p in results["params"]]
+    assert below == Counter(["refit", *candidates])
     scores = {
         (names[run.parent], run.name): run.metrics["test_score"]
         for run in runs
         if run.name.startswith("fold")
     }
     assert scores == {
-        (f"candidate {i}", f"fold {k}"): results[f"split{k}_test_score"][i]
-        for i in range(n_candidates)
+        (name, f"fold {k}"): results[f"split{k}_test_score"][i]
+        for i, name in enumerate(candidates)
         for k in range(N_SPLITS)
     }
     assert len(runs) == 2 + n_candidates * (1 + N_SPLITS)

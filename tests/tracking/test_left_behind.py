@@ -141,7 +141,11 @@ def test_killed_search_ends_with_the_last_of_its_folds(away):
     for run in above:
         ends = [fold.end_time for fold in folds if is_below(fold, run, found)]
         assert max(ends) <= run.end_time <= killed_at
-    assert {run.name for run in above} == {"GridSearchCV", "candidate 0", "candidate 1"}
+    assert {run.name for run in above} == {
+        "GridSearchCV",
+        "step_size=0.1",
+        "step_size=0.2",
+    }
 
 
 def parents_of(found):

@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.usefixtures("without_models", "empty_figures"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
-CANDIDATES = {"candidate 0", "candidate 1", "candidate 2"}
+CANDIDATES = {f"step_size={step_size}" for step_size in STEPS["step_size"]}
 # What is to be told of the error below.
 TOLD = "OSError: no answer from postgresql://***@host/db"
 

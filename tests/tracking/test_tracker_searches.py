@@ -260,6 +260,83 @@ def first(results):
     return 0
 
 
+class TestName:
+    """Of the run of a candidate."""
+
+    @staticmethod
+    def of_candidates(found):
+        candidates = Tree(found).candidates
+        return [candidates[row].name for row in range(len(candidates))]
+
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_is_what_varies(self, n_jobs, runs):
+        grid = {
+            "hillclimbmlp__hidden_layer_sizes": [(5,), (3, 2)],
+            "hillclimbmlp__activation": ["logistic", bump],
+            "hillclimbmlp__max_iter": [2],
+        }
+        pipeline = make_pipeline(StandardScaler(), HillClimbMLP(random_state=0))
+        make_search(pipeline, grid, n_jobs=n_jobs).fit(X, y)
+        assert self.of_candidates(runs()) == [
+            "logistic, (5,)",
+            "logistic, (3, 2)",
+            "bump, (5,)",
+            "bump, (3, 2)",
+        ]
+
+    def test_tells_numbers_by_their_parameters(self, runs):
+        grid = {"step_size": [0.123456, 100.0], "max_iter": [5, np.int64(6)]}
+        make_search(CLF, grid).fit(X, y)
+        assert self.of_candidates(runs()) == [
+            "max_iter=5, step_size=0.1235",
+            "max_iter=5, step_size=100",
+            "max_iter=6, step_size=0.1235",
+            "max_iter=6, step_size=100",
+        ]
+
+    def test_has_the_step_of_a_pipeline_where_two_have_such_a_parameter(self, runs):
+        pipeline = make_pipeline(PCA(), PCA(), CLF)
+        grid = {"pca-1__n_components": [4, 3], "pca-2__n_components": [2]}
+        grids = [grid, {"pca-1__n_components": [4], "pca-2__n_components": [1]}]
+        make_search(pipeline, grids, cv=2).fit(X, y)
+        assert self.of_candidates(runs()) == [
+            "pca-1__n_components=4, pca-2__n_components=2",
+            "pca-1__n_components=3, pca-2__n_components=2",
+            "pca-1__n_components=4, pca-2__n_components=1",
+        ]
+
+    def test_of_several_that_are_the_same_has_their_number(self, runs):
+        grids = [{"step_size": [0.1, 0.2]}, {"step_size": [0.1]}]
+        make_search(CLF, grids).fit(X, y)
+        assert self.of_candidates(runs()) == [
+            "step_size=0.1 (0)",
+            "step_size=0.2",
+            "step_size=0.1 (2)",
+        ]
+
+    def test_has_the_iteration_of_a_halving_search(self, runs):
+        search = make_search(kind=HalvingGridSearchCV, min_resources=40, factor=3)
+        search.fit(X, y)
+        names = self.of_candidates(runs())
+        steps = [params["step_size"] for params in search.cv_results_["params"]]
+        iterations = search.cv_results_["iter"]
+        assert names == [
+            f"step_size={step}, iteration {i}"
+            for step, i in zip(steps, iterations, strict=True)
+        ]
+        assert iterations.max() == 1
+
+    def test_of_the_only_one_is_its_number(self, runs):
+        make_search(CLF, {"step_size": [0.1]}).fit(X, y)
+        assert self.of_candidates(runs()) == ["candidate 0"]
+
+    def test_is_not_longer_than_a_column(self, runs):
+        search = make_search(CLF, {"hidden_layer_sizes": [(2,) * 40, (1,)]})
+        search.set_params(estimator=HillClimbMLP(max_iter=1)).fit(X, y)
+        names = self.of_candidates(runs())
+        assert [len(name) for name in names] == [60, len("(1,)")]
+
+
 class TestSeveralMetrics:
     @pytest.mark.parametrize(
         ("scoring", "refit"),

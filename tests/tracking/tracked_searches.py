@@ -1,5 +1,7 @@
 """Searches with a tracker, and the tree of runs that each leaves."""
 
+import re
+
 import mlflow
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -39,14 +41,16 @@ class Tree:
         (self.search,) = [run for run in found if run.parent not in by_id]
         below = [run for run in found if run.parent == self.search.run_id]
         self.refits = [run for run in below if run.name == "refit"]
-        self.candidates = {
-            int(run.name.removeprefix("candidate ")): run
-            for run in below
-            if run.name != "refit"
+        candidates = [run for run in below if run.name != "refit"]
+        given_up = [run for run in candidates if "candidate" not in run.tags]
+        # Their names end with the value that was tried, or with their number.
+        given_up.sort(key=lambda run: float(re.split("[= ]", run.name)[-1]))
+        self.candidates = dict(enumerate(given_up)) | {
+            int(run.tags["candidate"]): run for run in candidates if run not in given_up
         }
-        row_of = {run.run_id: row for row, run in self.candidates.items()}
+        rows = {run.run_id: row for row, run in self.candidates.items()}
         self.folds = {
-            (row_of[run.parent], int(run.name.removeprefix("fold "))): run
+            (rows[run.parent], int(run.name.removeprefix("fold "))): run
             for run in found
             if run is not self.search and run.parent != self.search.run_id
         }

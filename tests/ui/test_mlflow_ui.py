@@ -30,6 +30,7 @@ NEWEST_FIRST = [
     f"{c} on {data}" for data in ("digits", "breast cancer") for c in CLASSIFIERS
 ]
 SEARCH = "HillClimbMLP on digits"
+CANDIDATES = ["logistic, (15,)", "logistic, (30,)", "relu, (15,)", "relu, (30,)"]
 SEARCHED = ["hillclimbmlp__activation", "hillclimbmlp__hidden_layer_sizes"]
 STUDY = "BackpropMLP on digits"
 STUDIED = ["activation", "alpha", "hidden_units", "learning_rate_init"]
@@ -84,8 +85,8 @@ class RunsTable:
 
 @pytest.fixture
 def table(page, quickstart):
-    """The page that the quickstart's last line tells to open."""
-    page.goto(re.search(r"http://127.0.0.1:5000(\S+)$", quickstart.out.strip())[1])
+    """The page that the quickstart tells to open."""
+    page.goto(re.search(r"http://127.0.0.1:5000(\S+)", quickstart.out)[1])
     return RunsTable(page)
 
 
@@ -135,9 +136,9 @@ def test_tunings_are_listed_the_newest_first(table):
 
 def test_folds_are_below_candidates_and_candidates_below_their_search(table):
     table.expand(SEARCH)
-    below = ["refit", "candidate 3", "candidate 2", "candidate 1", "candidate 0"]
+    below = ["refit", *reversed(CANDIDATES)]
     assert table.names(8) == [STUDY, SEARCH, *below, NEWEST_FIRST[2]]
-    table.expand("candidate 3")
+    table.expand(CANDIDATES[3])
     assert set(table.names(11)[4:7]) == {"fold 0", "fold 1", "fold 2"}
 
 
@@ -150,7 +151,7 @@ def test_fits_are_below_trials_and_trials_below_their_study(table):
 
 def test_columns_show_parameters_and_scores(table, store, take_picture):
     table.expand(SEARCH)
-    table.expand("candidate 3")
+    table.expand(CANDIDATES[3])
     unneeded = ["Dataset", "Source", "Models"]
     table.toggle_columns(*unneeded, *SEARCHED, "mean_test_score", "test_score")
     candidates = store.below(store.tunings()[SEARCH])
@@ -170,8 +171,8 @@ def test_columns_show_parameters_and_scores(table, store, take_picture):
 
 def test_candidates_are_compared_by_their_score(table, store):
     table.expand(SEARCH)
-    for number in range(4):
-        table.select(f"candidate {number}")
+    for name in CANDIDATES:
+        table.select(name)
     table.page.get_by_role("button", name="Compare").click()
     expect(table.page.get_by_text("Comparing 4 Runs")).to_be_visible()
     plot = plotted(table.page, ".parcoords")

@@ -212,7 +212,7 @@ class Journal:
             "n_tries": int(is_late),
             "due": True,
         }
-        changed = ["owner", "deliverer", "origin", "done"]
+        changed = ["name", "owner", "deliverer", "origin", "done"]
         if has_ended or not is_done:
             changed += ["status", "end_time"]
         _insert(

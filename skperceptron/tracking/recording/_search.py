@@ -17,11 +17,14 @@ from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
 from skperceptron.tracking.recording._fit_run import FitRun, TrackedRun
+from skperceptron.tracking.recording._names import name_candidate, told_apart
 from skperceptron.tracking.recording._sklearn_internals import (
+    SEARCH_IDS,
     are_scores_known,
     candidate_and_row_of_fold,
     id_of_fold,
     ids_of_first_folds,
+    params_of_fold,
     tasks_of_rows,
     tells_of_folds,
 )
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
     from skperceptron.plotting import SearchHeatmapDisplay
 
 Results = dict[str, Any]
+# On the run of a candidate: its row of the results.
+CANDIDATE_TAG = "candidate"
+# MLflow's own, by which a run that is there gets another name.
+_NAME_TAG = "mlflow.runName"
 
 
 def log_search(
@@ -67,13 +74,14 @@ def log_search(
     _log_best(run, search)
     run.keep_file("cv_results.csv", _as_csv(results))
     are_new = not tells_of_folds(search)
+    names = _names_of_candidates(search)
     lack_scores = log_folds and (are_new or not are_scores_known())
     for row, (ids, index) in enumerate(tasks_of_rows(search)):
-        candidate = candidate_run(root, ids, index, row)
+        candidate = _candidate_run(root, ids, index, names[row])
         candidate = begun.get(candidate.key, candidate)
         ends = [fold["end_time"] for fold in run.journal.below(candidate.key)]
         last_end = max((end for end in ends if end is not None), default=None)
-        _log_candidate(search, row, candidate, below, last_end)
+        _log_candidate(search, row, candidate, names[row], below, last_end)
         for split in range(search.n_splits_ if lack_scores else 0):
             key = key_of(root, (*ids, id_of_fold(search, index, split)), "task")
             record = _record_of_fold(search, row, split)
@@ -127,28 +135,24 @@ def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
         The way to the task of the fold.
     """
     index, row = candidate_and_row_of_fold(search, ids)
-    return candidate_run(root, ids[:-1], index, row)
+    iteration = ids[-2] if len(ids) > len(SEARCH_IDS) + 1 else None
+    name = name_candidate(search, params_of_fold(), row, iteration)
+    return _candidate_run(root, ids[:-1], index, name)
 
 
-def candidate_run(root: str, ids: TaskIds, index: int, row: int) -> ParentRun:
-    """Name the run of a candidate.
-
-    Parameters
-    ----------
-    root : str
-        What all tasks of the search have in common.
-
-    ids : tuple of int
-        The way to the task of which the candidate's folds are parts.
-
-    index : int
-        Which candidate of that task it is.
-
-    row : int
-        Which row of the results it is.
-    """
+def _candidate_run(root: str, ids: TaskIds, index: int, name: str) -> ParentRun:
+    """Make the run of a candidate, by its number among those of its task."""
     key = key_of(root, ids, f"candidate {index}")
-    return ParentRun(key, f"candidate {row}", now(), is_managed=True)
+    return ParentRun(key, name, now(), is_managed=True)
+
+
+def _names_of_candidates(search: Any) -> list[str]:
+    results = search.cv_results_
+    iterations = results.get("iter", [None] * len(results["params"]))
+    rows = enumerate(zip(results["params"], iterations, strict=True))
+    return told_apart(
+        [name_candidate(search, params, row, i) for row, (params, i) in rows]
+    )
 
 
 def draw_search(run: FitRun, search: Any) -> None:
@@ -204,11 +208,14 @@ def _log_candidate(
     search: Any,
     row: int,
     candidate: ParentRun,
+    name: str,
     below: Destination,
     end_time: int | None,
 ) -> None:
     results = search.cv_results_
-    record = RunRecord(candidate.name, candidate.start_time)
+    record = RunRecord(name, candidate.start_time, tags={CANDIDATE_TAG: str(row)})
+    if name != candidate.name:
+        record.tags[_NAME_TAG] = name
     run = TrackedRun(record, below, candidate.key)
     run.is_spread = below.is_spread
     params = results["params"][row]

@@ -55,7 +55,7 @@ FOLD_TASK = "candidate-split-evaluation"
 _ITERATION_TASK = "halving-iteration"
 REFIT_TASK = "refit-with-best-params"
 # The way to the task below which a search evaluates its candidates.
-_SEARCH_IDS = (0, 0)
+SEARCH_IDS = (0, 0)
 # Variables of the function that fits a fold, with the kind of the scores in each, ...
 _SCORES = {"test_scores": "test", "train_scores": "train"}
 # ... and the one in which, under this key, the error of the fit is, as it was printed.
@@ -326,10 +326,10 @@ def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
     """
     n_candidates = getattr(search, "n_candidates_", None)
     if n_candidates is None:
-        return [(_SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
+        return [(SEARCH_IDS, row) for row in range(len(search.cv_results_["params"]))]
     # Halving searches have a task for each iteration.
     return [
-        ((*_SEARCH_IDS, iteration), index)
+        ((*SEARCH_IDS, iteration), index)
         for iteration, n in enumerate(n_candidates)
         for index in range(n)
     ]
@@ -364,7 +364,7 @@ def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, i
         The way to the task of the fold.
     """
     index = ids[-1] // search.n_splits_
-    is_halving = len(ids) > len(_SEARCH_IDS) + 1
+    is_halving = len(ids) > len(SEARCH_IDS) + 1
     n_before = sum(search.n_candidates_[: ids[-2]]) if is_halving else 0
     return index, n_before + index
 
@@ -379,6 +379,15 @@ def id_of_fold(search: Any, index: int, split: int) -> int:
     """Name the task of a fold, among those of one iteration of a search."""
     task_id: int = index * search.n_splits_ + split
     return task_id
+
+
+def params_of_fold() -> dict[str, Any] | None:
+    """Find what the candidate sets whose fold begins, if that can be found."""
+    for frame in _callers(sys._getframe()):
+        if frame.f_code.co_name == _FIT_AND_SCORE:
+            params: dict[str, Any] | None = frame.f_locals.get("parameters")
+            return params
+    return None
 
 
 def find_fold() -> tuple[str | None, dict[str, float]] | None:
