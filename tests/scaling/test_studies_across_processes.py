@@ -191,7 +191,7 @@ def assert_runs_are_those_of(study, runs, n_fits_per_trial=1):
             assert run.data.metrics["value"] == trial.value
     assert len(runs) == 1 + len(trials) + n_fits
     assert above.info.status == "FINISHED"
-    assert above.data.metrics["best_value"] == study.best_value
+    assert above.data.metrics["best_score"] == study.best_value
     # Of several that are equally good, the storage names any.
     best = study.trials[int(above.data.metrics["best_trial"])]
     assert best.value == study.best_value
@@ -307,7 +307,7 @@ def test_result_is_reported_again_if_another_process_was_faster(
     with track_study(study):
         monkeypatch.setattr(_study, "deliver_all", deliver_slowly)
     (above,) = here.runs()
-    assert above.data.metrics["best_value"] == 1.0
+    assert above.data.metrics["best_score"] == 1.0
     assert above.data.tags["best_step_size"] == "1.0"
     assert above.data.metrics["n_trials_complete"] == 2
 

@@ -118,7 +118,7 @@ def test_study_holds_the_best_trial_and_figures(runs, monkeypatch):
     monkeypatch.setattr(_study, "as_png", as_png)
     study = tracked_study(n_trials=6)
     above, _, _ = tree_of(runs())
-    assert above.latest("best_value") == study.best_value
+    assert above.latest("best_score") == study.best_value
     assert above.latest("best_trial") == study.best_trial.number
     assert above.latest("n_trials_complete") == 6
     for name, value in study.best_params.items():
@@ -659,7 +659,7 @@ def test_name_of_the_only_objective(runs):
     tracked_study(study=study, n_trials=1)
     above, trials, _ = tree_of(runs())
     assert trials[0].latest("accuracy") == trials[0].latest("value") == study.best_value
-    assert above.latest("best_accuracy") == above.latest("best_value")
+    assert above.latest("best_accuracy") == above.latest("best_score")
 
 
 def test_several_objectives(runs):
@@ -670,7 +670,7 @@ def test_several_objectives(runs):
     )
     above, trials, _ = tree_of(runs())
     assert [trials[0].latest(f"value_{i}") for i in range(2)] == study.trials[0].values
-    assert "best_value" not in above.metrics
+    assert "best_score" not in above.metrics
 
 
 def test_going_on_with_a_study_goes_on_with_its_run(runs):
@@ -679,7 +679,7 @@ def test_going_on_with_a_study_goes_on_with_its_run(runs):
     above, trials, _ = tree_of(runs())
     assert sorted(trials) == [0, 1, 2, 3]
     assert above.latest("n_trials_complete") == 4
-    assert above.latest("best_value") == study.best_value
+    assert above.latest("best_score") == study.best_value
 
 
 def test_store_that_cannot_be_reached_does_no_harm(journal):

@@ -93,7 +93,7 @@ def assert_logged(tree, search):
         logged = {k: v for k, v in tree.search.params.items() if k.startswith("best_")}
         best = {f"best_{k}": str(v) for k, v in search.best_params_.items()}
         assert logged == best
-        assert tree.search.latest("best_index") == search.best_index_
+        assert tree.search.tags["best_index"] == str(search.best_index_)
     if hasattr(search, "best_score_"):
         assert tree.search.latest("best_score") == search.best_score_
 

@@ -238,10 +238,10 @@ def test_search_begins_with_its_best_score(page, open_run, store):
     expect(first).to_contain_text("best_score")
 
 
-def test_study_begins_with_its_best_value(page, open_run, store):
+def test_study_begins_with_its_best_score(page, open_run, store):
     open_run(store.tunings()[STUDY])
     first = page.get_by_role("row").filter(has=page.get_by_role("link")).first
-    expect(first).to_contain_text("best_value")
+    expect(first).to_contain_text("best_score")
 
 
 def test_figure_of_a_search_is_shown(page, open_run, store, take_picture):

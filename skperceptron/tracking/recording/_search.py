@@ -192,13 +192,20 @@ def _draw(display: SearchHeatmapDisplay) -> bytes:
 
 
 def _log_best(run: FitRun, search: Any) -> None:
-    names = ("best_score_", "best_index_", "refit_time_")
     # In this order, the score first, MLflow's UI shows them.
+    names = ("best_score_", "refit_time_")
     run.summary = {
         **{n.rstrip("_"): getattr(search, n) for n in names if hasattr(search, n)},
+        **run.summary,
+    }
+    # As tags: of each metric MLflow's UI draws a chart.
+    counts = {
+        "best_index": getattr(search, "best_index_", None),
         "n_candidates": len(search.cv_results_["params"]),
         "n_splits": search.n_splits_,
-        **run.summary,
+    }
+    run.record.tags |= {
+        n: str(count) for n, count in counts.items() if count is not None
     }
     for name, value in getattr(search, "best_params_", {}).items():
         run.record.params[f"best_{name}"] = param_value(value)

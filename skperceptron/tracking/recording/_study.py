@@ -64,7 +64,7 @@ def track_study(
     The run of a trial has its parameters, value and intermediate values. It ends as
     FINISHED, as KILLED if the trial was pruned, or as FAILED. Its tag
     ``optuna_trial_state`` has the state in Optuna, and its tag ``error`` the reason for
-    a failure. The run of the study has the best value, the best parameters as tags,
+    a failure. The run of the study has the ``best_score``, the best parameters as tags,
     figures of the optimisation history and the hyperparameter importances, for several
     objectives the Pareto front, and the study's user attributes as tags. Each process
     writes these when it leaves the block, and ends the run.
@@ -281,7 +281,8 @@ def _log_best(
     except ValueError:  # none is complete, or none of these is feasible
         return
     (value,) = best.values
-    for name in ("value", *(study.metric_names or ())):
+    # Searches have a best_score, too, and are compared with studies by it.
+    for name in dict.fromkeys(("score", *(study.metric_names or ()))):
         run.record.add_metric(f"best_{name}", value, step)
     run.record.add_metric("best_trial", best.number, step)
     # As tags, because the parameters of a run cannot change, while the best trial
