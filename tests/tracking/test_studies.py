@@ -18,6 +18,7 @@ from multiprocessing import get_context
 import mlflow
 import optuna
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna_integration import OptunaSearchCV
@@ -216,6 +217,9 @@ def test_trials_in_threads(runs):
 def test_fits_in_worker_processes_are_below_their_trial(runs):
     def has_mlflow(clf, X, y):
         return "mlflow" in sys.modules
+
+    # Those of other tests may have imported a module of tests that imports MLflow.
+    get_reusable_executor().shutdown()
 
     def in_workers(trial):
         mlflow.log_metric("n_folds", 3)

@@ -199,14 +199,10 @@ def _log_best(run: FitRun, search: Any) -> None:
         **run.summary,
     }
     # As tags: of each metric MLflow's UI draws a chart.
-    counts = {
-        "best_index": getattr(search, "best_index_", None),
-        "n_candidates": len(search.cv_results_["params"]),
-        "n_splits": search.n_splits_,
-    }
-    run.record.tags |= {
-        n: str(count) for n, count in counts.items() if count is not None
-    }
+    run.record.tags["n_candidates"] = str(len(search.cv_results_["params"]))
+    run.record.tags["n_splits"] = str(search.n_splits_)
+    if hasattr(search, "best_index_"):
+        run.record.tags["best_index"] = str(search.best_index_)
     for name, value in getattr(search, "best_params_", {}).items():
         run.record.params[f"best_{name}"] = param_value(value)
 
