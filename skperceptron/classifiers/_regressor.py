@@ -216,11 +216,17 @@ class NetworkRegressorMixin(RegressorMixin):
     def _decide(self, z: Array) -> Array:
         """Turn output sums into target values."""
         values = OUTPUT_ACTIVATIONS[self.out_activation_](z)
+        with np.errstate(over="ignore"):  # infinity is refused
+            values = self._in_unit_of_targets(values)
         if not np.isfinite(values).all():
             raise ValueError(OVERFLOW)
         return values[:, 0] if values.shape[1] == 1 else values
 
     _decode = _decide
+
+    def _in_unit_of_targets(self, values: Array) -> Array:
+        """Scale the outputs of the network as the targets are scaled."""
+        return values
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
