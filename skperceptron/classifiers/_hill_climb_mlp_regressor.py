@@ -249,7 +249,7 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
     True
     """
 
-    _classifier = "HillClimbMLP"
+    _counterpart = "HillClimbMLP"
     _activation_names = tuple(ACTIVATIONS)
     _takes_functions = True
 

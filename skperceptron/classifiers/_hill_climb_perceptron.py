@@ -229,6 +229,8 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
     True
     """
 
+    _counterpart = "HillClimbMLPRegressor"
+
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseNetwork._parameter_constraints,
         **NetworkClassifierMixin._parameter_constraints,

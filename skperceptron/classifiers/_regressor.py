@@ -116,7 +116,7 @@ class NetworkRegressorMixin(RegressorMixin):
     # Targets
 
     def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:
-        check_numbers(y)
+        check_numbers(y, self._counterpart)
         checked, values = validate(
             self, X, y, multi_output=True, y_numeric=True, reset=reset
         )
@@ -194,7 +194,7 @@ class NetworkRegressorMixin(RegressorMixin):
             For samples, target values or weights that cannot be used.
         """
         check_is_fitted(self)
-        check_numbers(y)
+        check_numbers(y, self._counterpart)
         if sample_weight is not None and not np.any(sample_weight):
             raise ValueError(_NO_SCORE)
         with np.errstate(over="ignore", invalid="ignore"):
