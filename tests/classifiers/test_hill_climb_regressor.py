@@ -137,7 +137,9 @@ class TestValues:
     @pytest.mark.parametrize(
         "objective",
         [
-            "max_error" if "max_error" in metrics.get_scorer_names() else "neg_max_error",
+            "max_error"
+            if "max_error" in metrics.get_scorer_names()
+            else "neg_max_error",
             "neg_mean_squared_log_error",
             "d2_absolute_error_score",
             loss(metrics.mean_tweedie_deviance, power=1.5),
@@ -154,7 +156,9 @@ class TestValues:
         assert reg.objective_ > reg.objective_curve_[0]
 
 
-def make_problem(name, weight, *, is_surrogate=False, n_outputs=2, units=(5,), **options):
+def make_problem(
+    name, weight, *, is_surrogate=False, n_outputs=2, units=(5,), **options
+):
     y_true = targets_for(name, Y if n_outputs == 2 else y)
     reg = make(objective=ALL[name], max_iter=0, hidden_layer_sizes=units)
     reg.fit(X, y_true, weight)
@@ -309,7 +313,11 @@ class TestOptions:
         y_true = targets_for(name, y)
         one, two = (
             make(
-                objective=ALL[name], n_restarts=3, combine=combine, n_jobs=n, max_iter=60
+                objective=ALL[name],
+                n_restarts=3,
+                combine=combine,
+                n_jobs=n,
+                max_iter=60,
             ).fit(X, y_true)
             for n in (1, 2)
         )
@@ -400,11 +408,13 @@ class TestBadInput:
             ("neg_mean_gamma_deviance", COUNTS, "strictly positive y"),
             ("neg_mean_poisson_deviance", np.abs(Y), "[Mm]ulti-?output"),
             ("accuracy", y, "continuous"),
-            ("roc_auc", y, "continuous"),
+            ("roc_auc", y, "decision_function"),
         ],
     )
     def test_objectives_without_a_value_are_named(self, objective, y, error):
-        with pytest.raises(ValueError, match=f"objective='{objective}' cannot .*{error}"):
+        with pytest.raises(
+            ValueError, match=f"objective='{objective}' cannot .*{error}"
+        ):
             make(objective=objective).fit(X, y)
 
     def test_r2_of_one_sample_is_not_defined(self):
@@ -415,12 +425,16 @@ class TestBadInput:
         make(objective="neg_mean_squared_error").fit(X[:1], y[:1])
 
     def test_labels_and_numbers_name_the_class_for_them(self):
-        with pytest.raises(ValueError, match=r"got strings\. For .* use HillClimbMLP\."):
+        with pytest.raises(
+            ValueError, match=r"got strings\. For .* use HillClimbMLP\."
+        ):
             make().fit(X, y.astype(int).astype(str))
         for cls in (HillClimbMLP, HillClimbPerceptron):
             with pytest.raises(ValueError, match="Use HillClimbMLPRegressor, which"):
                 cls().fit(X, y)
-        with pytest.raises(ValueError, match="use HillClimbMLPRegressor, which needs no"):
+        with pytest.raises(
+            ValueError, match="use HillClimbMLPRegressor, which needs no"
+        ):
             BackpropMLPRegressor(activation=np.tanh).fit(X, y)
 
 
@@ -444,7 +458,8 @@ class TestAround:
             param_distributions(HillClimbMLP())
         )
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(pruner=optuna.pruners.ThresholdPruner(lower=2))
+        pruner = optuna.pruners.ThresholdPruner(lower=2)
+        study = optuna.create_study(direction="maximize", pruner=pruner)
 
         def objective(trial):
             reg = make(early_stopping=True)
