@@ -33,13 +33,15 @@ Array = NDArray[np.floating]
 class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
     """Multilayer perceptron for numbers, trained by stochastic hill climbing.
 
-    In every iteration normal noise is added to the weights, and the candidate is kept
-    when its objective is not worse. No gradient is needed: the objective may be any
-    metric, and the activations may be flat or discontinuous.
+    Each iteration adds normal noise to the weights, and keeps this candidate if its
+    objective is not worse. No gradient is needed: the objective can be any metric, and
+    activations can be flat or discontinuous.
 
-    The network learns the target values less their mean, divided by their standard
-    deviation, and predictions are scaled back: steps of the same size then suit targets
-    of any size.
+    Target values are scaled inside, so that steps of the same size suit targets of any
+    size: the network learns them less their mean, divided by their standard deviation.
+    If the objective needs positive predictions, as deviances do, its outputs are
+    instead the logarithms of predictions divided by the mean. Predictions and
+    objective are in the unit of `y`.
 
     Parameters
     ----------
@@ -57,30 +59,32 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         slower than with a name.
 
     max_iter : int, default=20000
-        Iterations. 0 gives the network with its random start weights.
+        Number of iterations. 0 keeps the random start weights.
 
     surrogate_iter : int or "auto", default="auto"
-        Maximum iterations of a climb on the squared error that comes first when a fit
-        begins anew, where the objective is none of those that compiled code knows. The
-        first candidates are where that climb has got to, and the one where it ends is
-        kept. From there on, only candidates that are better are kept. 0 does without
-        it, "auto" is 20 000 with ``step_schedule="one_fifth"`` and 0 with steps that
-        cannot shrink.
+        Maximum number of iterations of a climb on another loss before the climb on the
+        objective, unless a fit continues an earlier one. That is the squared error of
+        the scaled targets, the absolute error for the median of absolute errors, or
+        the Poisson deviance if predictions are positive. The climb on the objective
+        starts from the final weights of the first climb and keeps only improvements. 0
+        skips the first climb; "auto" is 20 000 with ``step_schedule="one_fifth"`` and 0
+        with a constant step size. Without effect on objectives that are convex in the
+        predictions and compiled, see `objective`.
 
     alpha : float, default=3.0
-        Strength of the L2 penalty on the weights in a climb on R2, on the squared, the
-        absolute or the pinball error, be it the objective or what comes before it:
-        candidates are compared by the loss of scaled targets plus ``alpha / 2`` times
-        the sum of the squared weights, divided by the number of samples (or their total
-        weight). That loss is a sum over the outputs, of the squared error half as
-        large, as in `MLPRegressor`. `objective_` is the objective alone.
+        Strength of the L2 penalty on the weights in a climb on a compiled objective
+        other than the median, or on what comes before: candidates are compared by the
+        loss of the scaled targets plus ``alpha / 2`` times the sum of the squared
+        weights, divided by the number of samples (or their total weight). That loss
+        is a sum over the outputs, of half the squared error or deviance, as in
+        `MLPRegressor`. `objective_` is the objective alone.
 
     noise_sign : {"random", "descent"}, default="descent"
         Whether noise is added as it is drawn, or with the sign that lowers the loss, to
-        first order in the sums of the output units: "descent" is for climbs on the
-        objectives that compiled code knows, with ``mutation="unit"``. The change of
-        these sums is computed as it is, so that no gradient goes through the network,
-        and hard thresholds can be trained.
+        first order in the sums of the output units: "descent" is for climbs with a
+        penalty, see `alpha`, with ``mutation="unit"``. The change of these sums is
+        computed exactly, so that no gradient goes through the network, and hard
+        thresholds can be trained.
 
     step_size : float, default=0.1
         Standard deviation of the noise, at the start if `step_schedule` adapts it.
@@ -89,9 +93,17 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         What is maximised: the name of a scikit-learn scorer, a scorer object, or a
         function ``(y_true, y_pred, *, sample_weight=None) -> float`` of target values.
         `sample_weight` is passed only when the fit has sample weights. With
-        ``mutation="unit"``, compiled code computes "r2", "neg_mean_squared_error",
-        "neg_mean_absolute_error" and scorers made of `mean_pinball_loss`. Any other is
-        left to scikit-learn, at its speed: set `max_iter` with that in mind.
+        ``mutation="unit"``, these are compiled, as scorers by name or made of the
+        functions in :mod:`sklearn.metrics`:
+
+        - R2 and the explained variance;
+        - the mean squared error, its root, the mean absolute error, the mean absolute
+          percentage error and the pinball loss;
+        - the Poisson and the gamma deviance, of one output;
+        - without sample weights, the median absolute error.
+
+        The others are computed in Python, and each iteration takes as long as that: set
+        `max_iter` accordingly.
 
     step_schedule : {"constant", "one_fifth"}, default="one_fifth"
         Whether the step size stays as it is, or grows after a kept candidate and
@@ -107,16 +119,16 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         0; or N(0, 1) and biases 0.01.
 
     n_restarts : int, default=0
-        How many more climbs to make, from other start weights and with other noise.
-        `combine` says what becomes of them. `partial_fit` makes them only if they are
+        Number of additional climbs, each with its own start weights and noise.
+        `combine` says how to combine them. `partial_fit` makes them only if they are
         averaged.
 
     combine : {"best", "average"}, default="best"
-        What becomes of the ``1 + n_restarts`` climbs. "best": at each report the
-        regressor is the climb that is best by then, on the held-out data with early
-        stopping. "average": it is one network made of all climbs, whose output sums are
-        the means of theirs. Their hidden layers stand side by side in it, so that each
-        layer has ``1 + n_restarts`` times as many units as `hidden_layer_sizes` says.
+        How to combine the ``1 + n_restarts`` climbs. "best" keeps the best one, with
+        early stopping the one that is best on the held-out data. "average" makes one
+        network of all climbs, whose output sums are the means of theirs. It has their
+        hidden layers side by side, so that each layer has ``1 + n_restarts`` times as
+        many units as `hidden_layer_sizes` says.
 
     n_jobs : int or None, default=None
         Threads in which the climbs run: -1 for one per processor, None for one unless
@@ -128,19 +140,25 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         fits reproducible.
 
     warm_start : bool, default=False
-        Whether a second `fit` continues the climb, with its weights, its step size and
-        its random numbers. Like `partial_fit`, it continues the climb that was kept, or
-        all climbs that are averaged; of these there must be as many as before.
+        Whether a second `fit` continues the climb, with its weights, its step size, its
+        random numbers and the scale of the first targets. Like `partial_fit`, it
+        continues the climb that was kept, or all climbs that are averaged; then
+        `n_restarts` must not change.
 
     verbose : bool or int, default=False
         Whether to print the objective about a hundred times.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the objective on
-        it does not improve any more, and to keep the weights that were best on it.
+        it stops improving, and to keep the weights that were best on it.
+
+    scoring : str, callable or None, default=None
+        What early stopping watches: the name of a scorer of scikit-learn or a scorer
+        ``(estimator, X, y) -> score``, which is better when greater; or None for the
+        objective. Sample weights are passed on to it.
 
     validation_fraction : float in [0, 1), default=0.1
-        Share of the training data held out.
+        Share of the training data held out, unless `fit` gets `X_val` and `y_val`.
 
     n_iter_no_change : int, default=10
         With early stopping: reports (there are about a hundred in a fit) in a row
@@ -152,10 +170,10 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
     Attributes
     ----------
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
-        Mean and standard deviation of the target values of the first fit or
-        `partial_fit`, weighted by the sample weights (1 for constant targets).
-        Predictions are ``target_mean_ + target_scale_ * z`` where z are the outputs of
-        the network.
+        How targets are scaled: predictions are ``target_mean_ + target_scale_ * z``
+        where z are the outputs of the network. They are mean and standard deviation (1
+        for constant targets) of the target values of the first fit or `partial_fit`,
+        weighted by the sample weights; 0 and the mean where predictions are positive.
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer. The last one gives scaled targets.
@@ -169,12 +187,14 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
     n_outputs_ : int
         Number of outputs.
 
-    out_activation_ : str
-        Activation of the output layer: "identity".
+    out_activation_ : {"identity", "exp"}
+        Activation of the output layer: "exp" if the objective needs positive
+        predictions, such as a Poisson, gamma or Tweedie deviance or a squared
+        logarithmic error, and no target value of the first fit is negative.
 
     objective_ : float
-        Objective of these weights on the training data. While several climbs that are
-        averaged go on, weights and objective are renewed about a hundred times.
+        Objective of these weights on the training data. While climbs that are averaged
+        go on, weights and objective are updated about a hundred times.
 
     objective_curve_ : ndarray of shape (`n_iter_` + 1,)
         Objective of the current weights at the start and after each iteration; of
@@ -182,7 +202,8 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         objective of the average.
 
     validation_scores_ : list of float or None
-        Objective on the held-out data at each report; None without early stopping.
+        Objective on the validation data at each report, or the value of `scoring`. None
+        without early stopping.
 
     best_validation_score_ : float or None
         The best of them; None without early stopping.
@@ -191,17 +212,18 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         Iterations done.
 
     n_accepted_ : int
-        Candidates kept, by the climb that was kept or by all that are averaged.
+        Number of candidates that were kept, by the climb that was kept or by all climbs
+        that are averaged.
 
     n_evaluations_ : int
-        Evaluations of the objective on the training data, those of all restarts
-        included, those of their average and of a climb that comes first not.
+        Number of evaluations of the objective on the training data, in all restarts,
+        without those of their average and without those of the climb that comes first.
 
     n_features_in_ : int
         Number of features.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names that are all strings.
 
     run_id_ : str or None
         MLflow run of this fit; None when it is not tracked.
@@ -225,9 +247,16 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
     unit are the weights into it, its bias, and the weights out of it. A restart has a
     child of `noise` in its place, from ``noise.spawn(n_restarts)``.
 
-    Gains on an objective that another climb has led to are kept whatever their size.
-    That climb ends before `surrogate_iter` if 500 iterations move the weights by no
-    more than a hundredth of their length.
+    All losses of compiled objectives but the median are convex in the outputs of the
+    network: most candidates that are worse are found out by the slope of the loss,
+    before the loss is computed.
+
+    After a climb on another loss, all gains are kept. That climb ends before
+    `surrogate_iter` if 500 iterations move the weights by no more than a hundredth of
+    their length.
+
+    R2 is not defined for a single sample, and the explained variance does not depend on
+    a constant that is added to all predictions.
 
     References
     ----------
