@@ -23,9 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._peers import Job, sklearn_trainer
+from benchmarks._regression_data import data_sets
 from benchmarks._timing import Comparison, compare, show
 from benchmarks.backprop import small_jobs
-from benchmarks._regression_data import data_sets
 from skperceptron import BackpropMLPRegressor, HillClimbMLPRegressor
 
 # By how much R2 may be smaller than that of MLPRegressor.

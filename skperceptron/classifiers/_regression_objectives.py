@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,11 @@ from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import Layers
 from skperceptron.optim import MetricOfSums, RegressionMetric
 
-if TYPE_CHECKING:
-    from skperceptron.classifiers._hill_climb_mlp_regressor import (
-        HillClimbMLPRegressor,
-    )
-
 Array = NDArray[np.floating]
 
 
 def find_regression_metric(
-    estimator: HillClimbMLPRegressor, data: TrainingData
+    estimator: Any, data: TrainingData
 ) -> RegressionMetric | None:
     """Describe the objective for compiled code.
 
@@ -74,7 +69,7 @@ def find_regression_metric(
     return _make(estimator, y, outputs * scale, **options)
 
 
-def surrogate(estimator: HillClimbMLPRegressor, data: TrainingData) -> RegressionMetric:
+def surrogate(estimator: Any, data: TrainingData) -> RegressionMetric:
     """Describe what a climb on another objective begins with.
 
     Parameters
@@ -103,7 +98,7 @@ def surrogate(estimator: HillClimbMLPRegressor, data: TrainingData) -> Regressio
 
 
 def make_regression_objective(
-    estimator: HillClimbMLPRegressor,
+    estimator: Any,
     layers: Layers,
     data: TrainingData,
     *,
@@ -183,7 +178,7 @@ def moments(
 
 
 def _deviance(
-    estimator: HillClimbMLPRegressor, kind: str, y: NDArray[np.float64]
+    estimator: Any, kind: str, y: NDArray[np.float64]
 ) -> RegressionMetric | None:
     smallest, n_outputs = y.min(), y.shape[1]
     if n_outputs > 1 or smallest < 0 or (kind == "gamma" and smallest == 0):
@@ -194,7 +189,7 @@ def _deviance(
 
 
 def _share_of_variance(
-    estimator: HillClimbMLPRegressor,
+    estimator: Any,
     found: Recognized,
     y: NDArray[np.float64],
     weight: NDArray[np.float64] | None,
@@ -223,7 +218,7 @@ def _shares(
 
 
 def _make(
-    estimator: HillClimbMLPRegressor,
+    estimator: Any,
     y: NDArray[np.float64],
     factors: NDArray[np.float64],
     *,
