@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         BackpropMLP,
         BackpropMLPRegressor,
         HillClimbMLP,
+        HillClimbMLPRegressor,
         HillClimbPerceptron,
     )
 
@@ -18,6 +19,7 @@ __all__ = [
     "BackpropMLP",
     "BackpropMLPRegressor",
     "HillClimbMLP",
+    "HillClimbMLPRegressor",
     "HillClimbPerceptron",
     "__version__",
     "config_context",

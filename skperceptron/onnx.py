@@ -43,6 +43,7 @@ from skperceptron.classifiers import (
     BackpropMLP,
     BackpropMLPRegressor,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
 )
 from skperceptron.network import ACTIVATIONS
@@ -226,6 +227,9 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     g = _Graph(scope, container, regressor._get_weights()[0][0].dtype)
     z = _add_sums(g, operator.inputs[0].full_name, regressor)
     found = _ACTIVATIONS[regressor.out_activation_](g, z)
+    if isinstance(regressor, HillClimbMLPRegressor):
+        found = g.add("Mul", found, g.constant(regressor.target_scale_))
+        found = g.add("Add", found, g.constant(regressor.target_mean_))
     (output,) = operator.outputs
     g.cast(found, guess_proto_type(output.type), output=output.full_name)
 
@@ -250,12 +254,13 @@ def _register() -> None:
             _convert_classifier,
             options=options,
         )
-    update_registered_converter(
-        BackpropMLPRegressor,
-        "SkperceptronBackpropMLPRegressor",
-        _shape_regressor,
-        _convert_regressor,
-    )
+    for regressor in (HillClimbMLPRegressor, BackpropMLPRegressor):
+        update_registered_converter(
+            regressor,
+            f"Skperceptron{regressor.__name__}",
+            _shape_regressor,
+            _convert_regressor,
+        )
 
 
 _register()

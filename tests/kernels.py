@@ -14,6 +14,7 @@ from sklearn.datasets import load_iris
 from skperceptron import (
     BackpropMLP,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
     config_context,
 )
@@ -23,12 +24,14 @@ RANKS = "average_precision"
 FITS = [
     *product(["network"], ["float64", "float32"]),
     ("network by rank", "float64"),
+    ("network of numbers", "float64"),
     *product(["whole network"], ["float64", "float32"]),
     *product(["perceptron", "gradients"], ["float32", "float64"]),
 ]
 CLASSIFIERS = {
     "network": HillClimbMLP(max_iter=1),
     "network by rank": HillClimbMLP(max_iter=1, objective=RANKS, surrogate_iter=0),
+    "network of numbers": HillClimbMLPRegressor(max_iter=1),
     "whole network": HillClimbMLP(max_iter=1, mutation="all"),
     "perceptron": HillClimbPerceptron(max_iter=1, surrogate_iter=0),
     "gradients": BackpropMLP(max_iter=1),

@@ -18,6 +18,7 @@ from skperceptron import (
     BackpropMLP,
     BackpropMLPRegressor,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
 )
 from skperceptron.network import ACTIVATIONS, DIFFERENTIABLE
@@ -106,6 +107,19 @@ def test_regressor(n_outputs, loss, dtype):
     reg.fit(X, X[:, 0] if n_outputs == 1 else X[:, :2])
     (found,) = run(reg, X.astype(dtype))
     assert found.shape == (150, n_outputs)
+    expected = reg.predict(X.astype(dtype)).reshape(150, n_outputs)
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("objective", ["r2", "neg_mean_poisson_deviance"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_regressor_that_scales_its_targets(n_outputs, objective, dtype):
+    if n_outputs == 2 and objective != "r2":
+        return  # a deviance is that of one output
+    reg = HillClimbMLPRegressor((5,), objective=objective, max_iter=50, random_state=0)
+    reg.fit(X, 100 + 7 * X[:, :n_outputs].squeeze())
+    (found,) = run(reg, X.astype(dtype))
     expected = reg.predict(X.astype(dtype)).reshape(150, n_outputs)
     assert_allclose(found, expected, rtol=1e-6)
 

@@ -10,11 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from skperceptron.classifiers._objectives import (
-    check_first_value,
-    make_objective,
-    make_test,
-)
+from skperceptron.classifiers._objectives import check_first_value
 from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import Layers
 from skperceptron.optim import Climb, Guide, GuidedClimb, Mutation, Streams
@@ -130,7 +126,7 @@ class AttemptMaker:
         ValueError
             When the objective is of no use at the start.
         """
-        max_guide_iter = self.estimator._n_surrogate_iter
+        max_guide_iter = self.estimator._n_surrogate_iter(self.data)
         climb = (
             self._guide_climb(start, state, max_guide_iter, fresh=fresh)
             if max_guide_iter
@@ -151,13 +147,13 @@ class AttemptMaker:
             guided = replace(state, step_size=step_size)
             climb = self._make_climb("guide", guided, 0, place)
             guide = Guide(climb, max_guide_iter, n_done)
-        test = make_test(self.estimator, self.layers, self.data)
+        test = self.estimator._make_test(self.layers, self.data)
         # A stretch that is tested is prepared as a whole, and nothing beyond it.
         n_iter = self.n_iter if test is None else 0
         return GuidedClimb(
             start,
             partial(self._make_climb, "climb", state, n_iter),
-            make_objective(self.estimator, self.layers, self.data),
+            self.estimator._make_objective(self.layers, self.data),
             guide=guide,
             test=test,
             ahead=state.ahead,

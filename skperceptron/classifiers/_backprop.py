@@ -249,6 +249,8 @@ class BackpropMLP(MLPClassifierMixin, BaseBackprop):
 
     _fewest_classes = 1  # as for MLPClassifier
 
+    _counterpart = "BackpropMLPRegressor"
+
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseBackprop._parameter_constraints,
         **MLPClassifierMixin._parameter_constraints,

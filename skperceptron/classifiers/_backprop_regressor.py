@@ -282,6 +282,8 @@ class BackpropMLPRegressor(NetworkRegressorMixin, BaseBackprop):
     True
     """
 
+    _counterpart = "BackpropMLP"
+
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseBackprop._parameter_constraints,
         "loss": [

@@ -57,6 +57,9 @@ class BaseNetwork(ShowsMoreMixin, CallbackSupportMixin, BaseEstimator):
     `NetworkClassifierMixin` or `NetworkRegressorMixin`.
     """
 
+    # Who learns numbers instead of class labels, or class labels instead of numbers.
+    _counterpart: str
+
     _parameter_constraints: dict[str, list[Any]] = {
         "random_state": ["random_state"],
         "warm_start": ["boolean"],

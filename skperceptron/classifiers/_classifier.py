@@ -144,7 +144,7 @@ class NetworkClassifierMixin(ClassifierMixin):
             classes = None  # as in the first call; the check would take longer
         if classes is not None:
             check_labels("classes", classes)
-            _check_kind(np.asarray(classes))
+            _check_kind(np.asarray(classes), self._counterpart)
         check_labels("y", y)
         first_call = _check_partial_fit_first_call(self, classes)
         if first_call and type_of_target(y).startswith("multilabel"):
@@ -174,7 +174,7 @@ class NetworkClassifierMixin(ClassifierMixin):
         kind = type_of_target(labels)
         is_plain = kind in ("binary", "multiclass")
         if not is_plain:  # the check takes time
-            _check_kind(labels)
+            _check_kind(labels, self._counterpart)
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "Multioutput target data is not supported: y has several columns of "
@@ -392,14 +392,14 @@ class NetworkClassifierMixin(ClassifierMixin):
         """Turn output sums into class indices, or into indicators of labels."""
 
 
-def _check_kind(labels: NDArray) -> None:
+def _check_kind(labels: NDArray, regressor: str) -> None:
     """Refuse what is no class label; say which class learns numbers."""
     try:
         check_classification_targets(labels)
     except ValueError as error:
         if type_of_target(labels).startswith("continuous"):
             raise ValueError(
-                f"{error} Use BackpropMLPRegressor, which learns numbers, or make "
+                f"{error} Use {regressor}, which learns numbers, or make "
                 "classes of them (sklearn.preprocessing.KBinsDiscretizer)."
             ) from None
         what, _, _ = str(error).partition(".")  # the rest is about numbers

@@ -11,6 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
+from sklearn.base import is_classifier
 
 from skperceptron._functions import text_of
 from skperceptron.classifiers._attempts import Attempt, AttemptMaker, ClimbState
@@ -20,7 +21,6 @@ from skperceptron.classifiers._hold_out import check_classes, hold_out
 from skperceptron.classifiers._objectives import (
     Objective,
     check_first_value,
-    make_objective,
     scorer_objective,
 )
 from skperceptron.classifiers._training_data import TrainingData
@@ -345,9 +345,12 @@ class ClimbTrainer:
         est = self.estimator
         if not est.early_stopping or data.validation is not None:
             return data, data.validation
-        check_classes(data.y_true, est.validation_fraction)
+        stratify = None
+        if is_classifier(est):
+            check_classes(data.y_true, est.validation_fraction)
+            stratify = data.y
         training, validation = hold_out(
-            data, est.validation_fraction, random_state, stratify=data.y
+            data, est.validation_fraction, random_state, stratify=stratify
         )
         return data.take(training), data.take(validation)
 
@@ -358,11 +361,11 @@ class ClimbTrainer:
         est, layers = self.estimator, self._combined_layers
         validate, watched = None, "objective" if est.scoring is None else "scoring"
         if held_out is not None and est.scoring is None:
-            validate = make_objective(est, layers, held_out)
+            validate = est._make_objective(layers, held_out)
         elif held_out is not None:
             validate = scorer_objective(est, layers, held_out, "scoring")
         if self._averages:
-            evaluate = make_objective(est, layers, training)
+            evaluate = est._make_objective(layers, training)
 
             def merge(members: list[Array]) -> tuple[Array, float]:
                 params = est._combine(self.layers, members)

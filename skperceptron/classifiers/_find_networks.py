@@ -42,8 +42,8 @@ def find_networks(estimator: Any) -> dict[str, BaseNetwork]:
     if not found:
         raise TypeError(
             f"This {type(estimator).__name__} contains no estimator of skperceptron. "
-            "There must be a HillClimbPerceptron, HillClimbMLP, BackpropMLP or "
-            "BackpropMLPRegressor among its parameters, for example as a step of a "
-            "pipeline."
+            "There must be a HillClimbPerceptron, HillClimbMLP, HillClimbMLPRegressor, "
+            "BackpropMLP or BackpropMLPRegressor among its parameters, for example as "
+            "a step of a pipeline."
         )
     return found

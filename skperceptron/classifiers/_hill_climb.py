@@ -23,15 +23,25 @@ from skperceptron.classifiers._climber import (
 )
 from skperceptron.classifiers._combine import widen
 from skperceptron.classifiers._objectives import (
+    Objective,
     find_metric,
     make_objective,
+    make_test,
     objective_weight,
     refuse_loss,
 )
 from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import check_memory
 from skperceptron.network import Layers
-from skperceptron.optim import Climb, Metric, Mutation, Problem, make_climb
+from skperceptron.optim import (
+    Climb,
+    Metric,
+    Mutation,
+    Problem,
+    RegressionMetric,
+    SignificanceTest,
+    make_climb,
+)
 
 Array = NDArray[np.floating]
 
@@ -66,15 +76,6 @@ class BaseHillClimb(BaseNetwork):
         super()._validate_params()
         refuse_loss(self.objective, self)
 
-    def _meant_instead(self, message: str) -> str:
-        given, is_objective = self.objective, message.startswith("The 'objective'")
-        if is_objective and isinstance(given, str) and given == "log_loss":
-            return (
-                " The log loss needs probabilities, which HillClimbPerceptron does not "
-                "have: use HillClimbMLP(objective='log_loss')."
-            )
-        return super()._meant_instead(message)
-
     @abstractmethod
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         """Describe the network that the parameters ask for."""
@@ -84,8 +85,7 @@ class BaseHillClimb(BaseNetwork):
         """Make one network of those of several climbs."""
 
     def _train(self, data: TrainingData, *, fresh: bool, incremental: bool) -> None:
-        n_classes = len(self.classes_)
-        n_outputs = 1 if n_classes == 2 else n_classes
+        n_outputs = self._count_outputs(data)
         layers = self._network(data.X.shape[1], n_outputs, fresh=fresh)
         n_iter = int(self.max_iter)  # which may also be a bool
         if incremental:
@@ -136,15 +136,43 @@ class BaseHillClimb(BaseNetwork):
         trainer.finish()
         context.call_on_fit_task_end(estimator=self, **data.hook_args)
 
-    @property
-    def _n_surrogate_iter(self) -> int:
-        """Maximum iterations of a climb on the log loss that comes first."""
-        if self.objective == "log_loss":
+    def _n_surrogate_iter(self, data: TrainingData) -> int:
+        """Maximum iterations of a climb on another objective that comes first."""
+        metric = self._find_metric(data, on_surrogate=False)
+        if metric is not None and metric.has_slope:
             return 0
         if self.surrogate_iter != "auto":
             return int(self.surrogate_iter)
         # Steps that stay as long as they are do not get near a minimum.
         return MAX_SURROGATE_ITER if self.step_schedule == "one_fifth" else 0
+
+    # What of it depends on whether classes or numbers are learned; here classes.
+
+    def _count_outputs(self, data: TrainingData) -> int:
+        n_classes = len(self.classes_)
+        return 1 if n_classes == 2 else n_classes
+
+    def _codes(self, data: TrainingData) -> NDArray[np.intp]:
+        """Index of the true class of each sample."""
+        return data.y
+
+    def _find_metric(
+        self, data: TrainingData, *, on_surrogate: bool
+    ) -> Metric | RegressionMetric | None:
+        """Describe what is maximised for compiled code; None if it does not know it."""
+        if on_surrogate:
+            return SURROGATE
+        return find_metric(self, data.y, is_weighted=data.sample_weight is not None)
+
+    def _make_objective(
+        self, layers: Layers, data: TrainingData, *, on_surrogate: bool = False
+    ) -> Objective:
+        """Make the function of the flat parameter vector that is maximised."""
+        return make_objective(self, layers, data, on_log_loss=on_surrogate)
+
+    def _make_test(self, layers: Layers, data: TrainingData) -> SignificanceTest | None:
+        """Make the test that the gains of a climb on a metric have to pass."""
+        return make_test(self, layers, data)
 
     @property
     def _descends(self) -> bool:
@@ -166,25 +194,23 @@ class BaseHillClimb(BaseNetwork):
         `options` are those of `make_climb`.
         """
         weight = objective_weight(data)
-        metric: Metric | None = SURROGATE
-        if not on_surrogate:
-            metric = find_metric(self, data.y, is_weighted=weight is not None)
+        metric = self._find_metric(data, on_surrogate=on_surrogate)
         problem = Problem(
             layers,
             data.X,
-            data.y,
+            self._codes(data),
             sample_weight=weight,
             metric=metric,
             alpha=float(self.alpha),
             descends=self._descends,
         )
         # After the surrogate, wandering among equals only leads away from it.
-        keeps_ties = problem.is_log_loss or not self._n_surrogate_iter
+        keeps_ties = problem.has_slope or not self._n_surrogate_iter(data)
         if any(map(callable, layers.activations)):
             check_start(data.X, layers, params)
 
         def objective() -> Callable[[Array], float]:
-            return make_objective(self, layers, data, on_log_loss=problem.is_log_loss)
+            return self._make_objective(layers, data, on_surrogate=on_surrogate)
 
         return self._choose_climb(
             params, mutation, problem, objective, keeps_ties=keeps_ties, **options

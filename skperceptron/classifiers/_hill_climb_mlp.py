@@ -251,6 +251,7 @@ class HillClimbMLP(MLPClassifierMixin, BaseHillClimb, BaseMLP):
     True
     """
 
+    _counterpart = "HillClimbMLPRegressor"
     _activation_names = tuple(ACTIVATIONS)
     _takes_functions = True
 

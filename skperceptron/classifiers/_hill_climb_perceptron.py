@@ -229,6 +229,8 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
     True
     """
 
+    _counterpart = "HillClimbMLPRegressor"
+
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseNetwork._parameter_constraints,
         **NetworkClassifierMixin._parameter_constraints,
@@ -280,6 +282,15 @@ class HillClimbPerceptron(NetworkClassifierMixin, BaseHillClimb):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+
+    def _meant_instead(self, message: str) -> str:
+        given, is_objective = self.objective, message.startswith("The 'objective'")
+        if is_objective and isinstance(given, str) and given == "log_loss":
+            return (
+                " The log loss needs probabilities, which HillClimbPerceptron does not "
+                "have: use HillClimbMLP(objective='log_loss')."
+            )
+        return super()._meant_instead(message)
 
     def _network(self, n_features: int, n_outputs: int, *, fresh: bool) -> Layers:
         return Layers(units=(n_features, n_outputs))

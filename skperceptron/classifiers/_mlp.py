@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import Interval
 
 from skperceptron._functions import text_of
@@ -85,14 +86,14 @@ class BaseMLP(BaseNetwork):
             )
         return given
 
-    @staticmethod
-    def _no_gradient(activation: Any) -> str:
+    def _no_gradient(self, activation: Any) -> str:
         """Say who takes what has no derivative here."""
         if not callable(activation):
             return ""
+        climber = "HillClimbMLPRegressor" if is_regressor(self) else "HillClimbMLP"
         return (
             " Gradients need the derivative of an activation, which a function comes "
-            "without: use HillClimbMLP, which needs no gradients, for functions."
+            f"without: use {climber}, which needs no gradients, for functions."
         )
 
     def _meant_instead(self, message: str) -> str:

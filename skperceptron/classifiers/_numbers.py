@@ -20,13 +20,16 @@ _NO_NUMBERS = {
 }
 
 
-def check_numbers(y: Any) -> None:
+def check_numbers(y: Any, classifier: str) -> None:
     """Refuse target values of which scikit-learn does not say what is wrong with them.
 
     Parameters
     ----------
     y : array-like
         As the user has given them.
+
+    classifier : str
+        Name of the estimator for class labels.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def check_numbers(y: Any) -> None:
         found = _found_in_objects(values)
     if found is None:
         return
-    instead = " For class labels use BackpropMLP." if found == "strings" else ""
+    instead = f" For class labels use {classifier}." if found == "strings" else ""
     # The last words are scikit-learn's.
     ending = " Complex data not supported." if found == "complex numbers" else ""
     raise ValueError(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ def make_objective(
         ``objective(params) -> float``. Parameters for which the network overflows
         are worth minus infinity.
     """
-    X, y, labels = data.X, data.y, data.y_true
+    X, y = data.X, data.y
     weight = objective_weight(data)
     objective: Any = "log_loss" if on_log_loss else estimator.objective
     metric = None
@@ -85,13 +85,29 @@ def make_objective(
         def from_sums(z: Array) -> float:
             return log_likelihood(z, y, weight)
 
-    elif isinstance(objective, (str, _BaseScorer)):
-        return scorer_objective(estimator, layers, data, "objective")
     else:
-        from_sums = _metric_objective(estimator, labels, weight)
+        return literal_objective(estimator, layers, data)
 
     def evaluate(params: Array) -> float:
-        z = _finite_sums(X, layers, params)
+        z = finite_sums(X, layers, params)
+        return -math.inf if z is None else from_sums(z)
+
+    return evaluate
+
+
+def literal_objective(
+    estimator: BaseNetwork, layers: Layers, data: TrainingData
+) -> Objective:
+    """Make an objective of a scorer, or of a function of labels or numbers.
+
+    Parameters are those of `make_objective`.
+    """
+    if isinstance(estimator.objective, (str, _BaseScorer)):
+        return scorer_objective(estimator, layers, data, "objective")
+    from_sums = _metric_objective(estimator, data.y_true, objective_weight(data))
+
+    def evaluate(params: Array) -> float:
+        z = finite_sums(data.X, layers, params)
         return -math.inf if z is None else from_sums(z)
 
     return evaluate
@@ -127,20 +143,8 @@ def find_metric(
     # predicted.
     if len(classes) < 2 or np.bincount(y, minlength=len(classes)).min() == 0:
         return None
-    scorer = get_scorer(objective) if isinstance(objective, str) else objective
-    sign, arguments, method = 1.0, {}, "predict"
-    if isinstance(scorer, _BaseScorer):
-        if type(scorer) is not _Scorer:
-            return None
-        sign, arguments = float(scorer._sign), dict(scorer._kwargs)
-        method = _method_of(scorer, estimator)
-    function = _function_of(scorer)
-    partials = scorer._score_func if isinstance(scorer, _BaseScorer) else scorer
-    while isinstance(partials, partial):
-        if partials.args:
-            return None
-        arguments = {**partials.keywords, **arguments}
-        partials = partials.func
+    function, sign, arguments, methods = take_apart(objective)
+    method = next((name for name in methods if hasattr(estimator, name)), "")
     metric = recognise(function, arguments, method, classes, is_weighted=is_weighted)
     if metric is None:
         return None
@@ -154,6 +158,56 @@ def find_metric(
         if is_loss == (sign > 0):
             return None
     return replace(metric, sign=sign, positive_at_zero=positive_at_zero)
+
+
+class Parts(NamedTuple):
+    """What an objective consists of.
+
+    Attributes
+    ----------
+    function : callable or None
+        What computes the metric. None for a scorer of another kind, and where arguments
+        are given by their position.
+
+    sign : float
+        1, or -1 where it is negated.
+
+    arguments : dict
+        Keyword arguments that it is called with.
+
+    methods : tuple of str
+        The methods of an estimator whose result it may take, the first one first.
+    """
+
+    function: Any
+    sign: float
+    arguments: dict[str, Any]
+    methods: tuple[str, ...]
+
+
+def take_apart(objective: Any) -> Parts:
+    """Take an objective apart.
+
+    Parameters
+    ----------
+    objective : str, scorer or callable
+        The parameter of that name.
+    """
+    scorer = get_scorer(objective) if isinstance(objective, str) else objective
+    arguments: dict[str, Any] = {}
+    sign, methods, function = 1.0, ("predict",), scorer
+    if isinstance(scorer, _BaseScorer):
+        if type(scorer) is not _Scorer:
+            return Parts(None, sign, arguments, methods)
+        sign, arguments = float(scorer._sign), dict(scorer._kwargs)
+        function, names = scorer._score_func, scorer._response_method
+        methods = (names,) if isinstance(names, str) else tuple(names)
+    while isinstance(function, partial):
+        if function.args:
+            return Parts(None, sign, arguments, methods)
+        arguments = {**function.keywords, **arguments}
+        function = function.func
+    return Parts(function, sign, arguments, methods)
 
 
 def make_test(
@@ -180,13 +234,6 @@ def make_test(
 
     weight = np.ones(len(data.y)) if weight is None else weight
     return SignificanceTest(predict, weight, metric.scale)
-
-
-def _method_of(scorer: _BaseScorer, estimator: BaseNetwork) -> str:
-    """Find the method of a classifier whose result a scorer takes."""
-    methods = scorer._response_method
-    methods = [methods] if isinstance(methods, str) else methods
-    return next((name for name in methods if hasattr(estimator, name)), "")
 
 
 def refuse_loss(objective: Any, estimator: BaseNetwork) -> None:
@@ -350,7 +397,7 @@ def scorer_objective(
         del view.feature_names_in_
 
     def evaluate(params: Array) -> float:
-        if _finite_sums(data.X, layers, params) is None:
+        if finite_sums(data.X, layers, params) is None:
             return -math.inf
         view._set_weights(layers, params)
         with _naming(parameter, estimator):
@@ -360,7 +407,7 @@ def scorer_objective(
     return evaluate
 
 
-def _finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
+def finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
     """Compute the output sums; None if anything overflows."""
     # Saturating activations can hide infinite weights and sums behind finite outputs.
     if not np.isfinite(params).all():

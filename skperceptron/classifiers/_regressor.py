@@ -116,7 +116,7 @@ class NetworkRegressorMixin(RegressorMixin):
     # Targets
 
     def _validate(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Any, Any]:
-        check_numbers(y)
+        check_numbers(y, self._counterpart)
         checked, values = validate(
             self, X, y, multi_output=True, y_numeric=True, reset=reset
         )
@@ -194,7 +194,7 @@ class NetworkRegressorMixin(RegressorMixin):
             For samples, target values or weights that cannot be used.
         """
         check_is_fitted(self)
-        check_numbers(y)
+        check_numbers(y, self._counterpart)
         if sample_weight is not None and not np.any(sample_weight):
             raise ValueError(_NO_SCORE)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -216,11 +216,17 @@ class NetworkRegressorMixin(RegressorMixin):
     def _decide(self, z: Array) -> Array:
         """Turn output sums into target values."""
         values = OUTPUT_ACTIVATIONS[self.out_activation_](z)
+        with np.errstate(over="ignore"):  # infinity is refused
+            values = self._in_unit_of_targets(values)
         if not np.isfinite(values).all():
             raise ValueError(OVERFLOW)
         return values[:, 0] if values.shape[1] == 1 else values
 
     _decode = _decide
+
+    def _in_unit_of_targets(self, values: Array) -> Array:
+        """Scale the outputs of the network as the targets are scaled."""
+        return values
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

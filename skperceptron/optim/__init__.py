@@ -2,6 +2,7 @@
 
 from skperceptron.optim._metric import Metric
 from skperceptron.optim._metric_of_sums import MetricOfSums
+from skperceptron.optim._regression_metric import RegressionMetric
 from skperceptron.optim.climbs import (
     Climb,
     Guide,
@@ -42,6 +43,7 @@ __all__ = [
     "Mutation",
     "Problem",
     "RMSProp",
+    "RegressionMetric",
     "RegularizedLoss",
     "SignificanceTest",
     "Solver",

@@ -78,6 +78,16 @@ class Metric:
         return self.kind in ADDITIVE
 
     @property
+    def has_slope(self) -> bool:
+        """Whether it is a convex function of the sums: a climb's own log loss."""
+        return self.kind == "log_loss"
+
+    @property
+    def unit(self) -> float:
+        """What a mean over the samples is multiplied with."""
+        return 1.0
+
+    @property
     def uses_odds(self) -> bool:
         """Whether it needs probabilities."""
         if self.is_of_ranks:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skperceptron.optim._metric import Metric
+from skperceptron.optim._regression_metric import RegressionMetric
 
 
 class MetricOfSums:
@@ -13,11 +14,11 @@ class MetricOfSums:
 
     Parameters
     ----------
-    metric : Metric
+    metric : Metric or RegressionMetric
         What to compute; neither "accuracy" nor "log_loss".
 
     y : ndarray of int of shape (n_samples,)
-        Index of the true class.
+        Index of the true class; all the same where numbers are predicted.
 
     weight : ndarray of shape (n_samples,) or None
         Weights of the samples.
@@ -31,7 +32,7 @@ class MetricOfSums:
 
     def __init__(
         self,
-        metric: Metric,
+        metric: Metric | RegressionMetric,
         y: NDArray[np.intp],
         weight: NDArray[np.float64] | None,
         n_outputs: int,
@@ -41,6 +42,7 @@ class MetricOfSums:
         from skperceptron.optim.kernels._elementwise import padded
         from skperceptron.optim.kernels._outputs import make_targets, make_terms
 
+        self._metric = metric
         self._order = np.argsort(y, kind="stable")
         sorted_weight = np.empty(0) if weight is None else weight[self._order]
         self._targets = make_targets(
@@ -65,4 +67,23 @@ class MetricOfSums:
 
         self._sums[:, : len(z)] = z[self._order].T
         value, _ = evaluate(self._sums, 0, self._targets, self._terms, -np.inf)
-        return float(value / self._total)
+        return float(value / self._total * self._metric.unit + self._metric.shift)
+
+    def slope(self, z: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Compute the slope of the total loss of a `RegressionMetric` in the sums.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, n_outputs)
+            Finite sums.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+        """
+        from skperceptron.optim.kernels._outputs import update_slope
+
+        self._sums[:, : len(z)] = z.T
+        slope = np.empty_like(self._sums)
+        update_slope(slope, self._sums, 0, self._targets, self._terms)
+        return slope[:, : len(z)].T

@@ -13,7 +13,7 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from skperceptron.classifiers import HillClimbMLP
+from skperceptron.classifiers import HillClimbPerceptron
 from skperceptron.classifiers._base import BaseNetwork
 from skperceptron.classifiers._base_backprop import BaseBackprop
 from skperceptron.classifiers._find_networks import find_networks
@@ -53,28 +53,29 @@ def param_distributions(estimator: Any) -> Space:
 
     The spaces are small enough for some twenty trials, and contain the defaults:
 
-    ======================  =======================================================
+    =======================  ======================================================
     `HillClimbPerceptron`
-    ``alpha``               1e-3 to 100, logarithmic
-    ``mutation``            "unit", 0.1
-    ``n_restarts``          0 to 4
-    ``combine``             "best", "average"
-    ----------------------  -------------------------------------------------------
+    ``alpha``                1e-3 to 100, logarithmic
+    ``mutation``             "unit", 0.1
+    ``n_restarts``           0 to 4
+    ``combine``              "best", "average"
+    -----------------------  ------------------------------------------------------
     `HillClimbMLP`
-    ``hidden_layer_sizes``  16 to 256 units, logarithmic
-    ``activation``          "logistic", "tanh", "relu", "silu"
-    ``alpha``               0.03 to 30, logarithmic
-    ``step_size``           0.03 to 1, logarithmic
-    ----------------------  -------------------------------------------------------
+    `HillClimbMLPRegressor`
+    ``hidden_layer_sizes``   16 to 256 units, logarithmic
+    ``activation``           "logistic", "tanh", "relu", "silu"
+    ``alpha``                0.03 to 30, logarithmic
+    ``step_size``            0.03 to 1, logarithmic
+    -----------------------  ------------------------------------------------------
     `BackpropMLP`
     `BackpropMLPRegressor`
-    ``hidden_layer_sizes``  16 to 256 units, logarithmic
-    ``activation``          "relu", "silu", "tanh"
-    ``alpha``               1e-6 to 1, logarithmic
-    ``batch_size``          "auto", 32, 64
-    ``dropout``             0 to 0.5
-    ``learning_rate_init``  3e-4 to 1e-2, with "sgd" 1e-3 to 0.3, logarithmic
-    ======================  =======================================================
+    ``hidden_layer_sizes``   16 to 256 units, logarithmic
+    ``activation``           "relu", "silu", "tanh"
+    ``alpha``                1e-6 to 1, logarithmic
+    ``batch_size``           "auto", 32, 64
+    ``dropout``              0 to 0.5
+    ``learning_rate_init``   3e-4 to 1e-2, with "sgd" 1e-3 to 0.3, logarithmic
+    =======================  ======================================================
 
     The last three are left out with the solver "lbfgs". An estimator that has several
     hidden layers, or none, keeps them. Anything may be changed in the result, which is
@@ -107,7 +108,7 @@ def param_distributions(estimator: Any) -> Space:
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from skperceptron import HillClimbMLP
+    >>> from skperceptron import HillClimbPerceptron
     >>> from skperceptron.tuning import param_distributions
     >>> space = param_distributions(make_pipeline(StandardScaler(), HillClimbMLP()))
     >>> list(space)[:2]
@@ -176,9 +177,9 @@ def suggest_params(trial: BaseTrial, estimator: Any) -> dict[str, Any]:
 def _space_of(network: BaseNetwork) -> Space:
     if isinstance(network, BaseBackprop):
         return _without_layers(network, _backprop_space(network.solver))
-    if isinstance(network, HillClimbMLP):
-        return _without_layers(network, _CLIMBING_MLP)
-    return _PERCEPTRON
+    if isinstance(network, HillClimbPerceptron):
+        return _PERCEPTRON
+    return _without_layers(network, _CLIMBING_MLP)
 
 
 def _backprop_space(solver: str) -> Space:

@@ -20,6 +20,7 @@ from skperceptron import (
     BackpropMLP,
     BackpropMLPRegressor,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
 )
 from skperceptron.plotting import ActivationDisplay
@@ -27,6 +28,7 @@ from skperceptron.tracking import MLflowTracker
 
 pytestmark = pytest.mark.usefixtures("untracked")
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP, BackpropMLP]
+REGRESSORS = [HillClimbMLPRegressor, BackpropMLPRegressor]
 every_classifier = pytest.mark.parametrize("cls", CLASSIFIERS)
 X, y = load_iris(return_X_y=True)
 
@@ -80,10 +82,8 @@ BACKPROP = {
     "epsilon": [0.0],
     "max_fun": [0],
 }
-OF_NUMBERS = {
-    **{name: values for name, values in COMMON.items() if name != "class_weight"},
-    **LAYERS,
-    **BACKPROP,
+OF_NUMBERS = {name: values for name, values in COMMON.items() if name != "class_weight"}
+LOSSES = {
     "loss": ["log_loss"],
     "huber_epsilon": [0, -1.0, "far"],
     "quantile": [-0.1, 1.1, "median"],
@@ -94,7 +94,8 @@ WRONG = [
         (HillClimbPerceptron, COMMON | CLIMB),
         (HillClimbMLP, COMMON | CLIMB | LAYERS | NOISE),
         (BackpropMLP, COMMON | LAYERS | BACKPROP),
-        (BackpropMLPRegressor, OF_NUMBERS),
+        (HillClimbMLPRegressor, OF_NUMBERS | CLIMB | LAYERS | NOISE),
+        (BackpropMLPRegressor, OF_NUMBERS | LAYERS | BACKPROP | LOSSES),
     )
     for name, values in table.items()
     for value in values
@@ -107,7 +108,7 @@ def test_wrong_parameter_is_named_with_the_allowed_values(cls, name, value):
         cls(**{name: value}).fit(X, y)
 
 
-@pytest.mark.parametrize("cls", [*CLASSIFIERS, BackpropMLPRegressor])
+@pytest.mark.parametrize("cls", [*CLASSIFIERS, *REGRESSORS])
 def test_every_parameter_has_its_wrong_values_tested(cls):
     tested = {name for c, name, _ in WRONG if c is cls}
     assert set(cls().get_params()) == tested

@@ -31,11 +31,12 @@ from skperceptron import (
     BackpropMLP,
     BackpropMLPRegressor,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
 )
 
 CLASSIFIERS = [HillClimbPerceptron, HillClimbMLP, BackpropMLP]
-REGRESSORS = [BackpropMLPRegressor]
+REGRESSORS = [HillClimbMLPRegressor, BackpropMLPRegressor]
 every_classifier = pytest.mark.parametrize("cls", CLASSIFIERS)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -35,13 +35,14 @@ from skperceptron import (
     BackpropMLP,
     BackpropMLPRegressor,
     HillClimbMLP,
+    HillClimbMLPRegressor,
     HillClimbPerceptron,
     _config,
 )
 
 CLASSIFIERS = (HillClimbPerceptron, HillClimbMLP, BackpropMLP)
 # Those of numbers take class labels that are numbers, too.
-ESTIMATORS = (*CLASSIFIERS, BackpropMLPRegressor)
+ESTIMATORS = (*CLASSIFIERS, HillClimbMLPRegressor, BackpropMLPRegressor)
 N, D = 24, 4
 X = np.random.default_rng(0).normal(size=(N, D))
 y = np.arange(N) % 3

@@ -65,7 +65,7 @@ class BlockClimb(Climb):
         super().__init__(params, mutation, **steps)
         self.layers = problem.layers
         self._problem = problem
-        self._metric = problem.metric or ACCURACY
+        self._metric: Any = problem.metric or ACCURACY
         weight = problem.sample_weight
         self._weight = np.empty(0) if weight is None else weight
         self._sibling = sibling
@@ -138,7 +138,7 @@ class BlockClimb(Climb):
 
     def _objective_from(self, computed: Any) -> Any:
         total = self._problem.total if self._metric.is_additive else 1.0
-        return computed / total + self._metric.shift
+        return computed / total * self._metric.unit + self._metric.shift
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Noise that is turned to where a log loss falls."""
+"""Noise that is turned to where a loss falls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from scipy.special import expit, softmax
 
 from skperceptron.network import forward
 from skperceptron.network._custom_activation import activate
+from skperceptron.optim._metric_of_sums import MetricOfSums
+from skperceptron.optim._regression_metric import RegressionMetric
 from skperceptron.optim.climbs._problem import Problem
 
 Array = NDArray[np.floating]
@@ -17,11 +19,11 @@ _MAX_ODDS = 1e18
 
 
 class Descent:
-    """Chooses the sign of noise by the slope of a log loss.
+    """Chooses the sign of noise by the slope of a log loss, or of a regressor's loss.
 
     The slope is that of the loss in the sums of the output units, which is known
     without going back through the network; what noise does to these sums is computed
-    as it is. So activations need no derivative. The loss is the mean log loss with its
+    as it is. So activations need no derivative. The loss is the mean loss with its
     penalty, see `Problem`, and "falls" means: to first order in the output sums.
 
     Where a unit of the last hidden layer moves, the noise of what leads into it is
@@ -40,6 +42,15 @@ class Descent:
         self.layers = problem.layers
         self._groups = problem.layers.unit_groups()
         self._known: tuple[Array, Array, Array] | None = None
+        self._regression = None
+        if isinstance(problem.metric, RegressionMetric):
+            self._regression = MetricOfSums(
+                problem.metric,
+                problem.y,
+                problem.sample_weight,
+                problem.layers.units[-1],
+                problem.X.dtype,
+            )
 
     def __call__(self, params: Array, group: int, step: Array) -> Array:
         """Turn a step.
@@ -102,6 +113,8 @@ class Descent:
 
     def _slope(self, z: Array) -> Array:
         """Compute the slope of the total loss; NaN where odds are too large."""
+        if self._regression is not None:
+            return self._regression.slope(z)
         everyone, y = np.arange(len(z)), self.problem.y
         if z.shape[1] == 1:
             slope = expit(z) - (y == 1)[:, np.newaxis]

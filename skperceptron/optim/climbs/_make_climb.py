@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from skperceptron.optim._regression_metric import RegressionMetric
 from skperceptron.optim.climbs._block_climb import BlockClimb
 from skperceptron.optim.climbs._climb import Climb
 from skperceptron.optim.climbs._descent import Descent
@@ -96,6 +97,10 @@ def find_climb(mutation: Mutation, problem: Problem) -> type[BlockClimb] | None:
     metric, layers, X = problem.metric, problem.layers, problem.X
     if metric is None or any(map(callable, layers.activations)):
         return None
+    # Only one climb knows numbers.
+    moves_units = mutation.by_group or layers.n_units == 1
+    if isinstance(metric, RegressionMetric):
+        return UnitClimb if moves_units and not problem.stays_on_disk else None
     is_threshold = layers.n_units == 1 and metric.positive_at_zero
     if is_threshold and not issparse(X) and metric.is_of_predictions:
         is_small = layers.units[0] <= MAX_FEATURES and not problem.stays_on_disk

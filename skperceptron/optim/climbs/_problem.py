@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 
 from skperceptron.network import Layers
 from skperceptron.optim._metric import ACCURACY, Metric
+from skperceptron.optim._regression_metric import RegressionMetric
 from skperceptron.optim.climbs._mutation import Mutation
 
 Array = NDArray[np.floating]
@@ -33,22 +34,22 @@ class Problem:
         Samples.
 
     y : ndarray of int of shape (n_samples,)
-        Index of the true class.
+        Index of the true class; all the same where numbers are predicted.
 
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the samples.
 
-    metric : Metric or None, default=ACCURACY
-        What is maximised (a log loss is negated). None for what only Python can
-        compute.
+    metric : Metric, RegressionMetric or None, default=ACCURACY
+        What is maximised (losses are negated). None for what only Python can compute.
+        A `RegressionMetric` has the targets.
 
     alpha : float, default=0.0
-        Strength of a penalty, for the log loss only: candidates are compared by the
-        objective less ``alpha / 2`` times the sum of all squared weights (not of
-        biases), divided by the total weight of the samples.
+        Strength of a penalty, for what has a slope only: candidates are compared by the
+        objective, in its unit, less ``alpha / 2`` times the sum of all squared weights
+        (not of biases), divided by the total weight of the samples.
 
     descends : bool, default=False
-        Whether noise that raises the log loss to first order is subtracted instead of
+        Whether noise that raises the loss to first order is subtracted instead of
         added, see `Descent`. Without influence on other objectives, and on candidates
         that move more than one unit.
     """
@@ -57,19 +58,19 @@ class Problem:
     X: Any
     y: NDArray[np.intp]
     sample_weight: NDArray[np.float64] | None = None
-    metric: Metric | None = ACCURACY
+    metric: Metric | RegressionMetric | None = ACCURACY
     alpha: float = 0.0
     descends: bool = False
 
     @property
-    def is_log_loss(self) -> bool:
-        """Whether the log loss is what is made small."""
-        return self.metric is not None and self.metric.kind == "log_loss"
+    def has_slope(self) -> bool:
+        """Whether it is a smooth or convex loss: of classes, only the log loss is."""
+        return self.metric is not None and self.metric.has_slope
 
     @property
     def decay(self) -> float:
         """Penalty of a squared weight, times the total weight of the samples."""
-        return self.alpha / 2 if self.is_log_loss else 0.0
+        return self.alpha / 2 if self.has_slope else 0.0
 
     @cached_property
     def total(self) -> float:
@@ -94,10 +95,11 @@ class Problem:
         return False
 
     def penalty(self, params: Array) -> float:
-        """Compute the penalty of weights."""
+        """Compute the penalty of weights, in the unit of the metric."""
         weights = params[: self.layers.n_coefs]
-        return float(self.decay / self.total * (weights @ weights))
+        unit = 1.0 if self.metric is None else self.metric.unit
+        return float(unit * self.decay / self.total * (weights @ weights))
 
     def turns(self, mutation: Mutation) -> bool:
         """Tell whether the noise of such candidates is turned, see `Descent`."""
-        return self.descends and self.is_log_loss and mutation.by_group
+        return self.descends and self.has_slope and mutation.by_group

@@ -69,7 +69,7 @@ class UnitClimb(NetworkClimb):
         self._manner = Manner(problem.decay, problem.turns(mutation))
         self._groups = describe_groups(mutation.groups)
         n_units, n_outputs, n_first = sum(units[1:]), units[-1], units[1]
-        n_slopes = n_outputs if problem.is_log_loss else 0
+        n_slopes = n_outputs if problem.has_slope else 0
         n_left_out = n_first - self._n_kept
         n_rows = n_units - n_left_out
         self._memory = Memory(
@@ -136,7 +136,13 @@ class UnitClimb(NetworkClimb):
             memory.sums, len(memory.outputs), self._targets, self._terms, -np.inf
         )
         if len(memory.slope):
-            _outputs.update_slope(memory.slope, self._targets, self._terms)
+            _outputs.update_slope(
+                memory.slope,
+                memory.sums,
+                len(memory.outputs),
+                self._targets,
+                self._terms,
+            )
             memory.slope_is_exact[0] = exact
         return float(value)
 

@@ -363,7 +363,8 @@ def _follow(memory, added, group, candidates, i):
 @njit(**COMPILE_PRIVATE)
 def _renew_slope(targets, terms, memory, exact):
     if memory.slope.shape[0] > 0:
-        update_slope(memory.slope, targets, terms)
+        output = memory.outputs.shape[0]
+        update_slope(memory.slope, memory.sums, output, targets, terms)
         memory.slope_is_exact[0] = exact
 
 

@@ -15,6 +15,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from skperceptron.optim._metric import Description
+from skperceptron.optim._regression_metric import RegressionMetric
 from skperceptron.optim.kernels._compile import (
     COMPILE,
     COMPILE_PRIVATE,
@@ -32,6 +33,12 @@ from skperceptron.optim.kernels._metrics import (
     value_of_counts,
 )
 from skperceptron.optim.kernels._ranks import value_of_ranks
+from skperceptron.optim.kernels._regression import (
+    RegressionTargets,
+    evaluate_regression,
+    make_regression_targets,
+    slope_of_regression,
+)
 
 # Samples are worked off in pieces of this size, which stay in the first-level cache.
 TILE = 1024
@@ -84,7 +91,9 @@ class Terms(NamedTuple):
 
 
 def make_targets(metric, y, weight, n_outputs, dtype, n_gathered=0):
-    """Describe samples that are sorted by class."""
+    """Describe samples that are sorted by class, or what a regressor is to predict."""
+    if isinstance(metric, RegressionMetric):
+        return make_regression_targets(metric, weight, dtype)
     n_classes = max(n_outputs, 2)
     return Targets(
         class_start=np.cumsum([0, *np.bincount(y, minlength=n_classes)]),
@@ -111,7 +120,7 @@ def evaluate(z, output, targets, terms, enough):
     z, output : ndarray of shape (n_rows, n), and int
         Sums, and which row is the first output unit's: the others follow.
 
-    targets : Targets
+    targets : Targets or RegressionTargets
     terms : Terms
         Receives the terms of a log-likelihood.
 
@@ -124,7 +133,9 @@ def evaluate(z, output, targets, terms, enough):
     exact : bool
         Whether the terms are. (Not where odds are too large for a number.)
     """
-    # No fit needs the code for metrics of ranks, and for all others.
+    # No fit needs the code for numbers, for metrics of ranks, and for all others.
+    if isinstance(targets, RegressionTargets):
+        return _evaluate_regression(z, output, targets, terms, enough)
     of_ranks = targets.metric.ranking is not None
     evaluate_it = _evaluate_ranks if of_ranks else _evaluate_samples
     return evaluate_it(z, output, targets, terms, enough)
@@ -132,10 +143,18 @@ def evaluate(z, output, targets, terms, enough):
 
 @overload(evaluate, jit_options=COMPILE)
 def _evaluate_for_type(z, output, targets, terms, enough):
-    evaluate_it = _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
+    if _is_of_regression(targets):
+        evaluate_it = _evaluate_regression
+    else:
+        evaluate_it = _evaluate_ranks if is_of_ranks(targets) else _evaluate_samples
     return lambda z, output, targets, terms, enough: evaluate_it(
         z, output, targets, terms, enough
     )
+
+
+def _is_of_regression(targets):
+    """Tell by the type of the targets whether they are those of a regressor."""
+    return getattr(targets, "instance_class", None) is RegressionTargets
 
 
 def is_of_ranks(targets):
@@ -145,6 +164,11 @@ def is_of_ranks(targets):
 
 
 # Each is compiled once for all kernels that evaluate, and kept.
+@njit(**COMPILE)
+def _evaluate_regression(z, output, targets, terms, enough):
+    return evaluate_regression(z, output, targets, terms.total, enough), True
+
+
 @njit(**COMPILE)
 def _evaluate_ranks(z, output, targets, terms, enough):
     return value_of_ranks(z, output, targets, terms, enough), True
@@ -420,18 +444,40 @@ def _softmax_of_sample(z, output, class_start, j):
     return np.float64(z[output + c, j]), largest, total
 
 
-@njit(**COMPILE)
-def update_slope(slope, targets, terms):
-    """Compute the derivative of the total loss by the output sums, from its terms.
+def update_slope(slope, z, output, targets, terms):
+    """Compute the derivative of the total loss by the output sums.
 
     Parameters
     ----------
     slope : ndarray of shape (n_outputs, n)
         Receives the derivative: the probability of each class, less 1 for the true one.
 
-    targets : Targets
+    z, output : ndarray of shape (n_rows, n), and int
+        As in `evaluate`.
+
+    targets : Targets or RegressionTargets
     terms : Terms
+        What `evaluate` has left in it.
     """
+    if isinstance(targets, RegressionTargets):
+        slope_of_regression(slope, z, output, targets)
+    else:
+        _slope_of_classes(slope, targets, terms)
+
+
+@overload(update_slope, jit_options=COMPILE)
+def _update_slope_for_type(slope, z, output, targets, terms):
+    if _is_of_regression(targets):
+        return lambda slope, z, output, targets, terms: slope_of_regression(
+            slope, z, output, targets
+        )
+    return lambda slope, z, output, targets, terms: _slope_of_classes(
+        slope, targets, terms
+    )
+
+
+@njit(**COMPILE)
+def _slope_of_classes(slope, targets, terms):
     n_outputs = slope.shape[0]
     class_start, weight = targets.class_start, targets.weight
     odds, total = terms.odds, terms.total
