@@ -146,7 +146,7 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
         `n_restarts` must not change.
 
     verbose : bool or int, default=False
-        Whether to print the objective about a hundred times.
+        Whether to print the objective about ten times; with 2, a hundred times.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the training data, to stop when the objective on

@@ -317,20 +317,15 @@ class ClimbPathDisplay:
 def _check_climber(estimator: Any) -> None:
     if not isinstance(estimator, BaseHillClimb):
         raise TypeError(
-            "estimator must be a HillClimbPerceptron or a HillClimbMLP, got "
-            f"{estimator!r}. Of a pipeline, take the last step, and give X as the "
-            "steps before it transform it."
+            "estimator must be a HillClimbPerceptron, a HillClimbMLP or a "
+            f"HillClimbMLPRegressor, got {estimator!r}. Of a pipeline, take the last "
+            "step, and give X as the steps before it transform it."
         )
     estimator._validate_params()
     if estimator.n_restarts:
         raise ValueError(
             "The path of one climb is drawn, and n_restarts="
             f"{estimator.n_restarts} makes several. Set n_restarts=0."
-        )
-    if estimator._n_surrogate_iter:
-        raise ValueError(
-            "The path of a climb on the objective alone is drawn, and a climb on the "
-            "log loss comes first. Set surrogate_iter=0."
         )
     if not estimator.max_iter:
         raise ValueError("There is no path with max_iter=0.")

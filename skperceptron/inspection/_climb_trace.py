@@ -30,7 +30,7 @@ class ClimbTrace:
     def __init__(self) -> None:
         self.candidates: list[Array] = []
         self._before: list[Array] = []
-        self._climb: HillClimb
+        self._climb: HillClimb  # once it is made
 
     @classmethod
     def of(cls, climber: BaseHillClimb, X: ArrayLike, y: ArrayLike) -> Self:
@@ -42,7 +42,12 @@ class ClimbTrace:
             Says how to climb. It is not changed.
 
         X, y
-            Training samples and labels.
+            Training samples, and labels or numbers.
+
+        Raises
+        ------
+        ValueError
+            When it is not the only climb, but another one comes first.
         """
         trace = cls()
         climber = clone(climber).set_callbacks()
@@ -69,6 +74,11 @@ class ClimbTrace:
 
     def _watch(self, *args: Any, n_iter: int, sibling: Any, **steps: Any) -> HillClimb:
         """Make a climb that tells of each of its candidates."""
+        if hasattr(self, "_climb"):
+            raise ValueError(
+                "The path of a climb on the objective alone is drawn, and a climb on "
+                "another objective comes first. Set surrogate_iter=0."
+            )
         self._climb = make_plain_climb(*args, **steps)
         self._evaluate = self._climb.objective
         self._climb.objective = self._note

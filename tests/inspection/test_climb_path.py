@@ -246,7 +246,7 @@ class TestRefused:
         ],
     )
     def test_what_does_not_climb(self, estimator):
-        with pytest.raises(TypeError, match="must be a HillClimbPerceptron or a"):
+        with pytest.raises(TypeError, match="must be a HillClimbPerceptron, a"):
             drawn(estimator)
 
     @pytest.mark.parametrize(
