@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
-from skperceptron.classifiers import _hill_climb
+from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.optim.climbs import _make_climb, _problem
 from skperceptron.optim.climbs._guided_climb import STRETCH
 
@@ -137,13 +137,13 @@ class TestSurrogate:
     def test_interrupt_between_the_two_climbs(self, cls, monkeypatch):
         made = []
 
-        def make_climb(*args, make=_hill_climb.make_climb, **options):
+        def make_climb(*args, make=BaseHillClimb._choose_climb, **options):
             made.append(args)
             if len(made) == 2:
                 raise KeyboardInterrupt
             return make(*args, **options)
 
-        monkeypatch.setattr(_hill_climb, "make_climb", make_climb)
+        monkeypatch.setattr(BaseHillClimb, "_choose_climb", staticmethod(make_climb))
         clf = with_surrogate(cls, objective="accuracy")
         with pytest.warns(UserWarning, match="interrupted by user"):
             clf.fit(X, y)

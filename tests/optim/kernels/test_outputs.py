@@ -95,7 +95,7 @@ def test_slope_is_the_derivative_of_the_loss(n_outputs, weighted):
     targets, terms = make_targets(y, weight), make_terms(n_outputs, N)
     _, exact = _outputs.evaluate(rows, 0, targets, terms, -np.inf)
     slope = np.full_like(rows, 3.0)
-    _outputs.update_slope(slope, targets, terms)
+    _outputs.update_slope(slope, rows, 0, targets, terms)
     if n_outputs == 1:
         p = 1 / (1 + np.exp(-z))
         expected = p - y[:, np.newaxis]
