@@ -108,7 +108,7 @@ def param_distributions(estimator: Any) -> Space:
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from skperceptron import HillClimbPerceptron
+    >>> from skperceptron import HillClimbMLP
     >>> from skperceptron.tuning import param_distributions
     >>> space = param_distributions(make_pipeline(StandardScaler(), HillClimbMLP()))
     >>> list(space)[:2]

@@ -264,10 +264,12 @@ class TestRefusals:
             BackpropMLPRegressor(loss="quantile").fit(X, y)
 
     def test_classifiers_say_who_learns_numbers(self):
-        for cls in (HillClimbPerceptron, HillClimbMLP, BackpropMLP):
-            with pytest.raises(
-                ValueError, match=r"continuous.*Use BackpropMLPRegressor"
-            ):
+        for cls, regressor in {
+            HillClimbPerceptron: "HillClimbMLPRegressor",
+            HillClimbMLP: "HillClimbMLPRegressor",
+            BackpropMLP: "BackpropMLPRegressor",
+        }.items():
+            with pytest.raises(ValueError, match=f"continuous.*Use {regressor}"):
                 cls(max_iter=1).fit(X, y)
 
     def test_a_warm_start_goes_on_with_the_same_outputs_and_link(self):

@@ -128,8 +128,7 @@ def compiled_metric(objective, y, z, weight):
     estimator._network(1, n_outputs, fresh=True)
     metric = find_metric(estimator, y, is_weighted=weight is not None)
     assert metric is not None
-    value = MetricOfSums(metric, y, weight, n_outputs, z.dtype)(z)
-    return value + metric.shift
+    return MetricOfSums(metric, y, weight, n_outputs, z.dtype)(z)
 
 
 @st.composite

@@ -15,6 +15,7 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skperceptron import HillClimbMLP, HillClimbPerceptron
+from skperceptron.classifiers import _hill_climb
 from skperceptron.classifiers._hill_climb import BaseHillClimb
 from skperceptron.optim.climbs import _make_climb, _problem
 from skperceptron.optim.climbs._guided_climb import STRETCH
