@@ -23,6 +23,7 @@ from skperceptron.tracking import pyfunc
 from skperceptron.tracking.delivery._mlflow_import import import_mlflow
 from skperceptron.tracking.journal._kept_model import (
     MODEL_FILE,
+    ONNX_FILE,
     KeptModel,
     NoModelError,
     read_kept_model,
@@ -156,6 +157,9 @@ def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
         code=None,
         skops_trusted_types=kept.trusted_types,
     )
+    if (folder / ONNX_FILE).is_file():
+        shutil.copyfile(folder / ONNX_FILE, built / ONNX_FILE)
+        description.add_flavor("onnx", data=ONNX_FILE, code=None)
     description.model_size_bytes = sum(p.stat().st_size for p in built.iterdir())
     description.save(built / "MLmodel")
     _write_environment(kept, built)

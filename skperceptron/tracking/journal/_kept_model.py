@@ -1,7 +1,7 @@
-"""What a fit keeps of its model until MLflow has it: two files.
+"""What a fit keeps of its model until MLflow has it: two or three files.
 
-One is what skops has written. The other one describes it in JSON, and says nothing that
-could run code.
+One is what skops has written. Another one describes it in JSON, and says nothing that
+could run code. The third one, if the user wants it, is the same model as ONNX.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from skperceptron.tracking.journal._values import Plain, from_plain
 
 MODEL_FILE = "model.skops"
 DESCRIPTION_FILE = "description.json"
+ONNX_FILE = "model.onnx"
 OURS = "skperceptron"
 # The packages of which a model needs the same version.
 PACKAGES = ("numpy", "scikit-learn", "skops", OURS)

@@ -76,6 +76,9 @@ class Destination:
 
     call_key : str or None
         The run of the call of scikit-learn's that makes this fit among others.
+
+    log_onnx : bool
+        Whether models are logged as ONNX, too.
     """
 
     enabled: bool
@@ -92,6 +95,7 @@ class Destination:
     thread_id: int
     is_spread: bool
     call_key: str | None = None
+    log_onnx: bool = False
 
     @classmethod
     def current(cls) -> Destination:

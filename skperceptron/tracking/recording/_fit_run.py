@@ -38,7 +38,7 @@ from skperceptron.tracking.journal._record import (
 from skperceptron.tracking.recording._descriptions import thin
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._fingerprint import Fingerprint
-from skperceptron.tracking.recording._model import keep_model
+from skperceptron.tracking.recording._model import keep_model, keep_onnx
 from skperceptron.tracking.recording._task_path import TaskIds, TaskPath
 from skperceptron.tracking.recording._ticket import RunTicket
 
@@ -194,13 +194,17 @@ class TrackedRun:
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
             name = self.journal.new_files(self.key)
             self.record.files.append(name)
+            folder = self.journal.files(name) / "model"
             keep_model(
                 estimator,
                 X,
-                self.journal.files(name) / "model",
+                folder,
                 trusted_types=trusted_types,
                 with_example=self.destination.log_input_examples,
             )
+            if self.destination.log_onnx:
+                with tolerate(f"The model of a run of {self.record.name} has no ONNX"):
+                    keep_onnx(estimator, X, folder)
 
     def keep_file(self, name: str, content: bytes) -> None:
         """Save an artifact of the run."""

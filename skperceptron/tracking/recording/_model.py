@@ -8,15 +8,22 @@ import shutil
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sklearn
 from scipy.sparse import issparse
+from sklearn.base import is_classifier
 
 from skperceptron._version import __version__
-from skperceptron.tracking.journal._kept_model import MODEL_FILE, OURS, KeptModel
+from skperceptron.tracking.journal._kept_model import (
+    MODEL_FILE,
+    ONNX_FILE,
+    OURS,
+    KeptModel,
+)
 from skperceptron.tracking.journal._values import Plain, as_plain
 from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 from skperceptron.tracking.recording._specimens import specimen
@@ -146,6 +153,39 @@ def keep_model(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def keep_onnx(estimator: Any, X: Any, folder: Path) -> None:
+    """Write, beside what `keep_model` has written, the same model as ONNX.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator of ours, or any other that skl2onnx knows.
+
+    X : array-like, dataframe or sparse matrix of shape (n_samples, n_features)
+        What it was trained on. The ONNX model takes the same types; each column of a
+        dataframe is an input of its own.
+
+    folder : Path
+        Where the model is kept.
+
+    Raises
+    ------
+    ImportError
+        When skl2onnx is not installed.
+
+    ValueError, RuntimeError
+        When a part of the estimator has no counterpart in ONNX.
+    """
+    # It registers our converters. By its name: it imports the estimators, which import
+    # this package.
+    import_module(f"{OURS}.onnx")
+    from skl2onnx import to_onnx
+
+    options = {"zipmap": False} if is_classifier(estimator) else None
+    model = to_onnx(estimator, _few(_rows(X))[:1], options=options)
+    (folder / ONNX_FILE).write_bytes(model.SerializeToString())
 
 
 def _stored(model: Any, trusted: list[str]) -> bytes:

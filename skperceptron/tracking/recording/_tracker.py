@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,11 @@ class MLflowTracker:
         one of a search; also those of folds in which an estimator of this package is
         fitted; or none.
 
+    log_onnx : bool, default=False
+        Whether logged models are also there as ONNX, for `mlflow.onnx.load_model`. They
+        take rows of the same types as `fit`. A model with a part that skl2onnx does not
+        know is logged without, and a warning says so.
+
     log_folds : bool, default=True
         Whether each fold of a search gets a run.
 
@@ -104,6 +110,9 @@ class MLflowTracker:
 
     Raises
     ------
+    ImportError
+        When `log_onnx` is True and skl2onnx is not installed.
+
     TypeError
         When a parameter has the wrong type.
 
@@ -141,6 +150,7 @@ class MLflowTracker:
         run_name: str | None = None,
         tags: dict[str, str] | None = None,
         log_models: LogModels = "best",
+        log_onnx: bool = False,
         log_folds: bool = True,
         skops_trusted_types: list[str] | None = None,
         registered_model_name: str | None = None,
@@ -153,8 +163,14 @@ class MLflowTracker:
             registered_model_name=registered_model_name,
         )
         check_tags(tags)
-        if not isinstance(log_folds, bool):
-            raise TypeError(f"log_folds must be a bool, got {log_folds!r}.")
+        for name, value in {"log_onnx": log_onnx, "log_folds": log_folds}.items():
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be a bool, got {value!r}.")
+        if log_onnx and find_spec("skl2onnx") is None:
+            raise ImportError(
+                "log_onnx=True needs skl2onnx, which is not installed. It is in the "
+                'extra onnx of skperceptron: pip install -e ".[onnx]".'
+            )
         if not _are_names(skops_trusted_types):
             raise TypeError(
                 "skops_trusted_types must be a list of str or None, got "
@@ -165,6 +181,7 @@ class MLflowTracker:
         self.run_name = run_name
         self.tags = dict(tags or {})
         self.log_models = log_models
+        self.log_onnx = log_onnx
         self.log_folds = log_folds
         self.skops_trusted_types = list(skops_trusted_types or ())
         self.registered_model_name = registered_model_name
@@ -280,7 +297,7 @@ class MLflowTracker:
         here = _seen_from(estimator).directed_to(
             self.tracking_uri, self.experiment_name
         )
-        here = replace(here, log_models=self.log_models)
+        here = replace(here, log_models=self.log_models, log_onnx=self.log_onnx)
         record = _describe(estimator, self.run_name, self.tags)
         is_incremental = context.task_name == _PARTIAL_FIT_TASK
         run = _run_of_call_before(estimator) if is_incremental else None
