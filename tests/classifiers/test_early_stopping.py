@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_matrix
-from sklearn import config_context
 from sklearn.datasets import load_iris, make_classification
 from sklearn.metrics import (
     accuracy_score,
@@ -15,9 +14,6 @@ from sklearn.metrics import (
     make_scorer,
     mean_pinball_loss,
 )
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skperceptron import (
     BackpropMLP,
@@ -174,23 +170,6 @@ class TestOwnValidationData:
         clf = stopping_early(NETWORKS[0], max_iter=50)
         clf.fit(X, labels.astype(int), X_val=X_VAL, y_val=labels_val.astype(int))
         assert clf.best_validation_score_ == clf.score(X_VAL, labels_val.astype(int))
-
-    @every_network
-    def test_go_through_pipelines_and_searches(self, network):
-        with config_context(enable_metadata_routing=True):
-            clf = stopping_early(network).set_fit_request(X_val=True, y_val=True)
-            pipeline = make_pipeline(StandardScaler(), clf, transform_input=["X_val"])
-            pipeline.fit(X, y, **OWN)
-            name = f"{pipeline.steps[-1][0]}__tol"
-            search = GridSearchCV(pipeline, {name: [1e-3]}, cv=2).fit(X, y, **OWN)
-        scaler = StandardScaler().fit(X)
-        own = {"X_val": scaler.transform(X_VAL), "y_val": Y_VAL}
-        plain = stopping_early(network).fit(scaler.transform(X), y, **own)
-        assert pipeline[-1].validation_scores_ == plain.validation_scores_
-        refitted = search.best_estimator_[-1]
-        assert refitted.best_validation_score_ == pytest.approx(
-            plain.best_validation_score_, abs=1e-3
-        )
 
 
 class TestRefused:
