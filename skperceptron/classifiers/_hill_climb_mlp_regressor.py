@@ -348,7 +348,14 @@ class HillClimbMLPRegressor(NetworkRegressorMixin, BaseHillClimb, BaseMLP):
 
     def _learn_scale(self, data: TrainingData) -> None:
         """Choose how the outputs of the network become predictions."""
-        mean, variance = moments(in_columns(data.y_true), objective_weight(data))
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused
+            mean, variance = moments(in_columns(data.y_true), objective_weight(data))
+        if not np.isfinite(variance).all():
+            raise ValueError(
+                "y is scaled by its standard deviation, so that the squares of its "
+                "distances from the mean must be within the range of float64. Divide y "
+                "by a constant."
+            )
         self.out_activation_ = self._output_activation(data)
         if self.out_activation_ == "exp":
             self.target_mean_, scale = np.zeros(len(mean)), mean

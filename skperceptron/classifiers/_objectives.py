@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
+from sklearn import config_context, metrics
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _BaseScorer, _Scorer
 
@@ -424,7 +424,9 @@ def finite_sums(X: Any, layers: Layers, params: Array) -> Array | None:
 def _naming(parameter: str, estimator: BaseNetwork) -> Iterator[None]:
     """Say in errors that they come from a parameter."""
     try:
-        yield
+        # What `fit` calls by itself need not be checked again; this is the user's.
+        with config_context(skip_parameter_validation=False):
+            yield
     except Exception as error:
         raise ValueError(
             f"{parameter}={getattr(estimator, parameter)!r} cannot be evaluated: "

@@ -41,7 +41,7 @@ _LOGARITHMIC = (
 
 
 @dataclass(frozen=True, eq=False)
-class Recognized:
+class Recognised:
     """A metric of regression that compiled code knows.
 
     Attributes
@@ -62,7 +62,7 @@ class Recognized:
     quantile: float = 0.5
 
 
-def recognize(objective: Any) -> Recognized | None:
+def recognise(objective: Any) -> Recognised | None:
     """Find out which metric an objective is.
 
     Parameters
@@ -72,7 +72,7 @@ def recognize(objective: Any) -> Recognized | None:
 
     Returns
     -------
-    Recognized or None
+    Recognised or None
         None for what is left to scikit-learn, or to the user's function.
     """
     function, sign, arguments, methods = take_apart(objective)
@@ -89,7 +89,7 @@ def recognize(objective: Any) -> Recognized | None:
         outputs = _weights_of_outputs(arguments.pop("multioutput", outputs), kind)
     if outputs is None or arguments:
         return None
-    return Recognized(kind, outputs, float(quantile))
+    return Recognised(kind, outputs, float(quantile))
 
 
 def needs_positive(objective: Any) -> bool:
@@ -103,7 +103,7 @@ def needs_positive(objective: Any) -> bool:
     function, _, arguments, _ = take_apart(objective)
     if _find(dict.fromkeys(_TWEEDIE, "tweedie"), function):
         power = arguments.get("power", 0)
-        return isinstance(power, Real) and float(power) >= 1
+        return isinstance(power, Real) and not 0 <= float(power) < 1
     known = dict.fromkeys(_LOGARITHMIC, "logarithmic")
     known |= {f: kind for f, kind in _LOSSES.items() if kind in _DEVIANCES}
     return _find(known, function) is not None

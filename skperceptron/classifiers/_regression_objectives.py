@@ -14,7 +14,7 @@ from skperceptron.classifiers._objectives import (
     literal_objective,
     objective_weight,
 )
-from skperceptron.classifiers._regression_metrics import Recognized, recognize
+from skperceptron.classifiers._regression_metrics import Recognised, recognise
 from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.network import Layers
 from skperceptron.optim import MetricOfSums, RegressionMetric
@@ -40,7 +40,7 @@ def find_regression_metric(
     RegressionMetric or None
         None for an objective that has to be evaluated as it is.
     """
-    found = recognize(estimator.objective)
+    found = recognise(estimator.objective)
     if found is None:
         return None
     y = in_columns(data.y_true).astype(float)
@@ -88,7 +88,7 @@ def surrogate(estimator: Any, data: TrainingData) -> RegressionMetric:
         positive.
     """
     y = in_columns(data.y_true).astype(float)
-    found, kind = recognize(estimator.objective), "squared_error"
+    found, kind = recognise(estimator.objective), "squared_error"
     if estimator.out_activation_ == "exp":
         kind = "poisson"
     elif found is not None and found.kind == "median":
@@ -190,7 +190,7 @@ def _deviance(
 
 def _share_of_variance(
     estimator: Any,
-    found: Recognized,
+    found: Recognised,
     y: NDArray[np.float64],
     weight: NDArray[np.float64] | None,
 ) -> RegressionMetric | None:
@@ -239,7 +239,7 @@ def _make(
 
 
 def _check_defined(objective: Any, n_samples: int) -> None:
-    found = recognize(objective)
+    found = recognise(objective)
     if found is not None and found.kind == "r2" and n_samples < 2:
         raise ValueError(
             f"R2 is not defined for n_samples={n_samples}, in training or in the part "

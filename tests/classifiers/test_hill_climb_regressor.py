@@ -143,6 +143,7 @@ class TestValues:
             "neg_mean_squared_log_error",
             "d2_absolute_error_score",
             loss(metrics.mean_tweedie_deviance, power=1.5),
+            loss(metrics.mean_tweedie_deviance, power=-1),
             lambda y_true, y_pred: -float(np.quantile(np.abs(y_true - y_pred), 0.9)),
         ],
     )
@@ -416,6 +417,27 @@ class TestBadInput:
             ValueError, match=f"objective='{objective}' cannot .*{error}"
         ):
             make(objective=objective).fit(X, y)
+
+    @pytest.mark.parametrize(
+        "objective",
+        [
+            loss(metrics.mean_pinball_loss, alpha=1.5),
+            make_scorer(metrics.r2_score, multioutput="nonsense"),
+            loss(metrics.mean_tweedie_deviance, power=0.5),
+        ],
+    )
+    def test_arguments_that_a_metric_does_not_take(self, objective):
+        with pytest.raises(
+            ValueError, match=r"objective=make_scorer.* must be a .* Got"
+        ):
+            make(objective=objective).fit(X, y)
+        with pytest.raises(ValueError, match=r"scoring=make_scorer.* must be a .* Got"):
+            make(early_stopping=True, scoring=objective).fit(X, y)
+
+    @pytest.mark.parametrize("size", [1e155, 1e300])
+    def test_targets_whose_squares_overflow(self, size):
+        with pytest.raises(ValueError, match=r"standard deviation, .* squares .* Divide y"):
+            make().fit(X, size * y)
 
     def test_r2_of_one_sample_is_not_defined(self):
         with pytest.raises(ValueError, match=r"n_samples=1, .*neg_mean_squared_error"):
