@@ -31,9 +31,9 @@ from tests.reliability import corpus
 ROOT = Path(__file__).parents[2]
 # Generous: the compiled loops may have to be compiled first.
 SECONDS_PER_CASE = 120
-# Of the cases of the classifiers, every so-manieth is run each time: each table and
-# each method has some.
-STRIDE = 31
+# Of the cases of the estimators, one in 61 is run each time: each table and each method
+# has some.
+STRIDE = 61
 QUICK = [g for g in corpus.GROUPS if g not in ("functions", "tracked fits")]
 MAX_CRASHES = 5
 

@@ -145,7 +145,10 @@ def test_password_is_in_no_command_line_and_in_no_file(script, new_store):
 # What is none, what ends at once, and what only says what it is told.
 @pytest.mark.parametrize(
     "program",
-    ["/nothing", pytest.param("/bin/false", marks=pytest.mark.slow), "/bin/cat"],
+    [
+        "/nothing",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("/bin/false", "/bin/cat")),
+    ],
 )
 def test_flush_delivers_where_no_process_can_be_started(program, script):
     script.run(

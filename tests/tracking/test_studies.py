@@ -862,9 +862,8 @@ with track_study(study):
 """
 
 
-@pytest.mark.parametrize(
-    "kind", ["journal", pytest.param("sqlite", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
 def test_processes_that_share_a_study_share_its_run(kind, runs, tmp_path):
     address = str(tmp_path / "study.log")
     storage = JournalStorage(JournalFileBackend(address))
