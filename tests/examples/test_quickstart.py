@@ -45,16 +45,14 @@ def test_every_run_is_in_the_store(quickstart, table):
             "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'"
         ).fetchone()
     assert n_runs == sum(n for _, n in table.values())
-    # A grid search: its run, 4 candidates with 3 folds each, and the refit.
-    searched = 1 + 4 * (1 + 3) + 1
-    # A study: its run, 8 trials with 3 folds each, and the final fit.
-    studied = 1 + 8 * (1 + 3) + 1
+    # A search or study: its run, its candidates or trials with 3 folds each, the refit.
     assert {name: n for (_, name), (_, n) in table.items()} == {
-        "HillClimbPerceptron": searched,
-        "HillClimbMLP": searched,
-        "BackpropMLP": studied,
+        "HillClimbPerceptron": 1 + 2 * (1 + 3) + 1,
+        "HillClimbMLP": 1 + 4 * (1 + 3) + 1,
+        "BackpropMLP": 1 + 4 * (1 + 3) + 1,
     }
     assert n_children == n_runs - 6
+    assert n_runs < 100  # more than that are not on one page of MLflow's UI
     assert statuses == {"FINISHED"}
 
 

@@ -34,7 +34,7 @@ CANDIDATES = ["logistic, (15,)", "logistic, (30,)", "relu, (15,)", "relu, (30,)"
 SEARCHED = ["hillclimbmlp__activation", "hillclimbmlp__hidden_layer_sizes"]
 STUDY = "BackpropMLP on digits"
 STUDIED = ["activation", "alpha", "hidden_units", "learning_rate_init"]
-TRIALS = [f"trial {number}" for number in reversed(range(8))]
+TRIALS = [f"trial {number}" for number in reversed(range(4))]
 
 
 class RunsTable:
@@ -129,24 +129,22 @@ def plotted(page, kind):
 
 
 def test_tunings_are_listed_the_newest_first(table):
-    assert table.names(3) == NEWEST_FIRST[:3]
-    table.page.get_by_text("Load more").click()
     assert table.names(6) == NEWEST_FIRST
 
 
 def test_folds_are_below_candidates_and_candidates_below_their_search(table):
     table.expand(SEARCH)
     below = ["refit", *reversed(CANDIDATES)]
-    assert table.names(8) == [STUDY, SEARCH, *below, NEWEST_FIRST[2]]
+    assert table.names(11) == [STUDY, SEARCH, *below, *NEWEST_FIRST[2:]]
     table.expand(CANDIDATES[3])
-    assert set(table.names(11)[4:7]) == {"fold 0", "fold 1", "fold 2"}
+    assert set(table.names(14)[4:7]) == {"fold 0", "fold 1", "fold 2"}
 
 
 def test_fits_are_below_trials_and_trials_below_their_study(table):
     table.expand(STUDY)
-    assert table.names(20) == [STUDY, "BackpropMLP", *TRIALS, *NEWEST_FIRST[1:3]]
-    table.expand("trial 15")
-    assert table.names(23)[3:6] == ["BackpropMLP"] * 3
+    assert table.names(11) == [STUDY, "BackpropMLP", *TRIALS, *NEWEST_FIRST[1:]]
+    table.expand("trial 3")
+    assert table.names(14)[3:6] == ["BackpropMLP"] * 3
 
 
 def test_columns_show_parameters_and_scores(table, store, take_picture):
@@ -161,7 +159,6 @@ def test_columns_show_parameters_and_scores(table, store, take_picture):
             expect(table.cell(name, f"params.`{key}`")).to_have_text(value)
         score = table.cell(name, "metrics.`mean_test_score`").inner_text()
         assert float(score) == store.metrics(run_id)["mean_test_score"]
-    table.page.get_by_text("Load more").click()
     table.names(14)
     table.page.get_by_role("button", name="Toggle sidebar").click()
     shown = ["metrics.`mean_test_score`", *(f"params.`{name}`" for name in SEARCHED)]
