@@ -436,7 +436,9 @@ class TestBadInput:
 
     @pytest.mark.parametrize("size", [1e155, 1e300])
     def test_targets_whose_squares_overflow(self, size):
-        with pytest.raises(ValueError, match=r"standard deviation, .* squares .* Divide y"):
+        with pytest.raises(
+            ValueError, match=r"standard deviation, .* squares .* Divide y"
+        ):
             make().fit(X, size * y)
 
     def test_r2_of_one_sample_is_not_defined(self):
