@@ -87,6 +87,30 @@ def make_objective(
 
     else:
         return literal_objective(estimator, layers, data)
+    return objective_of_sums(X, layers, from_sums)
+
+
+def objective_of_sums(
+    X: Any, layers: Layers, from_sums: Callable[[Array], float]
+) -> Objective:
+    """Make an objective of a function of the sums of the output units.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Samples.
+
+    layers : Layers
+        The network.
+
+    from_sums : callable
+        ``from_sums(z) -> float`` of finite sums, shape (n_samples, n_outputs).
+
+    Returns
+    -------
+    callable
+        As that of `make_objective`.
+    """
 
     def evaluate(params: Array) -> float:
         z = finite_sums(X, layers, params)
@@ -105,12 +129,7 @@ def literal_objective(
     if isinstance(estimator.objective, (str, _BaseScorer)):
         return scorer_objective(estimator, layers, data, "objective")
     from_sums = _metric_objective(estimator, data.y_true, objective_weight(data))
-
-    def evaluate(params: Array) -> float:
-        z = finite_sums(data.X, layers, params)
-        return -math.inf if z is None else from_sums(z)
-
-    return evaluate
+    return objective_of_sums(data.X, layers, from_sums)
 
 
 def find_metric(

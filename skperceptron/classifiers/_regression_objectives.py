@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from skperceptron.classifiers._objectives import (
     Objective,
-    finite_sums,
     literal_objective,
+    objective_of_sums,
     objective_weight,
 )
 from skperceptron.classifiers._regression_metrics import Recognised, recognise
@@ -131,24 +131,13 @@ def make_regression_objective(
     ValueError
         For R2 of a single sample.
     """
-    metric = (
-        surrogate(estimator, data)
-        if on_surrogate
-        else find_regression_metric(estimator, data)
-    )
+    metric = estimator._find_metric(data, on_surrogate=on_surrogate)
     if metric is None:
         _check_defined(estimator.objective, len(data.y_true))
         return literal_objective(estimator, layers, data)
-    codes = np.zeros(len(data.y_true), np.intp)
-    of_sums = MetricOfSums(
-        metric, codes, objective_weight(data), layers.units[-1], data.X.dtype
-    )
-
-    def evaluate(params: Array) -> float:
-        z = finite_sums(data.X, layers, params)
-        return -math.inf if z is None else of_sums(z)
-
-    return evaluate
+    codes, weight = estimator._codes(data), objective_weight(data)
+    of_sums = MetricOfSums(metric, codes, weight, layers.units[-1], data.X.dtype)
+    return objective_of_sums(data.X, layers, of_sums)
 
 
 def in_columns(y: Array) -> Array:
