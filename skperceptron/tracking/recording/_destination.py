@@ -79,6 +79,8 @@ class Destination:
 
     log_onnx : bool
         Whether models are logged as ONNX, too.
+    fold : int or None
+        Which fold of that call the fit is of.
     """
 
     enabled: bool
@@ -96,6 +98,7 @@ class Destination:
     is_spread: bool
     call_key: str | None = None
     log_onnx: bool = False
+    fold: int | None = None
 
     @classmethod
     def current(cls) -> Destination:

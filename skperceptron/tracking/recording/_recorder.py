@@ -345,8 +345,13 @@ def _new_run(
 ) -> FitRun:
     if task_path.search is not None and task_path.search.key != destination.call_key:
         destination = destination.below(task_path.search)
+    record = _describe(estimator)
+    if task_path.role == "refit":
+        record.name = "refit"
+    elif destination.fold is not None:
+        record.name = f"fold {destination.fold}"
     run = FitRun(
-        _describe(estimator),
+        record,
         destination,
         task_path.new_key(),
         incremental=incremental,
