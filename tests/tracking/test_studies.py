@@ -272,7 +272,7 @@ def test_search_of_optuna_works_inside(runs):
         for run in found
         if run.parent == above.run_id and run not in trials.values()
     ]
-    assert refit.name == "HillClimbPerceptron"
+    assert refit.name == "refit"
 
 
 def test_options(runs, tmp_path, new_store):

@@ -26,7 +26,7 @@ from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._sklearn_internals import (
     find_call,
     find_waiting_call,
-    fold_of_clone,
+    purpose_of_clone,
 )
 
 # What the thread saw that cloned an estimator last.
@@ -52,7 +52,8 @@ def remember_destination(clone: Any, original: Any) -> None:
     with suppress(Exception):  # the fit will say what is wrong
         # What a fold's estimator clones in its turn, such as an ensemble's members, is
         # no fold itself.
-        seen = replace(_destination_for_clone_of(original), fold=fold_of_clone())
+        seen = _destination_for_clone_of(original)
+        seen = replace(seen, purpose=purpose_of_clone())
         setattr(clone, DESTINATION_ATTRIBUTE, seen)
 
 
@@ -136,7 +137,7 @@ def take_destination(estimator: Any) -> Destination:
         _taken[estimator] = destination
     if remembered is None:
         return destination
-    return replace(destination, fold=remembered.fold)  # known when it was cloned
+    return replace(destination, purpose=remembered.purpose)  # known when it was cloned
 
 
 def _destination_of(estimator: Any) -> Destination:

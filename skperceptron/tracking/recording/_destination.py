@@ -79,8 +79,9 @@ class Destination:
 
     log_onnx : bool
         Whether models are logged as ONNX, too.
-    fold : int or None
-        Which fold of that call the fit is of.
+
+    purpose : str or None
+        What the fit is for, if it is a fold or a refit. It is the name of its run.
     """
 
     enabled: bool
@@ -98,7 +99,7 @@ class Destination:
     is_spread: bool
     call_key: str | None = None
     log_onnx: bool = False
-    fold: int | None = None
+    purpose: str | None = None
 
     @classmethod
     def current(cls) -> Destination:

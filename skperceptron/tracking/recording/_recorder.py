@@ -346,10 +346,8 @@ def _new_run(
     if task_path.search is not None and task_path.search.key != destination.call_key:
         destination = destination.below(task_path.search)
     record = _describe(estimator)
-    if task_path.role == "refit":
-        record.name = "refit"
-    elif destination.fold is not None:
-        record.name = f"fold {destination.fold}"
+    purpose = "refit" if task_path.role == "refit" else destination.purpose
+    record.name = purpose or record.name
     run = FitRun(
         record,
         destination,

@@ -1,15 +1,16 @@
-"""All that is known of scikit-learn and joblib that they do not document.
+"""All that is known of scikit-learn, joblib and Optuna that they do not document.
 
 - Which call is going on, and what became of it. `cross_validate` and its like,
   selectors and ensembles tell nobody that the fits they make belong together, but the
   stack shows it. Where a new version looks different, each fit stands alone.
 - In which order a search fits its folds, and what it knows of them. For which fold
-  `cross_validate` and its like clone an estimator.
+  `cross_validate` and its like clone an estimator, and that `OptunaSearchCV` clones one
+  for its refit.
 - How the picture of an estimator is put together.
 - Where estimators and tasks keep their callbacks, and how copies of a callback in
   other processes send it messages.
 
-A new release of either can break this module only.
+A new release of one can break this module only.
 """
 
 from __future__ import annotations
@@ -242,8 +243,8 @@ def works_for_joblib() -> bool:
     return False
 
 
-def fold_of_clone() -> int | None:
-    """Tell for which fold the clone is that is being made, if a call fits folds.
+def purpose_of_clone() -> str | None:
+    """Name the fit for which a clone is being made: a fold, or Optuna's refit.
 
     Searches number their folds. For `cross_validate` and its like they are counted
     here; `learning_curve` and `validation_curve` fit several times on each.
@@ -254,14 +255,15 @@ def fold_of_clone() -> int | None:
             if _makes_folds(frame):
                 maker = frame.f_locals
                 if "split_idx" in maker:
-                    split: int = maker["split_idx"]
-                    return split
+                    return f"fold {maker['split_idx']}"
+            elif _is_refit_of_optuna(frame):
+                return "refit"
         elif isinstance(engine := _self_of(frame), Parallel):
             test, number = _newest_folds.get(engine, (None, -1))
             if test is not maker["test"]:
                 number += 1
                 _newest_folds[engine] = (maker["test"], number)
-            return number
+            return f"fold {number}"
     return None
 
 
@@ -565,6 +567,11 @@ def _makes_folds(frame: FrameType) -> bool:
         and frame.f_globals.get("__name__") in _MAKERS_OF_FOLDS
         and "test" in frame.f_locals
     )
+
+
+def _is_refit_of_optuna(frame: FrameType) -> bool:
+    module: str = frame.f_globals.get("__name__", "")
+    return frame.f_code.co_name == "_refit" and _is_in(module, ("optuna_integration",))
 
 
 def _callers(innermost: FrameType | None) -> Iterator[FrameType]:
