@@ -135,12 +135,54 @@ def test_a_function_is_one_run_above_its_fits(function, options, n_fits, runs):
     function(CLF, X, y, **options)
     above, fits = parts_of(runs())
     assert above.name == function.__name__
-    assert names_of(fits) == ["HillClimbPerceptron"] * n_fits
+    assert len(fits) == n_fits
     assert {run.status for run in [above, *fits]} == {"FINISHED"}
     assert above.start_time <= min(run.start_time for run in fits)
     assert above.end_time >= max(run.end_time for run in fits)
     assert above.tags["skperceptron_version"] == skperceptron.__version__
     assert models_of([above, *fits]) == []
+
+
+class TestNamesOfFolds:
+    @pytest.mark.parametrize(
+        "function", [cross_validate, cross_val_score, cross_val_predict]
+    )
+    @pytest.mark.parametrize("backend", ["sequential", "loky", "threading"])
+    def test_are_numbered_by_split(self, function, backend, runs):
+        with parallel_config(backend=backend):
+            function(make_pipeline(StandardScaler(), CLF), X, y, cv=4, n_jobs=2)
+        _, fits = parts_of(runs())
+        assert sorted(names_of(fits)) == [f"fold {split}" for split in range(4)]
+
+    def test_follow_the_order_of_the_results(self, runs):
+        results = cross_validate(CLF, X, y, cv=2, return_estimator=True)
+        found = {run.run_id: run.name for run in runs()}
+        names = [found[clf.run_id_] for clf in results["estimator"]]
+        assert names == ["fold 0", "fold 1"]
+
+    def test_are_shared_by_the_fits_of_a_curve_on_one_split(self, runs):
+        learning_curve(CLF, X, y, cv=2, train_sizes=[0.5, 1.0], shuffle=True)
+        _, fits = parts_of(runs())
+        assert sorted(names_of(fits)) == ["fold 0"] * 2 + ["fold 1"] * 2
+
+    def test_begin_anew_with_each_call(self, runs):
+        cross_val_score(CLF, X, y, cv=2)
+        cross_val_score(CLF, X, y, cv=2)
+        names = Counter(run.name for run in runs())
+        assert names == {"cross_val_score": 2, "fold 0": 2, "fold 1": 2}
+
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    def test_are_not_those_of_members_of_ensembles(self, n_jobs, runs):
+        bagging = BaggingClassifier(CLF, n_estimators=2)
+        cross_val_score(bagging, X, y, cv=2, n_jobs=n_jobs)
+        _, fits = parts_of(runs())
+        assert sorted(names_of(fits)) == ["HillClimbPerceptron"] * 4
+
+    def test_are_not_those_of_later_fits(self, runs):
+        results = cross_validate(CLF, X, y, cv=2, return_estimator=True)
+        again = results["estimator"][1].fit(X, y)
+        found = {run.run_id: run.name for run in runs()}
+        assert found[again.run_id_] == "HillClimbPerceptron"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +367,7 @@ class TestNesting:
         assert within(9, lambda: is_settled(runs))
         above, fits = parts_of(runs())
         assert above.name == "GridSearchCV"
-        assert names_of(fits) == ["HillClimbPerceptron"] * 10
+        assert sorted(names_of(fits)) == ["HillClimbPerceptron"] * 10
 
     def test_below_an_active_run(self, runs):
         with mlflow.start_run() as active:

@@ -1,5 +1,7 @@
 """Runs of fits that a search makes in other processes and threads."""
 
+from collections import Counter
+
 import mlflow
 import pytest
 from joblib import parallel_config
@@ -51,6 +53,14 @@ def test_every_fit_of_a_search_is_a_finished_run_below_that_of_the_search(runs):
     assert step_sizes.count("0.05") >= 3
     # The folds are scored by the search in the process that fitted them.
     assert sum("test_score" in run.metrics for run in found) == 12
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_folds_and_refit_are_named_without_a_tracker(n_jobs, runs):
+    make_search(n_jobs).fit(X, y)
+    _, found = split_off(runs.at_once(), "GridSearchCV")
+    names = Counter(run.name for run in found)
+    assert names == {"fold 0": 4, "fold 1": 4, "fold 2": 4, "refit": 1}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

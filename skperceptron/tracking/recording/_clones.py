@@ -26,6 +26,7 @@ from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._sklearn_internals import (
     find_call,
     find_waiting_call,
+    purpose_of_clone,
 )
 
 # What the thread saw that cloned an estimator last.
@@ -49,7 +50,11 @@ def remember_destination(clone: Any, original: Any) -> None:
         counts.
     """
     with suppress(Exception):  # the fit will say what is wrong
-        setattr(clone, DESTINATION_ATTRIBUTE, _destination_for_clone_of(original))
+        # What a fold's estimator clones in its turn, such as an ensemble's members, is
+        # no fold itself.
+        seen = _destination_for_clone_of(original)
+        seen = replace(seen, purpose=purpose_of_clone())
+        setattr(clone, DESTINATION_ATTRIBUTE, seen)
 
 
 def _destination_for_clone_of(original: Any) -> Destination:
@@ -127,9 +132,12 @@ def take_destination(estimator: Any) -> Destination:
     Destination
     """
     destination = _destination_of(estimator)
-    if vars(estimator).pop(DESTINATION_ATTRIBUTE, None) is destination:
+    remembered: Destination | None = vars(estimator).pop(DESTINATION_ATTRIBUTE, None)
+    if remembered is destination:
         _taken[estimator] = destination
-    return destination
+    if remembered is None:
+        return destination
+    return replace(destination, purpose=remembered.purpose)  # known when it was cloned
 
 
 def _destination_of(estimator: Any) -> Destination:

@@ -79,6 +79,9 @@ class Destination:
 
     log_onnx : bool
         Whether models are logged as ONNX, too.
+
+    purpose : str or None
+        What the fit is for, if it is a fold or a refit. It is the name of its run.
     """
 
     enabled: bool
@@ -96,6 +99,7 @@ class Destination:
     is_spread: bool
     call_key: str | None = None
     log_onnx: bool = False
+    purpose: str | None = None
 
     @classmethod
     def current(cls) -> Destination:

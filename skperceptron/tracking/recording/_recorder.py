@@ -345,8 +345,11 @@ def _new_run(
 ) -> FitRun:
     if task_path.search is not None and task_path.search.key != destination.call_key:
         destination = destination.below(task_path.search)
+    record = _describe(estimator)
+    purpose = "refit" if task_path.role == "refit" else destination.purpose
+    record.name = purpose or record.name
     run = FitRun(
-        _describe(estimator),
+        record,
         destination,
         task_path.new_key(),
         incremental=incremental,

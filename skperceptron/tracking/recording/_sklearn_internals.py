@@ -1,14 +1,16 @@
-"""All that is known of scikit-learn and joblib that they do not document.
+"""All that is known of scikit-learn, joblib and Optuna that they do not document.
 
 - Which call is going on, and what became of it. `cross_validate` and its like,
   selectors and ensembles tell nobody that the fits they make belong together, but the
   stack shows it. Where a new version looks different, each fit stands alone.
-- In which order a search fits its folds, and what it knows of them.
+- In which order a search fits its folds, and what it knows of them. For which fold
+  `cross_validate` and its like clone an estimator, and that `OptunaSearchCV` clones one
+  for its refit.
 - How the picture of an estimator is put together.
 - Where estimators and tasks keep their callbacks, and how copies of a callback in
   other processes send it messages.
 
-A new release of either can break this module only.
+A new release of one can break this module only.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -29,6 +32,7 @@ import numpy as np
 from joblib.parallel import (
     LokyBackend,
     MultiprocessingBackend,
+    Parallel,
     SequentialBackend,
     ThreadingBackend,
     get_active_backend,
@@ -36,7 +40,7 @@ from joblib.parallel import (
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.callback import CallbackContext
 from sklearn.callback._transport import can_reuse_listener, open_listener, send
-from sklearn.model_selection import _validation
+from sklearn.model_selection import _search, _validation
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -62,6 +66,8 @@ _SCORES = {"test_scores": "test", "train_scores": "train"}
 _RESULT, _ERROR = "result", "fit_error"
 
 _VALIDATION = _validation.__name__
+# Where folds are handed to joblib, one clone for each.
+_MAKERS_OF_FOLDS = (_VALIDATION, _search.__name__)
 _FIT_AND_SCORE = "_fit_and_score"
 _FUNCTIONS = (
     "cross_validate",
@@ -113,6 +119,11 @@ _SECONDS_BETWEEN_LOOKS = 0.001
 Points = list[tuple[int, float]]
 # Calls of the process that this one was forked from.
 _inherited: set[FrameType] = set()
+# For each engine at work, the newest fold that it was handed: the rows that it is
+# scored on, and its number.
+_newest_folds: weakref.WeakKeyDictionary[Parallel, tuple[Any, int]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +241,30 @@ def works_for_joblib() -> bool:
         if _is_of_joblib(frame):
             return True
     return False
+
+
+def purpose_of_clone() -> str | None:
+    """Name the fit for which a clone is being made: a fold, or Optuna's refit.
+
+    Searches number their folds. For `cross_validate` and its like they are counted
+    here; `learning_curve` and `validation_curve` fit several times on each.
+    """
+    maker = None
+    for frame in _callers(sys._getframe()):
+        if maker is None:
+            if _makes_folds(frame):
+                maker = frame.f_locals
+                if "split_idx" in maker:
+                    return f"fold {maker['split_idx']}"
+            elif _is_refit_of_optuna(frame):
+                return "refit"
+        elif isinstance(engine := _self_of(frame), Parallel):
+            test, number = _newest_folds.get(engine, (None, -1))
+            if test is not maker["test"]:
+                number += 1
+                _newest_folds[engine] = (maker["test"], number)
+            return f"fold {number}"
+    return None
 
 
 def is_last_fit(estimator: Any) -> bool:
@@ -524,6 +559,19 @@ def _is_call(frame: FrameType) -> bool:
     estimator = _self_of(frame)
     is_known = not is_search(estimator) or hasattr(estimator, _TASK)
     return isinstance(estimator, MetaEstimatorMixin) and is_known
+
+
+def _makes_folds(frame: FrameType) -> bool:
+    return (
+        frame.f_code.co_name == "<genexpr>"
+        and frame.f_globals.get("__name__") in _MAKERS_OF_FOLDS
+        and "test" in frame.f_locals
+    )
+
+
+def _is_refit_of_optuna(frame: FrameType) -> bool:
+    module: str = frame.f_globals.get("__name__", "")
+    return frame.f_code.co_name == "_refit" and _is_in(module, ("optuna_integration",))
 
 
 def _callers(innermost: FrameType | None) -> Iterator[FrameType]:
