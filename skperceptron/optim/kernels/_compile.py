@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numba
 import numba.extending
 import numpy as np
 from numba import config
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.misc.appdirs import AppDirs
 
 # Nobody calls a kernel from C: a wrapper for that would only cost time to compile.
@@ -109,6 +110,14 @@ class _Cache(FunctionCache):
     names now.
     """
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CacheFile(
+            self.cache_path,
+            self._impl.filename_base,
+            self._impl.locator.get_source_stamp(),
+        )
+
     def load_overload(self, *args: Any) -> Any:
         with suppress(OSError):
             try:
@@ -120,6 +129,20 @@ class _Cache(FunctionCache):
     def save_overload(self, *args: Any) -> None:
         with suppress(OSError):
             super().save_overload(*args)
+
+
+class _CacheFile(IndexDataCacheFile):
+    """The files of a function: for each list of types, one with the code.
+
+    numba numbers them. Two processes that compile a function for different types at the
+    same time may take the same number: one would run the code of the other. Here the
+    types tell the name.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        name = self._data_name(int(sha256(repr(key).encode()).hexdigest()[:16], 16))
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
 
 
 @cache

@@ -50,6 +50,41 @@ def run(code, **env):
     assert not done.stderr
 
 
+# A process that finds no code in the cache, and saves its own when it is told to.
+SAVE = f"""{CALL}
+import sys
+from numba.core.caching import IndexDataCacheFile as CacheFile
+save = CacheFile._save_data
+CacheFile._load_index = lambda self: {{}}
+def save_later(self, name, data):
+    print(flush=True)
+    sys.stdin.readline()
+    save(self, name, data)
+CacheFile._save_data = save_later
+call(sys.argv[1])
+"""
+
+
+def test_processes_that_compile_for_other_types_at_once_keep_apart(tmp_path):
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
+    processes = []
+    for dtype in ("float64", "float32"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE, dtype],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        process.stdout.readline()
+        processes.append(process)
+    for process in reversed(processes):
+        process.communicate("\n")
+    for dtype in ("float64", "float32"):
+        run(f"{CALL}\ncall({dtype!r})", cwd=ROOT, NUMBA_CACHE_DIR=str(tmp_path))
+
+
 @pytest.fixture
 def locked_package(tmp_path):
     """Copy the package so that not even root can write a cache beside its source."""
