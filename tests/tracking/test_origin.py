@@ -91,10 +91,12 @@ def test_tags_of_the_user_count(repository):
 
 def test_many_runs_of_a_search_leave_it_to_the_one_above(repository):
     _, runs = repository
-    for run in runs:
-        is_fold = run.info.run_name.startswith("fold")
-        if is_fold or "candidate" in run.data.tags:
-            assert not any(name.startswith("mlflow.source") for name in run.data.tags)
+    candidates = [run for run in runs if "candidate" in run.data.tags]
+    ids = {run.info.run_id for run in candidates}
+    folds = [run for run in runs if run.data.tags.get("mlflow.parentRunId") in ids]
+    assert (len(candidates), len(folds)) == (2, 4)
+    for run in candidates + folds:
+        assert not any(name.startswith("mlflow.source") for name in run.data.tags)
 
 
 def test_models_carry_it_too(repository):
