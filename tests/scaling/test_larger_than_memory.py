@@ -80,12 +80,12 @@ def weights(clf):
 def test_memory_stays_flat_over_many_chunks(clf, tracking, files, arrays):
     _, y = arrays
     clf = clone(clf)
+    memory = []
     with config_context(tracking=tracking):
-        train(clf, chunks_of_map(files, y))  # libraries take memory, and the first run
-        flush()
-        before = anonymous_bytes()
-        for _ in range(5):
+        for _ in range(7):
             train(clf, chunks_of_map(files, y))
-        flush()
-    # 50 chunks of 1.6 MB, none of which may be left behind.
-    assert anonymous_bytes() - before < 8e6
+            flush()
+            memory.append(anonymous_bytes())
+    # A process takes and gives back memory for its own reasons, once or twice. A chunk
+    # (1.6 MB) that stays shows in every pass.
+    assert np.median(np.diff(memory)) < 1.6e6
