@@ -199,6 +199,7 @@ BELOW = {
     "_credentials",
     "_local_stores",
     "_packed_list",
+    "_notices",
     "_reasons",
     "_warnings",
     "pyfunc",

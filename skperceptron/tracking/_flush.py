@@ -7,10 +7,12 @@ import sqlite3
 import threading
 import time
 import warnings
+from contextlib import closing
 from functools import cache
 from numbers import Real
 from typing import Any
 
+from skperceptron.tracking._notices import tell_notices
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._folders import journals, where_runs_wait
@@ -63,12 +65,10 @@ def flush(timeout: float | None = None) -> int:
     seconds = None if deadline == math.inf else deadline - time.monotonic()
     # Where nothing waits, no process has to import MLflow to find that out.
     reasons = ask_or_do("flush", timeout=seconds) if waiting() else []
-    delivering_process().tell_notices()
     for reason in reasons:
         _warn(reason)
-    for journal in _journals():
-        journal.tell_notices()
     n_waiting = pending()
+    tell_notices()
     if n_waiting and not reasons and time.monotonic() >= deadline:
         _warn(
             f"{n_waiting} runs still wait in the journal "
@@ -78,18 +78,16 @@ def flush(timeout: float | None = None) -> int:
     return n_waiting
 
 
-def _deliver_here(verb: str, arguments: dict[str, Any]) -> tuple[Any, list[str]]:
+def _deliver_here(verb: str, arguments: dict[str, Any]) -> Any:
     """Do in this process what no process can be started for."""
     # Only then is MLflow needed here.
     from skperceptron.tracking.delivery._limits import limited
     from skperceptron.tracking.delivery._service import Service
 
-    service = Service(_owners.this_process())
-    with limited():
-        for store, inbox in delivering_process().watched:
-            service.watch(store, str(inbox.journal), 0.0)
-        value = getattr(service, verb)(**arguments)
-    return value, service.take_notices()
+    with limited(), closing(Service(_owners.this_process())) as service:
+        for store, journal in list(delivering_process().watched):
+            service.watch(store, str(journal), 0.0)
+        return getattr(service, verb)(**arguments)
 
 
 deliver_here.append(_deliver_here)

@@ -15,6 +15,7 @@ import mlflow
 import pytest
 
 from skperceptron.tracking import flush
+from skperceptron.tracking._notices import take_notices
 from skperceptron.tracking.recording import _search, _study
 from tests.tracking.delivery_here import delivery_here  # noqa: F401 - a fixture
 from tests.tracking.faults import Script, StoreInAFile
@@ -92,6 +93,7 @@ def journal(tmp_path, monkeypatch):
     """A journal of the test's own."""
     folder = tmp_path / "journal"
     monkeypatch.setenv("SKPERCEPTRON_JOURNAL", str(folder))
+    list(take_notices())  # of deliveries that earlier tests have left behind
     yield folder
     # What could not be delivered would be tried again in other tests. A thread that
     # delivers may write down the run of a search while its folder is being removed.

@@ -52,10 +52,6 @@ class DeliveryHere(_process.DeliveringProcess):
         thread.start()
         return answer
 
-    def tell_notices(self):
-        self.notices += self._service.take_notices()
-        super().tell_notices()
-
 
 @pytest.fixture
 def delivery_here(monkeypatch):
@@ -64,4 +60,5 @@ def delivery_here(monkeypatch):
     monkeypatch.setitem(_process._processes, os.getpid(), process)
     for name, value in limits(os.environ).items():
         monkeypatch.setenv(name, value)
-    return process
+    yield process
+    process._service.close()

@@ -27,6 +27,7 @@ def leave_run(
     origin=None,
     status_if_killed="KILLED",
     name="a fit",
+    writer=None,
     **changes,
 ):
     """Write down a run whose process has died, and give back its key."""
@@ -40,5 +41,5 @@ def leave_run(
         origin=origin or owner,
         status_if_killed=status_if_killed,
     )
-    journal_in(folder).write(head, record, owner=owner)
+    journal_in(folder).write(head, record, owner=writer or owner)
     return head.key

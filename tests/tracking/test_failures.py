@@ -27,9 +27,8 @@ RUNS = ["first", "second"]
 def pauses(clock, failures, run, reason, n_times):
     """Fail again and again, as soon as that is allowed."""
     for _ in range(n_times):
-        failures.note_failure(run, reason)
-        pause = failures.retry_at - clock.now
-        clock.now = failures.retry_at
+        pause = failures.note_failure(run, reason) or failures.retry_at - clock.now
+        clock.now += pause
         yield pause
 
 
@@ -48,8 +47,8 @@ def test_run_that_is_refused_is_tried_less_and_less_often(clock):
 def test_store_that_answers_again_is_tried_as_often_as_at_first(clock):
     failures = Failures()
     list(pauses(clock, failures, RUNS[0], DOWN, 3))
-    failures.note_success(RUNS[0], was_stored=True)
-    assert not len(failures)
+    failures.note_success(RUNS[0])
+    assert not failures.keys
     assert list(pauses(clock, failures, RUNS[0], DOWN, 2)) == [5, 10]
 
 
@@ -72,7 +71,7 @@ def test_run_that_has_to_wait_keeps_no_other_waiting(clock):
 def test_run_that_fails_while_others_are_stored_is_no_outage(clock):
     failures = Failures()
     failures.note_failure(RUNS[0], DOWN)
-    failures.note_success(RUNS[1], was_stored=True)
+    failures.note_success(RUNS[1])
     assert failures.note_failure(RUNS[0], DOWN) > 0
     assert failures.outage is None
 
@@ -81,18 +80,17 @@ def test_what_is_asked_for_is_tried_at_once(clock):
     failures = Failures()
     for run in RUNS:
         failures.note_failure(run, DOWN)
-    failures.allow(RUNS[0])
+    failures.allow()
     assert not failures.is_out_of_reach
+    failures.forget(RUNS[0])
     assert failures.keys == {RUNS[1]}
-    failures.allow_all()
-    assert failures.retry_at <= clock.now
 
 
 def test_failures_of_runs_that_another_process_has_delivered_are_forgotten(clock):
     failures = Failures()
     failures.note_failure(RUNS[0], DOWN)
     failures.keep_only(set())
-    assert not len(failures)
+    assert not failures.keys
     assert failures.outage is None
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from skperceptron.tracking import TrackingWarning, flush, pending
 from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._owners import this_process
 from tests.tracking.faults import fit
-from tests.tracking.journal_files import START, leave_run, new_key, parent_of
+from tests.tracking.journal_files import DEAD, START, leave_run, new_key, parent_of
 
 # More than any system counts processes.
 NO_PROCESS = 2**30
@@ -28,6 +29,11 @@ def test_parts_of_a_run_that_is_refused_are_tried_once(journal, runs):
 def test_run_of_a_killed_process_ends_as_it_has_said(status, journal, runs):
     leave_run(journal, end_time=None, status_if_killed=status)
     assert [run.status for run in runs()] == [status]
+
+
+def test_run_of_a_killed_worker_ends_while_its_search_goes_on(journal, runs):
+    leave_run(journal, owner=this_process(), writer=DEAD, end_time=None)
+    assert [run.status for run in runs()] == ["KILLED"]
 
 
 def test_run_that_cannot_be_read_keeps_up_no_other(journal, runs):

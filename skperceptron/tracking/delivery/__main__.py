@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from skperceptron.tracking import _credentials
+from skperceptron.tracking._notices import take_notices
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery._limits import limits
 from skperceptron.tracking.delivery._run_context import with_context
@@ -112,7 +113,7 @@ class _Server:
             answer["error"] = reason_of(error)
         else:
             self._is_finished = question["verb"] == "finish"
-        answer["notices"] = self._service.take_notices()
+        answer["notices"] = list(take_notices())
         with self._lock, suppress(OSError):  # the owner is gone
             self._answers.write(json.dumps(answer) + "\n")
             self._answers.flush()

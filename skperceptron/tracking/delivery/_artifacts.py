@@ -47,19 +47,13 @@ class FilesAwayError(Exception):
     cause : object
         The same for all runs that wait for the same reason, which is told once.
 
-    retry_after : float
-        Seconds from now in which it is of no use to try again.
-
     was_stored : bool
         Whether the store has just taken something of the run.
     """
 
-    def __init__(
-        self, message: str, *, cause: object, retry_after: float, was_stored: bool
-    ) -> None:
+    def __init__(self, message: str, *, cause: object, was_stored: bool) -> None:
         super().__init__(message)
         self.cause = cause
-        self.retry_after = retry_after
         self.was_stored = was_stored
 
 

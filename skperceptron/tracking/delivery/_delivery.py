@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
 from skperceptron.tracking._credentials import hide_credentials
+from skperceptron.tracking._notices import note
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs, _store, _ties
 from skperceptron.tracking.delivery._artifacts import (
@@ -31,9 +31,6 @@ from skperceptron.tracking.journal._kept_model import NoModelError
 from skperceptron.tracking.journal._record import now
 from skperceptron.tracking.journal._source import SOURCE_TAG
 
-# At most this many messages about files wait to be shown.
-MAX_NOTICES = 10
-
 
 class WaitsForAboveError(Exception):
     """A run cannot be delivered before the one above it."""
@@ -49,20 +46,12 @@ class Delivery:
 
     Attributes
     ----------
-    notices : deque of str
-        What the user should know of runs.
-
-    has_transactions : bool
-        Whether several runs can be delivered together, as far as is known.
-
     places : Places
         Where files go, as far as that is out of reach.
     """
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
-        self.has_transactions = True
         self.places = Places()
         self._told: set[object] = set()
         self._missing: set[str] = set()
@@ -97,8 +86,7 @@ class Delivery:
         uri = _store.tracking_uri_of(fit[0].address)
         # The default stores of several folders are several.
         fit = [run for run in fit if _store.tracking_uri_of(run.address) == uri]
-        self.has_transactions = has_transactions(client)
-        if not self.has_transactions:
+        if not has_transactions(client):
             return {}
         for run in fit:  # made before what may be undone
             _runs.experiment_of(client, run.address)
@@ -199,7 +187,7 @@ class Delivery:
             return run_id
         if run_id not in self._missing:
             self._missing.add(run_id)
-            self.notices.append(
+            note(
                 f"MLFLOW_RUN_ID names the run {run_id}, which the store does not have, "
                 "or no longer. Runs are logged below no other run. Set it to a run of "
                 "mlflow.get_tracking_uri(), or remove it from the environment."
@@ -239,10 +227,8 @@ class Delivery:
             if not _runs.may_be_hiccup(error):
                 raise
             left_out = _runs.attach(address, run_id, folder, record)
-        self.notices += [
-            f"The run {run_id} of {record.name} is logged without {reason}."
-            for reason in left_out
-        ]
+        for reason in left_out:
+            note(f"The run {run_id} of {record.name} is logged without {reason}.")
 
     def _do_without(
         self, journal: Journal, run: WaitingRun, run_id: str, missing: Missing
@@ -272,7 +258,7 @@ class Delivery:
                 folder.rename(place)
             if cause not in self._told:
                 self._told.add(cause)
-                self.notices.append(
+                note(
                     f"Runs of the experiment {name} are logged without their files, "
                     f"such as models, which {location} does not take: {reason}. They "
                     f"are kept in {aside}; the tag {_runs.NOT_LOGGED_TAG} of a "
@@ -293,7 +279,6 @@ class Delivery:
             f"logged to {location}: {reason}. The runs are there without them. They "
             f"wait in the journal {journal.folder} and will be tried again",
             cause=cause,
-            retry_after=retry_after,
             was_stored=not run.lacks_files,
         )
 
@@ -308,9 +293,7 @@ class Delivery:
                 shutil.rmtree(folder)
             else:
                 folder.unlink()
-            self.notices.append(
-                f"The model of the run {run_id} is removed: it {error}."
-            )
+            note(f"The model of the run {run_id} is removed: it {error}.")
 
 
 def _tells_its_origin(run: WaitingRun) -> bool:

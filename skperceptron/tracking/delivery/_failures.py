@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
@@ -20,37 +19,11 @@ LAST_RETRY_OF_REFUSED = 600.0
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run could not be delivered.
-
-    Attributes
-    ----------
-    reason : Exception
-        What the store said.
-
-    n_times : int
-        How often that happened.
-
-    failed_at : float
-        When that happened last, by the clock of `time.monotonic`.
-
-    retry_after : float
-        Seconds for which the run is left alone. 0 if that is up to the store, which
-        seems to be out of reach.
-
-    n_stored : int
-        What had been stored by then.
-    """
+    """Why a run could not be delivered, how often, and what was stored by then."""
 
     reason: Exception
     n_times: int
-    failed_at: float
-    retry_after: float
     n_stored: int
-
-    @property
-    def retry_at(self) -> float:
-        """When the run is to be tried again."""
-        return self.failed_at + self.retry_after
 
 
 class Failures:
@@ -63,31 +36,31 @@ class Failures:
     outage : Exception or None
         Why the store is thought to be out of reach.
 
+    retry_at : float
+        When it is to be tried again then, by the clock of `time.monotonic`. When a
+        single run is to be tried again stands in the journal.
+
     n_stored : int
         How many runs the store has taken.
     """
 
     def __init__(self) -> None:
         self.outage: Exception | None = None
+        self.retry_at = 0.0
         self.n_stored = 0
         self._outage_is_told = False
-        self._retry_at = 0.0
         self._retry_after = FIRST_RETRY
         self._of_runs: dict[str, Failure] = {}
         self._told: set[str] = set()
         # Of files that wait: one place may have many.
         self._told_causes: set[object] = set()
 
-    def __len__(self) -> int:
-        return len(self._of_runs)
-
     # What has happened
 
-    def note_success(self, key: str, *, was_stored: bool) -> None:
-        """Note that a run is delivered, or that there was nothing to do."""
+    def note_success(self, key: str) -> None:
+        """Note that a run is delivered."""
         self._of_runs.pop(key, None)
-        if was_stored:
-            self._note_stored()
+        self._note_stored()
 
     def _note_stored(self) -> None:
         self.n_stored += 1
@@ -99,7 +72,8 @@ class Failures:
         Returns
         -------
         float
-            Seconds for which the run is to be left alone.
+            Seconds for which the run is to be left alone. 0 in an outage, as the store
+            is left alone then, and where only files wait, for which the journal knows.
         """
         before = self._of_runs.get(key)
         n_times = 1 if before is None else before.n_times + 1
@@ -107,7 +81,6 @@ class Failures:
         takes_others = before is not None and before.n_stored < self.n_stored
         retry_after = 0.0
         if isinstance(reason, FilesAwayError):
-            retry_after = reason.retry_after
             if reason.was_stored:
                 self._note_stored()
         elif (
@@ -119,38 +92,31 @@ class Failures:
             retry_after = min(longer, LAST_RETRY_OF_REFUSED)
         else:
             self._note_outage(reason)
-        self._of_runs[key] = Failure(
-            reason, n_times, time.monotonic(), retry_after, self.n_stored
-        )
+        self._of_runs[key] = Failure(reason, n_times, self.n_stored)
         return retry_after
 
     def _note_outage(self, reason: Exception) -> None:
         if self.outage is None:
             self._outage_is_told = False
         self.outage = reason
-        self._retry_at = time.monotonic() + self._retry_after
+        self.retry_at = time.monotonic() + self._retry_after
         self._retry_after = min(2 * self._retry_after, LAST_RETRY)
 
     def note_silence(self, reason: str) -> None:
         """Let nobody else wait for a store that says nothing."""
         self.outage = TimeoutError(reason)
         self._outage_is_told = False
-        self._retry_at = time.monotonic() + self._retry_after
+        self.retry_at = time.monotonic() + self._retry_after
 
     # When to try again
 
-    def allow(self, key: str) -> None:
-        """Let a run be tried at once, whatever was before."""
-        self.outage, self._retry_at = None, 0.0
-        self._of_runs.pop(key, None)
+    def allow(self) -> None:
+        """Let the store be tried at once, whatever was before."""
+        self.outage, self.retry_at = None, 0.0
 
-    def allow_all(self) -> None:
-        """Let everything be tried at once."""
-        self.outage, self._retry_at = None, 0.0
-        self._of_runs = {
-            key: replace(failure, retry_after=0.0)
-            for key, failure in self._of_runs.items()
-        }
+    def forget(self, key: str) -> None:
+        """Forget what has kept a run from its store."""
+        self._of_runs.pop(key, None)
 
     @property
     def keys(self) -> set[str]:
@@ -166,14 +132,7 @@ class Failures:
     @property
     def is_out_of_reach(self) -> bool:
         """Whether the store is not even to be tried now."""
-        return self.outage is not None and time.monotonic() < self._retry_at
-
-    @property
-    def retry_at(self) -> float:
-        """When something is to be tried again, by the clock of `time.monotonic`."""
-        if self.outage is not None:
-            return self._retry_at
-        return min((f.retry_at for f in self._of_runs.values()), default=math.inf)
+        return self.outage is not None and time.monotonic() < self.retry_at
 
     # What there is to tell
 

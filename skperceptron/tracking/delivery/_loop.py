@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from skperceptron.tracking._notices import note
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs, _store
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
@@ -40,9 +41,11 @@ SECONDS_TO_GET_READY = 120.0
 MIN_SILENCE = 0.25
 # Worker processes say nothing when they have written: one has to look. The pauses grow
 # to a tenth of the time for which nothing has happened, between these limits.
-SECONDS_BETWEEN_LOOKS = 0.05
+MIN_SECONDS_BETWEEN_LOOKS = 0.2
 MAX_SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_IN_IDLE_TIME = 10
+# Nor does another process say when it has delivered what this one waits for.
+SECONDS_UNTIL_OTHERS_HAVE_DELIVERED = 0.05
 # Whoever waits, or rests, looks this often whether there is still a reason to.
 SECONDS_BETWEEN_CHECKS = 0.5
 # Of a search on another machine, at most this many runs may wait here, where they would
@@ -67,23 +70,22 @@ class Deliverer:
 
     Attributes
     ----------
-    is_expecting : bool
-        Whether other processes may write to the inbox of the owner.
-
     delivery : Delivery
         What delivers a run.
+
+    watched : set of Journal
+        The journals in which it looks again and again for runs of its owner.
     """
 
     def __init__(self, tracking_uri: str | None, owner: str) -> None:
         self.tracking_uri = tracking_uri
         self.owner = owner
-        self.is_expecting = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._due = math.inf
-        self._is_in_pass = False
+        self._is_in_pass = self._is_closed = False
         self._n_passes = self._n_tried = self._n_waiting = 0
-        self._inboxes: set[Inbox] = set()
+        self.watched: set[Journal] = set()
         self._visits: set[Inbox] = set()
         self._journals: set[Journal] = set()
         self._failures = Failures()
@@ -91,17 +93,11 @@ class Deliverer:
         self.delivery = Delivery(owner)
         self._looked_at = self._active_at = self._swept_at = time.monotonic()
 
-    @property
-    def inboxes(self) -> set[Inbox]:
-        """Where it always delivers from."""
+    def watch(self, journal: Journal) -> None:
+        """Deliver from a journal from now on what is the owner's."""
         with self._changed:
-            return set(self._inboxes)
-
-    def watch(self, inbox: Inbox) -> None:
-        """Deliver from an inbox from now on."""
-        with self._changed:
-            self._inboxes.add(inbox)
-            self._journals.add(_journal_of(inbox))
+            self.watched.add(journal)
+            self._journals.add(journal)
 
     def wake(self, after: float = 0.0) -> None:
         """Let the thread look for something to do, at the latest in some seconds."""
@@ -149,7 +145,8 @@ class Deliverer:
             if self._failures.outage_is_told:
                 self.wake(max(self._failures.retry_at - time.monotonic(), 0))
                 return None
-            self._failures.allow(key)
+            self._failures.allow()
+            self._failures.forget(key)
             journal.try_again(self.tracking_uri, key)
             n_stored = self._failures.n_stored
             self.wake()
@@ -163,12 +160,12 @@ class Deliverer:
                 self._note_silence(seconds)
             return self._failures.tell(key)
 
-    def catch_up(self, inbox: Inbox, seconds: float) -> None:
-        """Wait while many runs are to be delivered, unless the store takes none.
+    def catch_up(self, journal: Journal, seconds: float) -> None:
+        """Wait while many runs of the owner wait, unless the store takes none.
 
         Parameters
         ----------
-        inbox : Inbox
+        journal : Journal
             Where they wait.
 
         seconds : float
@@ -178,7 +175,7 @@ class Deliverer:
             has_caught_up = self._wait_patiently(
                 lambda: (
                     self._failures.outage is not None
-                    or self._count_due([inbox]) <= MAX_BEHIND
+                    or journal.count_due(self.tracking_uri, [self.owner]) <= MAX_BEHIND
                 ),
                 seconds,
             )
@@ -200,8 +197,8 @@ class Deliverer:
         """
         with self._changed:
             self._visits |= inboxes
-            self._journals |= set(map(_journal_of, inboxes))
-            self._failures.allow_all()
+            self._journals |= {journal_in(inbox.journal) for inbox in inboxes}
+            self._failures.allow()
             for journal in self._journals:
                 if journal.exists:
                     journal.try_again(self.tracking_uri)
@@ -211,9 +208,9 @@ class Deliverer:
     def drain(
         self,
         n_passes: int,
-        timeout: float | None = None,
         *,
-        patience: float | None = None,
+        timeout: float = math.inf,
+        patience: float = math.inf,
     ) -> None:
         """Wait until everything was tried once.
 
@@ -222,20 +219,19 @@ class Deliverer:
         n_passes : int
             What `begin_to_drain` has told.
 
-        timeout : float or None, default=None
+        timeout : float, default=inf
             Seconds to wait in all.
 
-        patience : float or None, default=None
+        patience : float, default=inf
             Seconds to wait for the next run to be delivered, or refused.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        longest = math.inf if patience is None else patience
+        deadline = time.monotonic() + timeout
         with self._changed:
             n_tried = self._n_tried
             while self._n_passes < n_passes:
                 has_moved = partial(self._has_moved, self._n_tried, n_passes)
-                pause = min(longest, deadline - time.monotonic())
-                is_patient = pause == longest
+                pause = min(patience, deadline - time.monotonic())
+                is_patient = pause == patience
                 wait = self._wait_patiently if is_patient else self._wait_until
                 if not wait(has_moved, pause):
                     # When the time in all is up, the store may still be answering.
@@ -302,7 +298,7 @@ class Deliverer:
         # What is left may be with the deliverer of a process that has just ended.
         deadline = time.monotonic() + patience
         while self._are_claimed_by_others and time.monotonic() < deadline:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_UNTIL_OTHERS_HAVE_DELIVERED)
             self.drain(self.begin_to_drain(set()), patience=patience)
         return next(iter(self.new_failures()), None)
 
@@ -342,25 +338,11 @@ class Deliverer:
         with self._changed:
             return self._failures.outage is not None
 
-    @property
-    def notices(self) -> list[deque[str]]:
-        """What the user should know that was seen, to be taken away."""
-        return [
-            *(journal.database.notices for journal in list(self._journals)),
-            self.delivery.notices,
-        ]
-
     def end_searches(self) -> None:
         """End the runs of searches of which nobody tells when they end."""
-        for inbox in self.inboxes:
-            if _journal_of(inbox).exists:
-                _journal_of(inbox).end_unmanaged(inbox.owner)
-
-    def _count_due(self, inboxes: Collection[Inbox]) -> int:
-        return sum(
-            journal.count_due(self.tracking_uri, deliverers)
-            for journal, deliverers in _by_journal(inboxes)
-        )
+        for journal in list(self.watched):
+            if journal.exists:
+                journal.end_unmanaged(self.owner)
 
     def _forget_delivered(self) -> None:
         keys = self._failures.keys
@@ -368,16 +350,25 @@ class Deliverer:
             waiting = [journal.due_among(keys) for journal in list(self._journals)]
             self._failures.keep_only(set().union(*waiting))
 
+    def close(self) -> None:
+        """Let the thread end when it has done what it is at."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
     # The thread
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while (pause := self._pause()) > 0:
-                    self._changed.wait(pause if pause < math.inf else None)
+                while not self._is_closed and (pause := self._pause()) > 0:
+                    self._changed.wait(pause)
+                if self._is_closed:
+                    return
                 self._due = math.inf
                 self._is_in_pass = True
-                inboxes = self._inboxes | self._visits
+                own = {Inbox(journal.folder, self.owner) for journal in self.watched}
+                inboxes = own | self._visits
                 self._visits = set()
             try:
                 self._make_pass(inboxes)
@@ -398,16 +389,17 @@ class Deliverer:
     def _note_error(self, reason: str) -> None:
         if reason not in self._told:
             self._told.add(reason)
-            self.delivery.notices.append(f"{reason}.")
+            note(f"{reason}.")
 
     def _pause(self) -> float:
         """How long to sleep, unless somebody calls."""
-        at = min(self._due, self._failures.retry_at)
-        if self.is_expecting and self._failures.outage is None:
+        if self._failures.outage is None:
             interval = (self._looked_at - self._active_at) / LOOKS_IN_IDLE_TIME
-            interval = min(interval, MAX_SECONDS_BETWEEN_LOOKS)
-            at = min(at, self._looked_at + max(interval, SECONDS_BETWEEN_LOOKS))
-        return at - time.monotonic()
+            at = self._looked_at + min(interval, MAX_SECONDS_BETWEEN_LOOKS)
+        else:
+            at = self._failures.retry_at
+        at = max(at, self._looked_at + MIN_SECONDS_BETWEEN_LOOKS)
+        return min(self._due, at) - time.monotonic()
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
         """Try everything once that waits in some inboxes."""
@@ -435,8 +427,8 @@ class Deliverer:
         self, journal: Journal, deliverers: Collection[str], tried: set[str]
     ) -> bool:
         """Deliver what comes next in a journal, and tell whether there was anything."""
-        inboxes = {Inbox(journal.folder, owner) for owner in deliverers}
-        if self._failures.is_out_of_reach or not self._count_due(inboxes):
+        n_due = journal.count_due(self.tracking_uri, deliverers)
+        if self._failures.is_out_of_reach or not n_due:
             return False
         began_at = time.thread_time()
         runs = journal.claim(self.tracking_uri, deliverers, MAX_BATCH_SIZE, but=tried)
@@ -461,7 +453,7 @@ class Deliverer:
         left = [run for run in runs if run.key not in run_ids]
         self._deliver_one_by_one(journal, left, run_ids)
         # Afterwards there may be something newer.
-        self._rest(time.thread_time() - began_at, inboxes)
+        self._rest(time.thread_time() - began_at, journal, deliverers)
         return True
 
     def _deliver_one_by_one(
@@ -493,30 +485,26 @@ class Deliverer:
             again = replace(run, n_tries=run.n_tries + 1)
             self.delivery.deliver(journal, again, run_ids)
 
-    def _rest(self, seconds: float, inboxes: set[Inbox]) -> None:
+    def _rest(
+        self, seconds: float, journal: Journal, deliverers: Collection[str]
+    ) -> None:
         """Leave the processor to the fits, unless somebody waits for the store."""
         end = time.monotonic() + REST * seconds
         while (
             not self._n_waiting
-            and self._count_due(inboxes) <= MAX_WAITING
             and (pause := end - time.monotonic()) > 0
-            and self._are_written_to(inboxes)
+            and journal.count_due(self.tracking_uri, deliverers) <= MAX_WAITING
+            and now() - journal.last_sign(self.tracking_uri, deliverers)
+            < 1000 * SECONDS_UNTIL_NO_REST
         ):
             pause = min(pause, SECONDS_BETWEEN_CHECKS)
             with self._changed:
                 self._changed.wait_for(lambda: self._n_waiting > 0, pause)
 
-    def _are_written_to(self, inboxes: set[Inbox]) -> bool:
-        newest = max(
-            journal.last_sign(self.tracking_uri, deliverers)
-            for journal, deliverers in _by_journal(inboxes)
-        )
-        return now() - newest < 1000 * SECONDS_UNTIL_NO_REST
-
     def _note_success(self, run: WaitingRun) -> None:
         with self._changed:
             self._n_tried += 1
-            self._failures.note_success(run.key, was_stored=True)
+            self._failures.note_success(run.key)
             self._changed.notify_all()
 
     def _note_failure(
@@ -531,12 +519,8 @@ class Deliverer:
             self._changed.notify_all()
 
 
-def _journal_of(inbox: Inbox) -> Journal:
-    return journal_in(inbox.journal)
-
-
 def _by_journal(inboxes: Collection[Inbox]) -> list[tuple[Journal, set[str]]]:
     found: defaultdict[Journal, set[str]] = defaultdict(set)
     for inbox in inboxes:
-        found[_journal_of(inbox)].add(inbox.owner)
+        found[journal_in(inbox.journal)].add(inbox.owner)
     return list(found.items())

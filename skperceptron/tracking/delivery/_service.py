@@ -18,7 +18,10 @@ from skperceptron.tracking._credentials import hide_credentials, without_credent
 from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs, _store, _ties
 from skperceptron.tracking.delivery._artifacts import FilesAwayError
-from skperceptron.tracking.delivery._loop import SECONDS_BETWEEN_LOOKS, Deliverer
+from skperceptron.tracking.delivery._loop import (
+    SECONDS_UNTIL_OTHERS_HAVE_DELIVERED,
+    Deliverer,
+)
 from skperceptron.tracking.delivery._store_check import (
     UnsignedStoreError,
     check_store,
@@ -54,7 +57,6 @@ class Service:
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._deliverers: dict[str | None, Deliverer] = {}
-        self._journals: set[Journal] = set()
         self._lock = threading.Lock()
 
     def _deliverer(self, store: str | None) -> Deliverer:
@@ -63,33 +65,18 @@ class Service:
                 self._deliverers[store] = Deliverer(store, self._owner)
             return self._deliverers[store]
 
-    def _inbox(self, journal: str) -> Inbox:
-        return Inbox(Path(journal), self._owner)
-
-    def take_notices(self) -> list[str]:
-        """List what the user should know that was seen since somebody asked."""
-        queues = [journal.database.notices for journal in list(self._journals)]
+    def close(self) -> None:
+        """End the threads. This is no verb."""
         for deliverer in list(self._deliverers.values()):
-            queues += deliverer.notices
-        found = []
-        for notices in queues:
-            with suppress(IndexError):  # other threads take some as well
-                while True:
-                    found.append(notices.popleft())
-        return found
+            deliverer.close()
 
     # What goes on
 
     def watch(self, store: str | None, journal: str, after: float) -> None:
         """Deliver from a journal from now on, and look there in some seconds."""
         deliverer = self._deliverer(store)
-        deliverer.watch(self._inbox(journal))
+        deliverer.watch(journal_in(Path(journal)))
         deliverer.wake(after)
-
-    def expect(self, store: str | None, journal: str, after: float) -> None:
-        """Watch a journal to which other processes write for the owner."""
-        self._deliverer(store).is_expecting = True
-        self.watch(store, journal, after)
 
     def wait_for(
         self, store: str | None, journal: str, key: str, seconds: float, for_id: bool
@@ -115,14 +102,14 @@ class Service:
         """
         waits_in = journal_in(Path(journal))
         deliverer = self._deliverer(store)
-        deliverer.watch(self._inbox(journal))
+        deliverer.watch(waits_in)
         until = (lambda: waits_in.run_id_of(key) is not None) if for_id else None
         reason = deliverer.wait_for(waits_in, key, seconds, until=until)
         return None if reason is None else _problem(reason)
 
     def catch_up(self, store: str | None, journal: str, seconds: float) -> None:
         """Wait while many runs are to be delivered, unless the store takes none."""
-        self._deliverer(store).catch_up(self._inbox(journal), seconds)
+        self._deliverer(store).catch_up(journal_in(Path(journal)), seconds)
 
     def deliver_all(self, store: str | None, patience: float) -> Problem | None:
         """Deliver what waits for a store, as long as it answers.
@@ -260,8 +247,8 @@ class Service:
             for store, deliverer in list(self._deliverers.items())
             for failure in deliverer.new_failures()[:1]
         ]
-        folders = {i.journal for d in self._deliverers.values() for i in d.inboxes}
-        for journal in map(journal_in, folders):
+        watched = [deliverer.watched for deliverer in self._deliverers.values()]
+        for journal in set().union(*watched):
             with suppress(OSError):
                 if journal.exists:
                     journal.sweep(gone={self._owner})
@@ -272,7 +259,6 @@ class Service:
         for journal in map(journal_in, journals()):
             with suppress(OSError):  # which the owner tells
                 if journal.exists:
-                    self._journals.add(journal)
                     journal.has("")
                     yield journal
 
@@ -326,14 +312,14 @@ def _drain_with_others(
     n_rounds = 0
     while True:
         left = deadline - time.monotonic()
-        deliverer.drain(n_passes, max(left, 0) if left < math.inf else None)
+        deliverer.drain(n_passes, timeout=max(left, 0))
         if time.monotonic() >= deadline:
             return
         if deliverer.is_away and left < math.inf:
             pause = SECONDS_BETWEEN_RETRIES
         elif deliverer.is_held_up and n_rounds < MAX_ROUNDS:
             n_rounds += 1
-            pause = SECONDS_BETWEEN_LOOKS
+            pause = SECONDS_UNTIL_OTHERS_HAVE_DELIVERED
         else:
             return
         time.sleep(max(min(pause, deadline - time.monotonic()), 0))

@@ -8,12 +8,13 @@ import stat
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from skperceptron.tracking._notices import note
 
 T = TypeVar("T")
 
@@ -60,8 +61,6 @@ SCHEMA = (
 )
 # How long a transaction waits for those of others.
 SECONDS_TO_WAIT = 10.0
-# At most this many messages wait to be told.
-MAX_NOTICES = 10
 # Where hosts share files: SQLite's WAL is for the processes of one host only.
 _NETWORK = (
     "nfs",
@@ -113,15 +112,10 @@ class Database:
     path : Path
         The file. It is made when it is first used, and so is its folder.
 
-    Attributes
-    ----------
-    notices : deque of str
-        What the user should know of it; a warning in a thread reaches nobody.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
         # A forked child opens its own, and never closes that of its parent: that
         # would roll back the transaction that the parent may be in.
         self._connections: dict[int, Connection] = {}
@@ -234,7 +228,7 @@ class Database:
             for suffix in ("-shm", "-wal", ""):
                 with suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        self.notices.append(
+        note(
             f"The journal {self.path} cannot be read ({error}). It was put aside as "
             f"{aside}, and a new one is begun. What waited in it is not delivered."
         )

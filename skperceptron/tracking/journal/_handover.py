@@ -18,8 +18,8 @@ READY = "ready"
 before_finish: list[Callable[[], None]] = []
 before_flush: list[Callable[[], None]] = []
 # Does, in this process, what the process that delivers is asked for: where there can be
-# none. Returns the answer, and what the user should know.
-deliver_here: list[Callable[[str, dict[str, Any]], tuple[Any, list[str]]]] = []
+# none.
+deliver_here: list[Callable[[str, dict[str, Any]], Any]] = []
 
 
 class Problem(TypedDict):

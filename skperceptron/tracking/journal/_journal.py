@@ -22,61 +22,32 @@ import shutil
 import sqlite3
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from skperceptron.tracking._warnings import TrackingWarning
-from skperceptron.tracking.journal import _owners
+from skperceptron.tracking._notices import note
+from skperceptron.tracking.journal import _owners, _rows
 from skperceptron.tracking.journal._database import Database
 from skperceptron.tracking.journal._record import (
-    KEY,
-    ParentRun,
     RunHead,
     RunRecord,
     Status,
     WaitingRun,
-    as_address,
-    as_time,
     now,
 )
-from skperceptron.tracking.journal._signature import is_signed, sign
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Runs above another one: a study, its trial, a search, its candidate, and so on.
-MAX_DEPTH = 100
 # A model is saved before its run is written; nobody takes that long for it.
 SECONDS_UNTIL_ORPHANED = 3600
 # What MLflow has is kept for this time after its last sign, for those who ask for it.
 SECONDS_UNTIL_FORGOTTEN = 3600
-# What cannot be read is not tried again, nor what is below it.
-NEVER = 2**62
 # Bytes that a run and its model may need.
 _MIN_FREE = 1_000_000
-# Whether a run is below another one.
-_IS_BELOW = """? IN (WITH RECURSIVE above(key) AS (
-    SELECT run.parent
-    UNION SELECT next.parent FROM run AS next JOIN above ON next.key = above.key
-) SELECT key FROM above)"""
-# What can be delivered now, with the parameters that `_due` makes.
-_DUE = (
-    "due AND store = ? AND next_try <= ? AND "
-    "(? OR deliverer IN (SELECT value FROM json_each(?)))"
-)
-# What comes of reading anything as if it were a row of ours.
-_NONSENSE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
 
 
 def _reading(
@@ -139,13 +110,6 @@ class Journal:
         _owners.show_life(self.folder, _owners.this_process())
         self.database.run("BEGIN IMMEDIATE", lambda db: None)
 
-    def tell_notices(self) -> None:
-        """Warn of what was found in the journal, by other threads as well."""
-        with suppress(IndexError):
-            while True:
-                message = self.database.notices.popleft()
-                warnings.warn(message, TrackingWarning, stacklevel=4)
-
     # The verbs of those who write
 
     @_writing
@@ -188,45 +152,18 @@ class Journal:
         is_here = head.origin == head.deliverer or _owners.has_died(
             self.folder, head.origin
         )
-        owner = head.origin if is_here else head.deliverer
+        owner_above = head.origin if is_here else head.deliverer
         for parent in head.parents:
-            is_here = is_here or not parent.is_managed or _has(db, parent.key)
+            is_here = is_here or not parent.is_managed or _rows.has_run(db, parent.key)
             if is_here:
-                _write_parent(db, head, parent, above, owner, record.last_sign, is_late)
+                _rows.write_parent(
+                    db, head, parent, above, owner_above, record.last_sign, is_late
+                )
             above = parent.key
-        has_ended = record.end_time is not None
-        has_news = has_ended or not record.is_empty
-        row = {
-            **_row_of(head, above),
-            "key": head.key,
-            "name": _text(record.name),
-            "start_time": record.start_time,
-            "end_time": record.end_time,
-            "status": record.status if has_ended else None,
-            "done": is_done or has_ended,
-            "status_if_killed": head.status_if_killed,
-            "is_managed": True,
-            "is_spread": head.is_spread,
-            "owner": owner or _owners.this_process(),
-            "last_sign": record.last_sign,
-            "n_tries": int(is_late),
-            "due": True,
-        }
-        changed = ["name", "owner", "deliverer", "origin", "done"]
-        if has_ended or not is_done:
-            changed += ["status", "end_time"]
-        _insert(
-            db,
-            row,
-            f"{', '.join(f'{name} = excluded.{name}' for name in changed)}, "
-            "last_sign = max(last_sign, excluded.last_sign), was_killed = 0, "
-            "is_spread = max(is_spread, excluded.is_spread), "
-            f"due = due OR run_id IS NULL OR {int(has_news)}",
-        )
-        if has_news:
-            _add_event(db, head.key, record)
-        if has_ended:
-            _end_unmanaged(db, _IS_BELOW, head.key)
+        owner = owner or _owners.this_process()
+        _rows.write_run(db, head, above, record, owner, is_late, is_done=is_done)
+        if record.end_time is not None:
+            _rows.end_unmanaged(db, _rows.IS_BELOW, head.key)
 
     @_writing
     def end(
@@ -235,8 +172,8 @@ class Journal:
         """End a run, unless it has ended or nobody has heard of it."""
         row = db.execute("SELECT * FROM run WHERE key = ? AND NOT done", [key])
         for run in row.fetchall():
-            _end(db, run, status, end_time)
-            _end_unmanaged(db, _IS_BELOW, key)
+            _rows.end_run(db, run, status, end_time)
+            _rows.end_unmanaged(db, _rows.IS_BELOW, key)
 
     @_writing
     def note_spread(self, db: sqlite3.Connection, key: str) -> None:
@@ -252,7 +189,7 @@ class Journal:
         deliverer : str
             The process whose runs they are.
         """
-        _end_unmanaged(db, "deliverer = ?", deliverer)
+        _rows.end_unmanaged(db, "deliverer = ?", deliverer)
 
     def end_killed(self, deliverers: Collection[str] | None = None) -> None:
         """End the runs whose processes have ended before them.
@@ -282,7 +219,9 @@ class Journal:
             ).fetchall():
                 if deliverers is None or run["deliverer"] in deliverers:
                     end_time = min(max(last_sign, run["start_time"]), now())
-                    _end(db, run, run["status_if_killed"], end_time, was_killed=True)
+                    _rows.end_run(
+                        db, run, run["status_if_killed"], end_time, was_killed=True
+                    )
 
     def _dead_owners(self, db: sqlite3.Connection) -> list[str]:
         """List the processes that have ended, but not all of their runs."""
@@ -305,7 +244,7 @@ class Journal:
     @_reading
     def has(self, db: sqlite3.Connection, key: str) -> bool:
         """Tell whether anybody has written of a run, or of one below it."""
-        return _has(db, key)
+        return _rows.has_run(db, key)
 
     @_reading
     def is_due(self, db: sqlite3.Connection, key: str) -> bool:
@@ -327,7 +266,8 @@ class Journal:
     ) -> int:
         """Count the runs for a store that could be delivered now."""
         (n_due,) = db.execute(
-            f"SELECT count(*) FROM run WHERE {_DUE}", _due(store, deliverers)
+            f"SELECT count(*) FROM run WHERE {_rows.DUE}",
+            _rows.due_for(store, deliverers),
         ).fetchone()
         return int(n_due)
 
@@ -340,7 +280,8 @@ class Journal:
     ) -> int:
         """Tell when the runs that could be delivered now went on last."""
         (last_sign,) = db.execute(
-            f"SELECT max(last_sign) FROM run WHERE {_DUE}", _due(store, deliverers)
+            f"SELECT max(last_sign) FROM run WHERE {_rows.DUE}",
+            _rows.due_for(store, deliverers),
         ).fetchone()
         return last_sign or 0
 
@@ -394,13 +335,13 @@ class Journal:
         _owners.show_life(self.folder, _owners.this_process())
         found: dict[str, sqlite3.Row] = {}
         n_found = 0
-        for row in _due_rows(db, store, deliverers):
+        for row in _rows.rows_due(db, store, deliverers):
             if row["key"] in but or row["key"] in found:
                 continue
             try:
-                chain = _chain(db, row)
+                chain = _rows.chain_of(db, row)
                 is_free = all(self._is_free(run) for run in chain)
-            except _NONSENSE as error:
+            except _rows.NONSENSE as error:
                 self._leave_alone(db, row["key"], error)
                 continue
             if is_free:
@@ -411,8 +352,8 @@ class Journal:
         claimed = []
         for row in found.values():
             try:
-                claimed.append(_waiting_run(db, row))
-            except _NONSENSE as error:
+                claimed.append(_rows.waiting_run(db, row))
+            except _rows.NONSENSE as error:
                 self._leave_alone(db, row["key"], error)
         db.executemany(
             "UPDATE run SET claimed_by = ?, n_tries = n_tries + 1 WHERE key = ?",
@@ -424,9 +365,9 @@ class Journal:
         """Keep a run that cannot be read, for the user to look at."""
         db.execute(
             "UPDATE run SET due = 0, done = 1, error = ?, next_try = ? WHERE key = ?",
-            [_text(str(error)), NEVER, key],
+            [_rows.as_text(str(error)), _rows.NEVER, key],
         )
-        self.database.notices.append(
+        note(
             f"The run {key} in the journal {self.database.path} cannot be read, and is "
             f"not delivered: {type(error).__name__}: {error}."
         )
@@ -456,7 +397,7 @@ class Journal:
         claimed = db.execute(
             "SELECT claimed_by FROM run WHERE due AND store = ? "
             "AND claimed_by IS NOT NULL AND (? IS NULL OR deliverer = ?)",
-            [_store(store), deliverer, deliverer],
+            [_rows.store_name(store), deliverer, deliverer],
         ).fetchall()
         others = [by for (by,) in claimed if by != _owners.this_process()]
         return sum(_owners.is_alive(self.folder, by) for by in others)
@@ -479,7 +420,7 @@ class Journal:
         self, db: sqlite3.Connection, settled: Iterable[tuple[WaitingRun, str]]
     ) -> None:
         for run, run_id in settled:
-            _settle(db, run, run_id)
+            _rows.settle_run(db, run, run_id)
 
     @_writing
     def settle_without_files(
@@ -510,15 +451,15 @@ class Journal:
         next_try : int
             When they are to be tried again.
         """
-        _settle(db, run, run_id)
+        _rows.settle_run(db, run, run_id)
         rest = RunRecord(run.record.name, run.record.start_time, files=files)
         # It has no model yet that could be registered.
         rest.registered_model_name = run.record.registered_model_name
-        _add_event(db, run.key, rest)
+        _rows.add_event(db, run.key, rest)
         db.execute(
             "UPDATE run SET due = 1, lacks_files = 1, error = ?, next_try = ? "
             "WHERE key = ?",
-            [_text(error), next_try, run.key],
+            [_rows.as_text(error), next_try, run.key],
         )
 
     @_writing
@@ -528,7 +469,7 @@ class Journal:
         """Note why a run that was claimed could not be delivered, and when to try."""
         db.execute(
             "UPDATE run SET claimed_by = NULL, error = ?, next_try = ? WHERE key = ?",
-            [_text(error), next_try, key],
+            [_rows.as_text(error), next_try, key],
         )
 
     @_writing
@@ -555,13 +496,14 @@ class Journal:
         """
         if key is None:
             db.execute(
-                "UPDATE run SET next_try = 0 WHERE due AND store = ?", [_store(store)]
+                "UPDATE run SET next_try = 0 WHERE due AND store = ?",
+                [_rows.store_name(store)],
             )
             return
         for row in db.execute("SELECT * FROM run WHERE key = ?", [key]).fetchall():
             db.executemany(
                 "UPDATE run SET next_try = 0 WHERE key = ?",
-                [(run["key"],) for run in _chain(db, row)],
+                [(run["key"],) for run in _rows.chain_of(db, row)],
             )
 
     @_reading
@@ -621,7 +563,7 @@ class Journal:
         known = {
             name
             for (body,) in db.execute("SELECT body FROM event")
-            for name in _files_in(body)
+            for name in _rows.files_in(body)
         }
         for folder in self.files("").glob("*"):
             with suppress(OSError):
@@ -634,187 +576,3 @@ class Journal:
 def journal_in(folder: Path) -> Journal:
     """Get the journal in a folder, the same one each time."""
     return Journal(folder)
-
-
-def _due(store: str | None, deliverers: Collection[str] | None) -> list[Any]:
-    """Make the parameters of `_DUE`."""
-    names = json.dumps(list(deliverers or ()))
-    return [_store(store), now(), deliverers is None, names]
-
-
-def _due_rows(
-    db: sqlite3.Connection, store: str | None, deliverers: Collection[str] | None
-) -> Iterator[sqlite3.Row]:
-    """List what can be delivered, the newest first, so that one sees what goes on.
-
-    What has failed comes last, so that nothing else has to wait for it.
-    """
-    for condition in ("error IS NULL", "error IS NOT NULL"):
-        yield from db.execute(
-            f"SELECT * FROM run WHERE {_DUE} AND {condition} "
-            "ORDER BY last_sign DESC, start_time DESC",
-            _due(store, deliverers),
-        )
-
-
-def _store(tracking_uri: str | None) -> str:
-    return _text(tracking_uri or "")
-
-
-def _text(value: str) -> str:
-    """Leave out what cannot be written as UTF-8."""
-    return value.encode("utf-8", "replace").decode()
-
-
-def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
-    """Make what the rows of a run and of those above it have in common."""
-    address = json.dumps(head.address)
-    return {
-        "parent": parent,
-        "address": address,
-        "signature": sign(address),
-        "store": _store(head.address["tracking_uri"]),
-        "deliverer": head.deliverer,
-        "origin": head.origin,
-    }
-
-
-def _write_parent(
-    db: sqlite3.Connection,
-    head: RunHead,
-    parent: ParentRun,
-    above: str | None,
-    owner: str,
-    last_sign: int,
-    is_late: bool,
-) -> None:
-    """Write down that there is a run above another one, unless that is known."""
-    row = {
-        **_row_of(head, above),
-        "key": parent.key,
-        "name": _text(parent.name),
-        "start_time": parent.start_time,
-        "status_if_killed": "KILLED",
-        "is_managed": parent.is_managed,
-        "owner": owner,
-        "last_sign": last_sign,
-        "done": False,
-        "n_tries": int(is_late or parent.may_exist or head.origin != head.deliverer),
-        "due": True,
-    }
-    _insert(
-        db,
-        row,
-        "last_sign = max(last_sign, excluded.last_sign), "
-        "start_time = min(start_time, excluded.start_time)",
-    )
-
-
-def _has(db: sqlite3.Connection, key: str) -> bool:
-    found = db.execute("SELECT 1 FROM run WHERE key = ?", [key]).fetchone()
-    return found is not None
-
-
-def _insert(db: sqlite3.Connection, row: dict[str, Any], update: str) -> None:
-    names = ", ".join(row)
-    places = ", ".join(f":{name}" for name in row)
-    db.execute(
-        f"INSERT INTO run ({names}) VALUES ({places}) "
-        f"ON CONFLICT (key) DO UPDATE SET {update}",
-        row,
-    )
-
-
-def _add_event(db: sqlite3.Connection, key: str, record: RunRecord) -> None:
-    body = json.dumps(record.as_event(), default=str)
-    db.execute("INSERT INTO event (key, body) VALUES (?, ?)", [key, body])
-
-
-def _end(
-    db: sqlite3.Connection,
-    run: sqlite3.Row,
-    status: Status,
-    end_time: int,
-    *,
-    was_killed: bool = False,
-) -> None:
-    end_time = max(end_time, run["start_time"])
-    db.execute(
-        "UPDATE run SET done = 1, due = 1, status = ?, end_time = ?, was_killed = ? "
-        "WHERE key = ?",
-        [status, end_time, was_killed, run["key"]],
-    )
-    record = RunRecord("", run["start_time"], status=status, end_time=end_time)
-    _add_event(db, run["key"], record)
-
-
-def _end_unmanaged(db: sqlite3.Connection, condition: str, value: str) -> None:
-    """End runs of searches of which nobody tells when they end, since something has."""
-    for run in db.execute(
-        f"SELECT * FROM run WHERE NOT done AND NOT is_managed AND {condition}", [value]
-    ).fetchall():
-        _end(db, run, "FINISHED", run["last_sign"])
-
-
-def _chain(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
-    """List a run, and before it those above it that MLflow does not have."""
-    chain = [row]
-    while above := db.execute(
-        "SELECT * FROM run WHERE key = ? AND run_id IS NULL", [chain[0]["parent"]]
-    ).fetchone():
-        chain.insert(0, above)
-        if len(chain) > MAX_DEPTH:
-            raise ValueError(f"more than {MAX_DEPTH} runs are above it")
-    return chain
-
-
-def _waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
-    record = RunRecord(str(row["name"]), as_time(row["start_time"]))
-    last_event = 0
-    for event_id, body in db.execute(
-        "SELECT id, body FROM event WHERE key = ? ORDER BY id", [row["key"]]
-    ):
-        record.take(json.loads(body))
-        last_event = event_id
-    if not all(map(KEY.fullmatch, (row["key"], row["parent"] or row["key"]))):
-        raise ValueError("its key, or that of the run above it, is none")
-    if any(name.partition("-")[0] != row["key"] for name in record.files):
-        raise ValueError("it has files of another run")
-    above = db.execute(
-        "SELECT run_id, is_spread FROM run WHERE key = ?", [row["parent"]]
-    ).fetchone()
-    return WaitingRun(
-        key=row["key"],
-        parent=row["parent"],
-        parent_run_id=None if above is None else above["run_id"],
-        is_above_elsewhere=row["parent"] is not None and above is None,
-        is_parent_spread=above is not None and bool(above["is_spread"]),
-        record=record,
-        last_event=last_event,
-        address=as_address(json.loads(row["address"])),
-        is_signed=is_signed(row["address"], row["signature"]),
-        deliverer=str(row["deliverer"]),
-        origin=str(row["origin"]),
-        is_spread=bool(row["is_spread"]),
-        was_killed=bool(row["was_killed"]),
-        run_id=row["run_id"],
-        lacks_files=bool(row["lacks_files"]),
-        n_tries=int(row["n_tries"]),
-    )
-
-
-def _settle(db: sqlite3.Connection, run: WaitingRun, run_id: str) -> None:
-    db.execute("DELETE FROM event WHERE key = ? AND id <= ?", [run.key, run.last_event])
-    # Meanwhile there may be something newer.
-    db.execute(
-        "UPDATE run SET run_id = ?, claimed_by = NULL, error = NULL, next_try = 0, "
-        "lacks_files = 0, due = EXISTS (SELECT 1 FROM event WHERE key = run.key) "
-        "WHERE key = ?",
-        [run_id, run.key],
-    )
-
-
-def _files_in(body: str) -> list[str]:
-    with suppress(*_NONSENSE):
-        return [str(name) for name in json.loads(body)["files"]]
-    return []

@@ -14,18 +14,17 @@ import os
 import subprocess
 import sys
 import threading
-import warnings
-from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing import spawn
 from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any, TextIO
 
 from skperceptron.tracking import _credentials
+from skperceptron.tracking._notices import note, tell_notices
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.journal import _handover, _owners
-from skperceptron.tracking.journal._folders import Inbox
 
 # How often in a row, at most, it is started and ends before it is ready.
 MAX_FAILURES = 3
@@ -35,8 +34,6 @@ SECONDS_TO_START = 120.0
 MAX_ATTEMPTS = 5
 # How long this process waits at its end for that one to end, which has nothing left.
 SECONDS_TO_END = 1.0
-# At most this many messages wait to be told to the user.
-MAX_NOTICES = 100
 # It finds modules where this process does. What Python reads in the folder of the user,
 # or in the environment, has had its effect on that.
 _PROGRAM = """
@@ -62,6 +59,11 @@ class DeliveringProcess:
     """The process that delivers for this one.
 
     It is started when it is first needed, and again when it was killed.
+
+    Attributes
+    ----------
+    watched : set of (str or None, Path)
+        The stores to which it delivers, and the journals in which the runs wait.
     """
 
     def __init__(self) -> None:
@@ -73,37 +75,25 @@ class DeliveringProcess:
         self._numbers = itertools.count()
         self._answers: dict[int, Future[Any]] = {}
         self._said: dict[str, Any] = {}
-        self._watched: dict[tuple[str | None, Inbox], str] = {}
-        self.notices: deque[str] = deque(maxlen=MAX_NOTICES)
+        self.watched: set[tuple[str | None, Path]] = set()
 
-    @property
-    def watched(self) -> list[tuple[str | None, Inbox]]:
-        """The stores to which it delivers, and where the runs wait."""
-        return list(self._watched)
-
-    def watch(
-        self, store: str | None, inbox: Inbox, after: float = 0.0, verb: str = "watch"
-    ) -> None:
-        """Let it deliver from an inbox from now on, and look there soon.
+    def watch(self, store: str | None, journal: Path, after: float = 0.0) -> None:
+        """Let it deliver from a journal from now on, and look there soon.
 
         Parameters
         ----------
         store : str or None
             Where what is to be delivered goes, without credentials.
 
-        inbox : Inbox
+        journal : Path
             Where it waits.
 
         after : float, default=0.0
             Seconds in which it is to look, at the latest.
-
-        verb : {"watch", "expect"}, default="watch"
-            Whether other processes may write to the inbox, for which it has to look.
         """
-        if self._watched.get((store, inbox)) != "expect":
-            self._watched[store, inbox] = verb
+        self.watched.add((store, journal))
         with suppress(NoProcessError):  # whoever waits for a run is told
-            self._send(verb, store=store, journal=str(inbox.journal), after=after)
+            self._send("watch", store=store, journal=str(journal), after=after)
 
     def ask(self, verb: str, **arguments: Any) -> Any:
         """Ask it, and wait for the answer.
@@ -134,17 +124,10 @@ class DeliveringProcess:
                 return answer.result()
         raise NoProcessError
 
-    def tell_notices(self) -> None:
-        """Warn of what it has seen."""
-        with suppress(IndexError):  # all are told, by other threads as well
-            while True:
-                message = self.notices.popleft()
-                warnings.warn(message, TrackingWarning, stacklevel=4)
-
     def close(self) -> None:
         """Let it end as soon as all is delivered that can be."""
         with self._lock:
-            self._watched = {}
+            self.watched = set()
             process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             with suppress(OSError):
@@ -202,9 +185,9 @@ class DeliveringProcess:
         self._said = {}
         self._write([path for path in sys.path if isinstance(path, str)])
         self._write({"owner": _owners.this_process(), "process_id": os.getpid()})
-        for (store, inbox), verb in list(self._watched.items()):
-            arguments = {"store": store, "journal": str(inbox.journal), "after": 0.0}
-            self._write({"id": None, "verb": verb, "arguments": arguments})
+        for store, journal in list(self.watched):
+            arguments = {"store": store, "journal": str(journal), "after": 0.0}
+            self._write({"id": None, "verb": "watch", "arguments": arguments})
 
     def _write(self, message: Any) -> None:
         process = self._process
@@ -257,12 +240,13 @@ class DeliveringProcess:
             answers, self._answers = self._answers, {}
         for answer in answers.values():
             answer.set_exception(_EndedError())
-        if self._watched:
+        if self.watched:
             with suppress(NoProcessError), self._lock:
                 self._start()
 
     def _take(self, answer: dict[str, Any]) -> None:
-        self.notices += answer["notices"]
+        for message in answer["notices"]:
+            note(message)
         future = self._answers.pop(answer["id"], None)
         if future is None:
             return
@@ -295,14 +279,11 @@ def ask_or_do(verb: str, **arguments: Any) -> Any:
     verb, **arguments
         As for `DeliveringProcess.ask`.
     """
-    process = delivering_process()
     try:
-        return process.ask(verb, **arguments)
+        return delivering_process().ask(verb, **arguments)
     except NoProcessError:
         (deliver,) = _handover.deliver_here
-        value, notices = deliver(verb, arguments)
-        process.notices += notices
-        return value
+        return deliver(verb, arguments)
 
 
 def _finish(process_id: int) -> None:
@@ -315,8 +296,9 @@ def _finish(process_id: int) -> None:
             call()
     if process.watched:
         with suppress(OSError):
-            process.notices += ask_or_do("finish", seconds=_handover.SECONDS_TO_WAIT)
+            for reason in ask_or_do("finish", seconds=_handover.SECONDS_TO_WAIT):
+                note(reason)
     with suppress(TrackingWarning):
-        process.tell_notices()
+        tell_notices()
     _owners.remove_sign_of_life()
     process.close()

@@ -234,7 +234,7 @@ def _deliver(runs: list[TrackedRun]) -> None:
                     delivering_process().ask(
                         "deliver_unless_away", store=store, patience=SECONDS_TO_WAIT
                     )
-            delivering_process().watch(store, run.inbox)
+            delivering_process().watch(store, run.inbox.journal)
         finally:
             with _delivered:
                 _n_delivering -= 1

@@ -110,9 +110,7 @@ def expect_runs_of_others(destination: Destination) -> None:
             journal.prepare()
             if destination.is_spread and destination.parents:
                 journal.note_spread(destination.parents[-1].key)
-            delivering_process().watch(
-                destination.tracking_uri, destination.inbox, verb="expect"
-            )
+            delivering_process().watch(destination.tracking_uri, journal.folder)
 
 
 def take_destination(estimator: Any) -> Destination:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from skperceptron.tracking._notices import tell_notices
 from skperceptron.tracking._warnings import TrackingWarning, tolerate
 from skperceptron.tracking.journal import _handover, _owners
 from skperceptron.tracking.journal._folders import (
@@ -227,14 +228,16 @@ class TrackedRun:
         """
         with tolerate(f"A run of {self.record.name} could not be written down"):
             self.write()
-            self.journal.tell_notices()
+            tell_notices()
             if not self.is_delivered_here:
                 return
             if wait:
                 self._wait()
                 return
             store = self.destination.tracking_uri
-            delivering_process().watch(store, self.inbox, SECONDS_UNTIL_DELIVERY)
+            delivering_process().watch(
+                store, self.inbox.journal, SECONDS_UNTIL_DELIVERY
+            )
             if not self._is_where_it_belongs:
                 _ask(
                     "catch_up",
@@ -245,7 +248,7 @@ class TrackedRun:
 
     def _wait(self, *, for_id: bool = False) -> None:
         """Wait until the run is delivered, or is there at least."""
-        delivering_process().watch(self.destination.tracking_uri, self.inbox)
+        delivering_process().watch(self.destination.tracking_uri, self.inbox.journal)
         problem = _ask(
             "wait_for",
             store=self.destination.tracking_uri,
@@ -256,7 +259,7 @@ class TrackedRun:
         )
         if problem is not None:
             self.warn(problem)
-        delivering_process().tell_notices()
+        tell_notices()
 
     def begin(self) -> str:
         """See to it that the run is in MLflow, with what is known so far.
@@ -524,7 +527,7 @@ def _wait_for_all(run: TrackedRun, patience: float | None = None) -> None:
     )
     if problem is not None:
         run.warn(problem)
-    delivering_process().tell_notices()
+    tell_notices()
 
 
 def _ask(verb: str, **arguments: Any) -> Any:
