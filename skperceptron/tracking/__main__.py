@@ -47,7 +47,7 @@ def main() -> int:
 def _show() -> int:
     """Print one line for each run that waits, and count them."""
     print(f"journal {where_runs_wait()}")
-    rows = [row for _, row in waiting()]
+    rows = waiting()
     for row in rows:
         status = row["status"] or "unfinished"
         if row["lacks_files"]:

@@ -15,9 +15,9 @@ from typing import Any
 from skperceptron.tracking._notices import tell_notices
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.journal import _owners
-from skperceptron.tracking.journal._folders import journals, where_runs_wait
+from skperceptron.tracking.journal._folders import where_runs_wait
 from skperceptron.tracking.journal._handover import before_flush, deliver_here
-from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._journal import usable_journals
 from skperceptron.tracking.journal._process import ask_or_do, delivering_process
 
 
@@ -114,22 +114,11 @@ def pending() -> int:
     return len(waiting())
 
 
-def waiting() -> list[tuple[Journal, sqlite3.Row]]:
+def waiting() -> list[sqlite3.Row]:
     """List the rows of the runs that are not delivered, of all journals."""
-    return [(journal, row) for journal in _journals() for row in journal.waiting()]
-
-
-def _journals() -> list[Journal]:
-    """List the journals that there are and that can be read."""
-    found = []
-    for journal in map(journal_in, journals()):
-        try:
-            if journal.exists:
-                journal.has("")
-                found.append(journal)
-        except OSError as error:
-            _tell_unusable(str(error))
-    return found
+    return [
+        row for journal in usable_journals(_tell_unusable) for row in journal.waiting()
+    ]
 
 
 @cache

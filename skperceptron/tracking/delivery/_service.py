@@ -10,7 +10,6 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from skperceptron.tracking.delivery._store_check import (
     UnsignedStoreError,
     check_store,
 )
-from skperceptron.tracking.journal._folders import Inbox, journals, where_runs_wait
+from skperceptron.tracking.journal._folders import Inbox, where_runs_wait
 from skperceptron.tracking.journal._handover import Problem
-from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._journal import journal_in, usable_journals
 from skperceptron.tracking.journal._record import Address, as_address
 from skperceptron.tracking.journal._signature import is_signed
 
@@ -215,7 +214,7 @@ class Service:
             _drain_with_others(deliverer, n_passes, found[store], deadline)
             failures = deliverer.failures()[:MAX_REASONS]
             reasons += [_what_prevents(store, failure) for failure in failures]
-        for journal in self._usable_journals():
+        for journal in usable_journals():
             journal.sweep()
         return reasons
 
@@ -254,19 +253,11 @@ class Service:
                     journal.sweep(gone={self._owner})
         return reasons
 
-    def _usable_journals(self) -> Iterator[Journal]:
-        """List the journals that there are and that can be read."""
-        for journal in map(journal_in, journals()):
-            with suppress(OSError):  # which the owner tells
-                if journal.exists:
-                    journal.has("")
-                    yield journal
-
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:
         """Find where something waits for each store, and why some has to wait on."""
         found: dict[str | None, set[Inbox]] = {uri: set() for uri in self._deliverers}
         unsigned: set[str] = set()
-        for journal in self._usable_journals():
+        for journal in usable_journals():  # the owner tells of others
             journal.end_killed()
             for row in journal.waiting():
                 inbox = Inbox(journal.folder, row["deliverer"])

@@ -22,7 +22,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from skperceptron.tracking._notices import note
 from skperceptron.tracking.journal import _owners, _rows
 from skperceptron.tracking.journal._database import Database
+from skperceptron.tracking.journal._folders import journals
 from skperceptron.tracking.journal._record import (
     RunHead,
     RunRecord,
@@ -576,3 +577,24 @@ class Journal:
 def journal_in(folder: Path) -> Journal:
     """Get the journal in a folder, the same one each time."""
     return Journal(folder)
+
+
+def usable_journals(
+    report: Callable[[str], None] = lambda reason: None,
+) -> Iterator[Journal]:
+    """List the journals in which runs of this user may wait.
+
+    Parameters
+    ----------
+    report : callable
+        Is told why one is left out that cannot be read.
+    """
+    for journal in map(journal_in, journals()):
+        try:
+            if not journal.exists:
+                continue
+            journal.has("")
+        except OSError as error:
+            report(str(error))
+        else:
+            yield journal

@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
 from skperceptron.tracking.journal import _owners
-from skperceptron.tracking.journal._folders import Inbox, journals
+from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._handover import SECONDS_TO_WAIT
-from skperceptron.tracking.journal._journal import Journal, journal_in
+from skperceptron.tracking.journal._journal import usable_journals
 from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import KEY_TAG
 from skperceptron.tracking.recording._destination import Destination
@@ -81,7 +81,7 @@ def _end_lost_trials(
 
 
 def _run_id_of(key: str) -> str | None:
-    run_ids = [journal.run_id_of(key) for journal in _journals()]
+    run_ids = [journal.run_id_of(key) for journal in usable_journals()]
     return next(filter(None, run_ids), None)
 
 
@@ -91,15 +91,11 @@ def _left_by_the_dead(study_key: str) -> dict[str, Inbox]:
     # not be ended.
     return {
         row["key"]: Inbox(journal.folder, row["owner"])
-        for journal in _journals()
+        for journal in usable_journals()
         for row in journal.below(study_key)
         if _owners.is_of_this_host(row["owner"])
         and not _owners.is_alive(journal.folder, row["owner"])
     }
-
-
-def _journals() -> list[Journal]:
-    return [journal for journal in map(journal_in, journals()) if journal.exists]
 
 
 def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from skperceptron.tracking.journal._folders import journals
-from skperceptron.tracking.journal._journal import journal_in
+from skperceptron.tracking.journal._journal import usable_journals
 from skperceptron.tracking.journal._process import delivering_process
 from skperceptron.tracking.journal._record import Address
 
@@ -49,8 +48,5 @@ class RunTicket:
         return run_id
 
     def _known_id(self) -> str | None:
-        for journal in map(journal_in, journals()):
-            with suppress(OSError):
-                if journal.exists and (run_id := journal.run_id_of(self.key)):
-                    return run_id
-        return None
+        run_ids = (journal.run_id_of(self.key) for journal in usable_journals())
+        return next(filter(None, run_ids), None)
