@@ -50,17 +50,8 @@ def main() -> None:
 class _Server:
     """Lets a service answer questions, each in a thread of its own.
 
-    Parameters
-    ----------
-    service : Service
-        The service.
-
-    questions : file
-        Where the questions come from. They are read at once, whether or not anybody
-        answers them yet: who asks does not wait until MLflow is imported.
-
-    answers : file
-        Where the answers are written.
+    Questions are read at once, whether or not anybody answers them yet: who asks does
+    not wait until MLflow is imported.
     """
 
     def __init__(self, service: Service, questions: TextIO, answers: TextIO) -> None:

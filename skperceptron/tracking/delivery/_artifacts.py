@@ -39,16 +39,8 @@ _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 class FilesAwayError(Exception):
     """A run is stored, and its files cannot be at the moment.
 
-    Parameters
-    ----------
-    message : str
-        What to tell the user.
-
-    cause : object
-        The same for all runs that wait for the same reason, which is told once.
-
-    was_stored : bool
-        Whether the store has just taken something of the run.
+    Its `cause` is the same for all runs that wait for the same reason, which is told
+    once. `was_stored` tells whether the store has just taken something of the run.
     """
 
     def __init__(self, message: str, *, cause: object, was_stored: bool) -> None:
@@ -59,21 +51,9 @@ class FilesAwayError(Exception):
 
 @dataclass(frozen=True)
 class Missing:
-    """The files that a run lacks.
+    """The files that a run lacks, by their folders in the journal, and why.
 
-    Attributes
-    ----------
-    files : list of str
-        Their folders, as the journal names them.
-
-    experiment_id : str
-        Of the run.
-
-    error : Exception
-        Why they are not logged.
-
-    seconds : float or None
-        How long it took to find out. None if it was known.
+    `seconds` tells how long it took to find out; None if it was known.
     """
 
     files: list[str]
@@ -117,16 +97,7 @@ class Places:
 
 
 def will_last(error: Exception, address: Address) -> bool:
-    """Tell whether files cannot be logged as long as the user does nothing about it.
-
-    Parameters
-    ----------
-    error : Exception
-        What came of it.
-
-    address : dict
-        Where the run is.
-    """
+    """Tell whether files cannot be logged as long as the user does nothing about it."""
     if isinstance(error, ImportError):  # of the driver, such as boto3
         return True
     status = getattr(getattr(error, "response", None), "status_code", None)

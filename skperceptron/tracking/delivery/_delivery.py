@@ -43,11 +43,6 @@ class Delivery:
     ----------
     owner : str
         The process for which it delivers.
-
-    Attributes
-    ----------
-    places : Places
-        Where files go, as far as that is out of reach.
     """
 
     def __init__(self, owner: str) -> None:
@@ -59,23 +54,13 @@ class Delivery:
     def deliver_together(self, runs: list[WaitingRun]) -> dict[str, str]:
         """Deliver those of several runs in one transaction that are fit for it.
 
-        These are runs without files that nobody can have created already.
-
-        Parameters
-        ----------
-        runs : list of WaitingRun
-            What was claimed in one journal.
+        These are runs without files that nobody can have created already. All others
+        are as they were. If the store raises an error, nothing is delivered, as a rule.
 
         Returns
         -------
         dict of str
-            The runs of MLflow that are delivered, by their keys; to be settled. All
-            others are as they were.
-
-        Raises
-        ------
-        Exception
-            Whatever the store says. As a rule, nothing is delivered then.
+            The runs of MLflow that are delivered, by their keys; to be settled.
         """
         fit = [run for run in runs if _is_simple(run)]
         if len(fit) < 2:
@@ -103,18 +88,7 @@ class Delivery:
     def deliver(
         self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]
     ) -> None:
-        """Deliver what is new of a run, and note that in the journal.
-
-        Parameters
-        ----------
-        journal : Journal
-            Where it waits.
-
-        run : WaitingRun
-            What was claimed there.
-
-        run_ids : dict of str
-            The runs that were delivered since, by key. This one is added.
+        """Deliver what is new of a run; note it in the journal, and its id in `run_ids`.
 
         Raises
         ------

@@ -69,11 +69,8 @@ class Failures:
     def note_failure(self, key: str, reason: Exception) -> float:
         """Note why a run could not be delivered, which may be an outage.
 
-        Returns
-        -------
-        float
-            Seconds for which the run is to be left alone. 0 in an outage, as the store
-            is left alone then, and where only files wait, for which the journal knows.
+        Returns the seconds for which the run is to be left alone: 0 in an outage, when
+        the whole store is, and where only files wait, of which the journal knows.
         """
         before = self._of_runs.get(key)
         n_times = 1 if before is None else before.n_times + 1

@@ -123,12 +123,6 @@ class Deliverer:
 
         Parameters
         ----------
-        journal : Journal
-            Where it waits.
-
-        key : str
-            The run.
-
         seconds : float
             How long to wait, at most; longer while MLflow is imported.
 
@@ -161,16 +155,7 @@ class Deliverer:
             return self._failures.tell(key)
 
     def catch_up(self, journal: Journal, seconds: float) -> None:
-        """Wait while many runs of the owner wait, unless the store takes none.
-
-        Parameters
-        ----------
-        journal : Journal
-            Where they wait.
-
-        seconds : float
-            How long, at most.
-        """
+        """Wait while many runs of the owner wait, unless the store takes none."""
         with self._changed:
             has_caught_up = self._wait_patiently(
                 lambda: (
@@ -183,17 +168,9 @@ class Deliverer:
                 self._note_silence(seconds)
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
-        """Try everything once.
+        """Let everything be tried once, also in some other inboxes.
 
-        Parameters
-        ----------
-        inboxes : set of Inbox
-            Where to look besides.
-
-        Returns
-        -------
-        n_passes : int
-            What to wait for.
+        Returns the number of passes for which `drain` has to wait.
         """
         with self._changed:
             self._visits |= inboxes
@@ -219,11 +196,8 @@ class Deliverer:
         n_passes : int
             What `begin_to_drain` has told.
 
-        timeout : float, default=inf
-            Seconds to wait in all.
-
-        patience : float, default=inf
-            Seconds to wait for the next run to be delivered, or refused.
+        timeout, patience : float, default=inf
+            Seconds to wait in all, and for the next run to be delivered or refused.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -279,17 +253,9 @@ class Deliverer:
         return self._n_tried > n_tried or self._n_passes >= n_passes
 
     def deliver_all(self, patience: float) -> Exception | None:
-        """Deliver what waits, for as long as the store answers.
+        """Deliver what waits, for as long as the store answers within some seconds.
 
-        Parameters
-        ----------
-        patience : float
-            Seconds to wait for each answer.
-
-        Returns
-        -------
-        Exception or None
-            What has prevented it, unless that was said before.
+        Returns what has prevented it, unless that was told before.
         """
         with self._changed:
             if self._failures.outage_is_told:

@@ -40,16 +40,6 @@ _TOOLS = ("pip", "setuptools", "wheel")
 def built_model(folder: Path) -> Iterator[Path]:
     """Build MLflow's model beside what was kept, as long as the block lasts.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder of the journal with a model in it.
-
-    Yields
-    ------
-    Path
-        The folder with MLflow's model.
-
     Raises
     ------
     NoModelError
@@ -73,15 +63,7 @@ def built_model(folder: Path) -> Iterator[Path]:
 def replace_by_mlflow_model(folder: Path) -> None:
     """Turn what was kept into MLflow's model, for the user.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder of the journal with a model in it.
-
-    Raises
-    ------
-    NoModelError, OSError
-        As `built_model`. Nothing has changed then.
+    It raises the errors of `built_model`. Nothing has changed then.
     """
     new = folder.with_name(f"{folder.name}.{_BUILT}")
     with built_model(folder) as built:
@@ -104,26 +86,9 @@ def is_plain(folder: Path) -> bool:
 
 
 def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
-    """Write MLflow's model.
+    """Write MLflow's model of what is kept in a folder to another one, which is new.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the fit has kept it.
-
-    kept : KeptModel
-        Its description.
-
-    built : Path
-        Where to write it: a folder that does not exist.
-
-    Raises
-    ------
-    NoModelError
-        When MLflow can make nothing of the description.
-
-    OSError
-        When it cannot be written.
+    It raises the errors of `built_model`.
     """
     import_mlflow()
     import mlflow.pyfunc

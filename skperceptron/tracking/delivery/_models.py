@@ -20,16 +20,7 @@ _ORIGIN_TAGS = ("mlflow.user", "mlflow.source.")
 
 @dataclass(frozen=True)
 class Origin:
-    """What a model takes over from its run.
-
-    Attributes
-    ----------
-    experiment_id : str
-        Experiment of the run.
-
-    tags, params : dict of str
-        Tags and parameters of the run.
-    """
+    """What a model takes over from its run."""
 
     experiment_id: str
     tags: dict[str, str]
@@ -52,12 +43,6 @@ def log_model(
 
     Parameters
     ----------
-    client : MlflowClient
-        The store.
-
-    run_id : str
-        The run.
-
     folder : path
         The folder. The name of the model is written into it.
 
@@ -75,11 +60,6 @@ def log_model(
     -------
     model_id : str
         The model in MLflow.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be reached or refuses the model.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 

@@ -11,19 +11,10 @@ from skperceptron.tracking.journal._source import source_tags
 
 
 def with_context(tags: dict[str, str]) -> dict[str, str]:
-    """Add what MLflow would say of a run of this process.
+    """Add to the tags of a run what MLflow would say of a run of this process.
 
     That is the commit of the program's git repository, the notebook or job that it is,
-    and what ``MLFLOW_RUN_CONTEXT`` holds.
-
-    Parameters
-    ----------
-    tags : dict of str
-        The tags of a run of this process. What the user has set stays.
-
-    Returns
-    -------
-    dict of str
+    and what ``MLFLOW_RUN_CONTEXT`` holds. What the user has set stays.
     """
     plain = source_tags()
     context = _context(os.environ.get("MLFLOW_RUN_CONTEXT"), sys.argv[0])

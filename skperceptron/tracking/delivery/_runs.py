@@ -64,16 +64,10 @@ def deliver(
     run_id: str | None = None,
     ends: bool = False,
 ) -> str:
-    """Store a record in MLflow.
+    """Store a record in MLflow, in a new run or in one that is there.
 
     Parameters
     ----------
-    record : RunRecord
-        What to store.
-
-    address : dict
-        Where.
-
     key : str
         Identity of the run.
 
@@ -143,15 +137,6 @@ def end_run(
 
     Parameters
     ----------
-    address : dict
-        Where the run is.
-
-    run_id : str
-        The run.
-
-    record : RunRecord
-        What tells how, and when.
-
     unless_ended : bool, default=False
         Whether to leave it alone if it has ended before. One that was killed may end
         later all the same: one of its processes has outlived another.
@@ -178,18 +163,9 @@ def attach(
 
     Parameters
     ----------
-    address : dict
-        Where the run is.
-
-    run_id : str
-        The run.
-
     folder : Path
         What to log; nothing if there is no such folder. What is called `model` there
         is what a fit has kept of its model.
-
-    record : RunRecord
-        What was stored of the run; with the name under which its model is registered.
 
     is_new : bool, default=False
         Whether `deliver` has just created the run from this record, so that there is
@@ -229,21 +205,9 @@ def attach(
 def note_not_logged(
     address: Address, run_id: str, text: str, *, for_good: bool = False
 ) -> None:
-    """Let a run tell that it lacks files.
+    """Let a run tell which files it lacks, and why; without a text, that it has them.
 
-    Parameters
-    ----------
-    address : dict
-        Where the run is.
-
-    run_id : str
-        The run.
-
-    text : str
-        Which, and why. Empty if it has got them.
-
-    for_good : bool, default=False
-        Whether nobody will try again. Its model has then failed.
+    If nobody will try again (`for_good`), its model has failed.
     """
     from mlflow.entities import LoggedModelStatus
 
@@ -282,23 +246,9 @@ def has_usable_place(address: Address) -> bool:
 
 
 def search(address: Address, condition: str, *, deleted: bool = False) -> list[Run]:
-    """List the runs of an experiment that meet a condition.
+    """List the runs of an experiment that meet a condition in MLflow's language.
 
-    Parameters
-    ----------
-    address : dict
-        Where they are.
-
-    condition : str
-        In MLflow's language.
-
-    deleted : bool, default=False
-        Whether to list those that are deleted as well.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be asked.
+    Those that are deleted are left out, unless they are asked for.
     """
     from mlflow.entities import ViewType
 
@@ -483,23 +433,7 @@ _experiments_of_runs: dict[tuple[str, str], str | None] = {}
 def experiment_of_environment_run(client: MlflowClient, address: Address) -> str | None:
     """Find the experiment of the run that the environment has named.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        Of the store.
-
-    address : dict
-        Where a run goes.
-
-    Returns
-    -------
-    experiment_id : str or None
-        None when none was named, or the store has no such run, or a deleted one.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be asked.
+    It is None when none was named, or the store has no such run, or a deleted one.
     """
     run_id = address.get("environment_run_id")
     if run_id is None:

@@ -80,24 +80,9 @@ class Service:
     def wait_for(
         self, store: str | None, journal: str, key: str, seconds: float, for_id: bool
     ) -> Problem | None:
-        """Wait until a run is delivered, or is there at least.
+        """Wait until a run is delivered, or, if that is enough (`for_id`), is there.
 
-        Parameters
-        ----------
-        store : str or None
-            Where it goes.
-
-        journal : str
-            Where it waits.
-
-        key : str
-            The run.
-
-        seconds : float
-            How long, at most; longer while MLflow is being imported.
-
-        for_id : bool
-            Whether it is enough if it is there.
+        That takes longer than some seconds only while MLflow is being imported.
         """
         waits_in = journal_in(Path(journal))
         deliverer = self._deliverer(store)
@@ -111,16 +96,7 @@ class Service:
         self._deliverer(store).catch_up(journal_in(Path(journal)), seconds)
 
     def deliver_all(self, store: str | None, patience: float) -> Problem | None:
-        """Deliver what waits for a store, as long as it answers.
-
-        Parameters
-        ----------
-        store : str or None
-            The store.
-
-        patience : float
-            Seconds to wait for each answer.
-        """
+        """Deliver what waits for a store, as long as it answers within some seconds."""
         reason = self._deliverer(store).deliver_all(patience)
         return None if reason is None else _problem(reason)
 
@@ -134,19 +110,7 @@ class Service:
     def deliver_left(
         self, store: str | None, left: list[tuple[str, str]], patience: float
     ) -> None:
-        """Deliver what processes have left behind that are gone.
-
-        Parameters
-        ----------
-        store : str or None
-            Where it goes.
-
-        left : list of (str, str)
-            The journals, and the processes.
-
-        patience : float
-            Seconds to wait for each answer.
-        """
+        """Deliver what is left of pairs of a journal and a process that is gone."""
         deliverer = self._deliverer(store)
         inboxes = {Inbox(Path(journal), owner) for journal, owner in left}
         deliverer.drain(deliverer.begin_to_drain(inboxes), patience=patience)
@@ -191,15 +155,8 @@ class Service:
     def flush(self, timeout: float | None) -> list[str]:
         """Deliver what waits in all journals, also of processes that are gone.
 
-        Parameters
-        ----------
-        timeout : float or None
-            As in `skperceptron.tracking.flush`.
-
-        Returns
-        -------
-        list of str
-            Why something waits on.
+        Returns why something waits on. The timeout is that of
+        `skperceptron.tracking.flush`.
         """
         deadline = math.inf if timeout is None else time.monotonic() + max(timeout, 0)
         found, reasons = self._what_waits()
@@ -219,17 +176,9 @@ class Service:
         return reasons
 
     def finish(self, seconds: float) -> list[str]:
-        """Deliver what can be, since the owner ends.
+        """Deliver what can be, since the owner ends, and return why something waits on.
 
-        Parameters
-        ----------
-        seconds : float
-            How long, at most, but for a second for each store.
-
-        Returns
-        -------
-        list of str
-            Why something waits on.
+        That takes at most `seconds`, but each store has at least one.
         """
         deadline = time.monotonic() + seconds
         begun = []

@@ -92,15 +92,11 @@ def tracking_uri_of(address: Address) -> str:
 def require_store(address: Address) -> None:
     """See to it that no store is made where nobody would look for it.
 
-    Parameters
-    ----------
-    address : dict
-        Of a run that may be another machine's.
-
     Raises
     ------
     FileNotFoundError
-        When the store is a file that this machine does not have.
+        When the store is a file that this machine does not have: the run may be another
+        machine's.
     """
     path = database_of(tracking_uri_of(address))
     if path is not None and not path.exists():
@@ -138,14 +134,6 @@ def _make_database(tracking_uri: str, path: Path) -> None:
 
     MLflow takes a second to create its tables, in several transactions. Where its
     process is killed meanwhile, it can neither use nor complete what is there.
-
-    Parameters
-    ----------
-    tracking_uri : str
-        Its address.
-
-    path : Path
-        Its file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{path.name}.", ".new"

@@ -30,14 +30,6 @@ class UnsignedStoreError(Exception):
 def check_store(address: Address, *, is_signed: bool) -> None:
     """Refuse a store that is not the one of this process and is not signed.
 
-    Parameters
-    ----------
-    address : dict
-        Where a run goes.
-
-    is_signed : bool
-        Whether a process of the user's has signed it.
-
     Raises
     ------
     UnsignedStoreError

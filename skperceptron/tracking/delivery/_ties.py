@@ -35,26 +35,7 @@ _RANKS = {"FINISHED": 0, "FAILED": 1, "KILLED": 2}
 def find_run(address: Address, key: str, start_time: int | None = None) -> str | None:
     """Look for a run by its identity.
 
-    Parameters
-    ----------
-    address : dict
-        Where it went.
-
-    key : str
-        Its identity.
-
-    start_time : int or None, default=None
-        When the attempt began that is looked for. None takes the one that counts.
-
-    Returns
-    -------
-    run_id : str or None
-        None if there is no such run.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be asked.
+    Of several attempts, it is the one that began at a time, or the one that counts.
     """
     found = runs_of_key(address, key)
     if start_time is not None:
@@ -74,21 +55,7 @@ def is_deleted(address: Address, run_id: str) -> bool:
 
 
 def tie(address: Address, key: str, run_id: str, parent: str) -> str:
-    """Put a run below the one of a key, if that is there.
-
-    Parameters
-    ----------
-    address : dict
-        Where the run is.
-
-    key : str
-        Its identity.
-
-    run_id : str
-        The run.
-
-    parent : str
-        The identity of the run above.
+    """Put a run of a key below the one of the key `parent`, if that is there.
 
     Returns
     -------
@@ -109,17 +76,6 @@ def gather(address: Address, key: str, run_id: str) -> None:
     """Put below a run that has ended what says that it belongs there, each task once.
 
     It can be repeated.
-
-    Parameters
-    ----------
-    address : dict
-        Where the run is.
-
-    key : str
-        Its identity.
-
-    run_id : str
-        The run.
     """
     attempts: defaultdict[str, list[Run]] = defaultdict(list)
     for run in _runs.search(address, f"tags.`{PARENT_TAG}` = '{key}'"):

@@ -23,26 +23,8 @@ T = TypeVar("T")
 def in_one_transaction(client: MlflowClient, store: Callable[[], T]) -> T:
     """Call a function in one transaction, if the client has a database.
 
-    Inside of `one_transaction` it becomes a part of that.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        Through which the function stores something.
-
-    store : callable
-        The function. It is called a second time, without transaction, if it cannot be
-        done in one.
-
-    Returns
-    -------
-    object
-        What the function returns.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be reached or refuses something.
+    Inside of `one_transaction` it becomes a part of that. The function is called a
+    second time, without transaction, if it cannot be done in one.
     """
     sessions = _sessions_of(client)
     if sessions is None or sessions.is_shared:
@@ -69,15 +51,7 @@ def has_transactions(client: MlflowClient) -> bool:
 def one_transaction(client: MlflowClient) -> Iterator[None]:
     """Let all that this thread does with a client in the block be one transaction.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        One that `has_transactions`.
-
-    Raises
-    ------
-    OSError, mlflow.exceptions.MlflowException
-        When the store cannot be reached or refuses something. Nothing is stored then.
+    If the store cannot be reached or refuses something, nothing is stored.
     """
     sessions = _sessions_of(client)
     if sessions is None:

@@ -124,14 +124,6 @@ class Database:
     def run(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do something in one transaction. A file that is no journal is put aside.
 
-        Parameters
-        ----------
-        begin : str
-            How the transaction begins.
-
-        work : callable
-            What to do.
-
         Raises
         ------
         JournalError

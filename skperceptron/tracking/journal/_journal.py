@@ -183,23 +183,11 @@ class Journal:
 
     @_writing
     def end_unmanaged(self, db: sqlite3.Connection, deliverer: str) -> None:
-        """End the runs of searches of which nobody tells when they end.
-
-        Parameters
-        ----------
-        deliverer : str
-            The process whose runs they are.
-        """
+        """End a process' runs of searches of which nobody tells when they end."""
         _rows.end_unmanaged(db, "deliverer = ?", deliverer)
 
     def end_killed(self, deliverers: Collection[str] | None = None) -> None:
-        """End the runs whose processes have ended before them.
-
-        Parameters
-        ----------
-        deliverers : collection of str or None, default=None
-            The processes that are to deliver them. None stands for all.
-        """
+        """End runs whose processes have ended before them: of some deliverers or all."""
         if self._has_dead_owners():  # asked often; others may write meanwhile
             self._end_killed(deliverers)
 
@@ -387,13 +375,7 @@ class Journal:
     ) -> int:
         """Count the runs that other processes are just delivering to a store.
 
-        Parameters
-        ----------
-        store : str or None
-            The store.
-
-        deliverer : str or None, default=None
-            The process for which they are to be delivered. None stands for all.
+        All count, or those of one deliverer.
         """
         claimed = db.execute(
             "SELECT claimed_by FROM run WHERE due AND store = ? "
@@ -404,13 +386,7 @@ class Journal:
         return sum(_owners.is_alive(self.folder, by) for by in others)
 
     def settle(self, settled: Collection[tuple[WaitingRun, str]]) -> None:
-        """Note that MLflow has what was claimed of some runs.
-
-        Parameters
-        ----------
-        settled : iterable of (WaitingRun, str)
-            The runs, and their ids in MLflow.
-        """
+        """Note that MLflow has what was claimed of some runs, under some ids."""
         self._settle(settled)
         for run, _ in settled:
             for name in run.record.files:
@@ -433,25 +409,7 @@ class Journal:
         error: str,
         next_try: int,
     ) -> None:
-        """Note that MLflow has all of a run but some files, which wait.
-
-        Parameters
-        ----------
-        run : WaitingRun
-            The run.
-
-        run_id : str
-            Its id in MLflow.
-
-        files : list of str
-            Which files.
-
-        error : str
-            Why.
-
-        next_try : int
-            When they are to be tried again.
-        """
+        """Note that MLflow has all of a run but some files, which wait, and why."""
         _rows.settle_run(db, run, run_id)
         rest = RunRecord(run.record.name, run.record.start_time, files=files)
         # It has no model yet that could be registered.
@@ -485,16 +443,7 @@ class Journal:
     def try_again(
         self, db: sqlite3.Connection, store: str | None, key: str | None = None
     ) -> None:
-        """Let runs be tried at once, whatever was before: one and those above it.
-
-        Parameters
-        ----------
-        store : str or None
-            Where they go.
-
-        key : str or None, default=None
-            The run. None stands for all of the store.
-        """
+        """Let a run and those above it be tried at once, or all, whatever was before."""
         if key is None:
             db.execute(
                 "UPDATE run SET next_try = 0 WHERE due AND store = ?",
@@ -518,13 +467,7 @@ class Journal:
 
     @_writing
     def sweep(self, db: sqlite3.Connection, gone: Collection[str] = ()) -> None:
-        """Forget what MLflow has: of processes that are gone, and what is old.
-
-        Parameters
-        ----------
-        gone : collection of str, default=()
-            Processes that are about to end.
-        """
+        """Forget what MLflow has, if it is old or its process is gone, or about to go."""
         deliverers = db.execute("SELECT DISTINCT deliverer FROM run").fetchall()
         dead = [
             name

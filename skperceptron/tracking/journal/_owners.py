@@ -139,15 +139,9 @@ def remove_sign_of_life() -> None:
 
 
 def forget_dead(journal: Path, *, but: Collection[str]) -> None:
-    """Remove what processes that have ended left behind of their signs of life.
+    """Remove signs of life of processes that have ended.
 
-    Parameters
-    ----------
-    journal : Path
-        The journal.
-
-    but : collection of str
-        Processes whose last sign will be asked for.
+    Those stay that will be asked for.
     """
     folder = journal / PROCESSES
     with suppress(OSError):

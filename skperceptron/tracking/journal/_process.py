@@ -78,18 +78,9 @@ class DeliveringProcess:
         self.watched: set[tuple[str | None, Path]] = set()
 
     def watch(self, store: str | None, journal: Path, after: float = 0.0) -> None:
-        """Let it deliver from a journal from now on, and look there soon.
+        """Let it deliver from a journal from now on, and look there within some seconds.
 
-        Parameters
-        ----------
-        store : str or None
-            Where what is to be delivered goes, without credentials.
-
-        journal : Path
-            Where it waits.
-
-        after : float, default=0.0
-            Seconds in which it is to look, at the latest.
+        The store is an address without credentials.
         """
         self.watched.add((store, journal))
         with suppress(NoProcessError):  # whoever waits for a run is told

@@ -38,22 +38,7 @@ KEY_TAG = "skperceptron.key"
 
 @dataclass(frozen=True)
 class Metric:
-    """A value of a metric.
-
-    Attributes
-    ----------
-    key : str
-        Name.
-
-    value : float
-        Value.
-
-    step : int
-        Iteration or epoch.
-
-    timestamp : int
-        Milliseconds since 1970.
-    """
+    """A value of a metric at a step, observed at a time in milliseconds since 1970."""
 
     key: str
     value: float
@@ -65,13 +50,7 @@ class Metric:
 class Dataset:
     """What is told of the data of a run: not the data.
 
-    Attributes
-    ----------
-    digest : str
-        The same for the same samples and labels only.
-
-    n_samples, n_features : int
-        Shape of the samples.
+    The digest is the same for the same samples and labels only.
     """
 
     digest: str
