@@ -61,6 +61,16 @@ class Missing:
     error: Exception
     seconds: float | None
 
+    @property
+    def cause(self) -> object:
+        """The same for all files that need one warning, whatever their names."""
+        detail: object = None
+        if isinstance(self.error, OSError):
+            detail = self.error.errno
+        elif isinstance(self.error, ImportError):
+            detail = reason_of(self.error)
+        return self.experiment_id, type(self.error), detail
+
 
 class Places:
     """Which experiments have a place for files that is out of reach, and since when."""
@@ -108,10 +118,3 @@ def will_last(error: Exception, address: Address) -> bool:
     if _runs.is_refusal(error):
         return True
     return not _runs.has_usable_place(address)
-
-
-def cause_of(error: Exception) -> tuple[type[Exception], object]:
-    """Tell errors apart that need one warning each, whatever files they name."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return type(error), error.errno
-    return type(error), reason_of(error) if isinstance(error, ImportError) else None

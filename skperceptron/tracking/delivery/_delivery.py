@@ -16,7 +16,6 @@ from skperceptron.tracking.delivery._artifacts import (
     FilesAwayError,
     Missing,
     Places,
-    cause_of,
     will_last,
 )
 from skperceptron.tracking.delivery._model_building import replace_by_mlflow_model
@@ -88,7 +87,7 @@ class Delivery:
     def deliver(
         self, journal: Journal, run: WaitingRun, run_ids: dict[str, str]
     ) -> None:
-        """Deliver what is new of a run; note it in the journal, and its id in `run_ids`.
+        """Deliver what is new of a run, and note that in the journal and in `run_ids`.
 
         Raises
         ------
@@ -214,46 +213,59 @@ class Delivery:
         FilesAwayError
             When they wait. Nothing else of the run does.
         """
-        address, error = run.address, missing.error
-        name, location = _runs.place_of_files(address)
-        location, reason = hide_credentials(location), reason_of(error)
-        cause = (missing.experiment_id, *cause_of(error))
         folders = [journal.files(files) for files in missing.files]
         names = ", ".join(sorted({i.name for f in folders for i in f.iterdir()}))
-        if will_last(error, address):
-            aside = journal.not_logged
-            aside.mkdir(mode=0o700, exist_ok=True)
-            places = [aside / folder.name for folder in folders]
-            where = ", ".join(map(str, places))
-            text = f"{names}: {reason}. They are in {where}"
-            _runs.note_not_logged(address, run_id, text, for_good=True)
-            for folder, place in zip(folders, places, strict=True):
-                self._build_model(folder / _runs.MODEL, run_id)
-                folder.rename(place)
-            if cause not in self._told:
-                self._told.add(cause)
-                note(
-                    f"Runs of the experiment {name} are logged without their files, "
-                    f"such as models, which {location} does not take: {reason}. They "
-                    f"are kept in {aside}; the tag {_runs.NOT_LOGGED_TAG} of a "
-                    "run tells where. mlflow.MlflowClient().log_artifacts(run_id, "
-                    "folder) logs them once that is mended."
-                )
+        text = f"{names}: {reason_of(missing.error)}"
+        if will_last(missing.error, run.address):
+            self._put_aside(journal.not_logged, run, run_id, missing, folders, text)
             return
+        experiment_id = missing.experiment_id
         if missing.seconds is not None:
-            self.places.note(missing.experiment_id, error, missing.seconds)
+            self.places.note(experiment_id, missing.error, missing.seconds)
         if not run.lacks_files:
-            text = f"{names}: {reason}. They will be tried again"
-            _runs.note_not_logged(address, run_id, text)
-        retry_after = self.places.retry_after(missing.experiment_id)
-        next_try = now() + int(1000 * retry_after)
+            text = f"{text}. They will be tried again"
+            _runs.note_not_logged(run.address, run_id, text)
+        next_try = now() + int(1000 * self.places.retry_after(experiment_id))
+        reason = reason_of(missing.error)
         journal.settle_without_files(run, run_id, missing.files, reason, next_try)
+        name, location = _runs.place_of_files(run.address)
         raise FilesAwayError(
             f"Files of runs of the experiment {name}, such as models, could not be "
-            f"logged to {location}: {reason}. The runs are there without them. They "
-            f"wait in the journal {journal.folder} and will be tried again",
-            cause=cause,
+            f"logged to {hide_credentials(location)}: {reason}. The runs are there "
+            f"without them. They wait in the journal {journal.folder} and will be "
+            "tried again",
+            cause=missing.cause,
             was_stored=not run.lacks_files,
+        )
+
+    def _put_aside(
+        self,
+        aside: Path,
+        run: WaitingRun,
+        run_id: str,
+        missing: Missing,
+        folders: list[Path],
+        text: str,
+    ) -> None:
+        """Move files to a folder for the user, since only the user can help."""
+        aside.mkdir(mode=0o700, exist_ok=True)
+        places = [aside / folder.name for folder in folders]
+        text = f"{text}. They are in {', '.join(map(str, places))}"
+        _runs.note_not_logged(run.address, run_id, text, for_good=True)
+        for folder, place in zip(folders, places, strict=True):
+            self._build_model(folder / _runs.MODEL, run_id)
+            folder.rename(place)
+        if missing.cause in self._told:
+            return
+        self._told.add(missing.cause)
+        name, location = _runs.place_of_files(run.address)
+        note(
+            f"Runs of the experiment {name} are logged without their files, such as "
+            f"models, which {hide_credentials(location)} does not take: "
+            f"{reason_of(missing.error)}. They are kept in {aside}; the tag "
+            f"{_runs.NOT_LOGGED_TAG} of a run tells where. "
+            "mlflow.MlflowClient().log_artifacts(run_id, folder) logs them once that "
+            "is mended."
         )
 
     def _build_model(self, folder: Path, run_id: str) -> None:

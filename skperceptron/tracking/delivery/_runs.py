@@ -7,7 +7,6 @@ import math
 import posixpath
 import re
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,37 +92,35 @@ def deliver(
     client = client_of(address)
     if run_id is None:
         experiment_of(client, address)  # not a part of what may be undone
-    store = partial(
-        _store_record, client, record, address, key, parent_run_id, run_id, ends
-    )
+
+    def store() -> str:
+        stored = run_id or _create_run(client, record, address, key, parent_run_id)
+        _log(client, stored, record, record.tags if run_id else {})
+        if record.dataset is not None:
+            _log_dataset(client, stored, record.dataset)
+        if ends:
+            client.set_terminated(stored, record.status, end_time=record.end_time)
+        return stored
+
     return in_one_transaction(client, store)
 
 
-def _store_record(
+def _create_run(
     client: MlflowClient,
     record: RunRecord,
     address: Address,
     key: str,
     parent_run_id: str | None,
-    run_id: str | None,
-    ends: bool,
 ) -> str:
-    tags = record.tags
-    if run_id is None:
-        parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
-        run_id = client.create_run(
-            experiment_of(client, address),
-            start_time=record.start_time,
-            tags=accepted({**tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
-            run_name=accepted_text(record.name, MAX_NAME_LENGTH),
-        ).info.run_id
-        tags = {}
-    _log(client, run_id, record, tags)
-    if record.dataset is not None:
-        _log_dataset(client, run_id, record.dataset)
-    if ends:
-        client.set_terminated(run_id, record.status, end_time=record.end_time)
-    return run_id
+    """Create a run with the tags of a record."""
+    parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
+    run = client.create_run(
+        experiment_of(client, address),
+        start_time=record.start_time,
+        tags=accepted({**record.tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
+        run_name=accepted_text(record.name, MAX_NAME_LENGTH),
+    )
+    return run.info.run_id
 
 
 def end_run(

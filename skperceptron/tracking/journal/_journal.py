@@ -187,7 +187,7 @@ class Journal:
         _rows.end_unmanaged(db, "deliverer = ?", deliverer)
 
     def end_killed(self, deliverers: Collection[str] | None = None) -> None:
-        """End runs whose processes have ended before them: of some deliverers or all."""
+        """End runs whose processes have ended before: of some deliverers, or all."""
         if self._has_dead_owners():  # asked often; others may write meanwhile
             self._end_killed(deliverers)
 
@@ -443,7 +443,7 @@ class Journal:
     def try_again(
         self, db: sqlite3.Connection, store: str | None, key: str | None = None
     ) -> None:
-        """Let a run and those above it be tried at once, or all, whatever was before."""
+        """Let a run, and those above it, be tried at once; or all runs of a store."""
         if key is None:
             db.execute(
                 "UPDATE run SET next_try = 0 WHERE due AND store = ?",
@@ -467,7 +467,7 @@ class Journal:
 
     @_writing
     def sweep(self, db: sqlite3.Connection, gone: Collection[str] = ()) -> None:
-        """Forget what MLflow has, if it is old or its process is gone, or about to go."""
+        """Forget what MLflow has that is old, or whose process is gone or about to."""
         deliverers = db.execute("SELECT DISTINCT deliverer FROM run").fetchall()
         dead = [
             name

@@ -78,7 +78,7 @@ class DeliveringProcess:
         self.watched: set[tuple[str | None, Path]] = set()
 
     def watch(self, store: str | None, journal: Path, after: float = 0.0) -> None:
-        """Let it deliver from a journal from now on, and look there within some seconds.
+        """Let it deliver from a journal from now on, and look there in some seconds.
 
         The store is an address without credentials.
         """
