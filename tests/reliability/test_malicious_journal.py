@@ -38,7 +38,7 @@ from sklearn.datasets import load_iris
 import skperceptron
 from skperceptron import HillClimbPerceptron
 from skperceptron.tracking.delivery._model_building import NoModelError, built_model
-from skperceptron.tracking.journal._journal import _NONSENSE, Journal
+from skperceptron.tracking.journal._journal import Journal
 from skperceptron.tracking.journal._record import (
     ADDRESS,
     Dataset,
@@ -47,6 +47,7 @@ from skperceptron.tracking.journal._record import (
     RunHead,
     RunRecord,
 )
+from skperceptron.tracking.journal._rows import NONSENSE
 from skperceptron.tracking.journal._signature import _own_secret, is_signed, sign
 from skperceptron.tracking.recording._model import keep_model
 
@@ -743,7 +744,7 @@ def read(content: bytes) -> None:
     before = record.as_event()
     try:
         record.take(json.loads(content))
-    except _NONSENSE:
+    except NONSENSE:
         assert record.as_event() == before
         return
     assert all(isinstance(m.value, float) for m in record.metrics)
