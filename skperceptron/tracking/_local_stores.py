@@ -10,7 +10,6 @@ import os
 import re
 from pathlib import Path
 from urllib.parse import quote
-from urllib.request import pathname2url
 
 _RELATIVE_DATABASE = re.compile(
     r"(sqlite(?:\+\w+)?:///)(?!/|%2F|:memory:|file:|$)", re.I
@@ -42,7 +41,7 @@ def absolute_address(uri: str) -> str:
     if uri in _NO_FOLDERS or uri.startswith("/") or _SCHEME.match(uri):
         return uri
     # MLflow takes a path for a quoted one as well.
-    return f"{str(Path.cwd()).replace('%', '%25')}/{uri}"
+    return f"file://{quote(str(Path.cwd()))}/{uri}"
 
 
 def _quoted_for_database(path: str) -> str | None:
@@ -93,4 +92,4 @@ def default_store_in(folder: Path) -> str:
     """
     if any((folder / "mlruns").glob("[0-9]*/meta.yaml")):  # of early versions
         return (folder / "mlruns").as_uri()
-    return f"sqlite:///{pathname2url(str(folder / 'mlflow.db'))}"
+    return f"sqlite:///{quote(str(folder / 'mlflow.db'))}"

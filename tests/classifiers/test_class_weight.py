@@ -150,7 +150,7 @@ def test_times_in_every_classifier(kind, method, cls):
     ("labels", "key"),
     [
         (np.array(["2020", "2021"], "M8[D]"), np.datetime64("2020-01-01T12")),
-        (np.array(["2020", "2021"], "M8[ns]"), np.datetime64("NaT")),
+        (np.array(["2020", "2021"], "M8[ns]"), np.datetime64("NaT", "ns")),
         (np.array(["2020", "2021"], "M8[us]"), pd.Timestamp("2020-01-01", tz="UTC")),
         (
             np.array(["2020", "2021"], "M8[us]"),

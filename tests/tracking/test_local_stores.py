@@ -49,8 +49,10 @@ def default_store(tracking_uri, monkeypatch):
 
 def opened_by_sqlalchemy(uri):
     """The file in which SQLAlchemy, and so MLflow, has its tables."""
-    with closing(create_engine(uri).raw_connection()) as connection:
+    engine = create_engine(uri)
+    with closing(engine.raw_connection()) as connection:
         ((_, _, path),) = connection.cursor().execute("PRAGMA database_list")
+    engine.dispose()
     return Path(path)
 
 

@@ -369,8 +369,8 @@ def test_sampler_and_study_can_be_copied(copied, runs):
 
 
 @pytest.mark.slow
-def test_study_works_in_a_pool_of_processes(runs, tmp_path):
-    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}")
+def test_study_works_in_a_pool_of_processes(runs, storage_in):
+    study = optuna.create_study(storage=storage_in("database", "study"))
     with track_study(study), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         pool.submit(study.enqueue_trial, {"x": 0.5}).result()
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
@@ -409,9 +409,9 @@ def test_trials_of_a_sampler_that_is_assigned_have_runs(runs):
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_sampler_may_be_changed_for_a_while(runs, tmp_path):
+def test_sampler_may_be_changed_for_a_while(runs, storage_in):
     own = optuna.samplers.TPESampler()
-    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    storage = storage_in("database", "study")
     study = optuna.create_study(direction="maximize", sampler=own, storage=storage)
     with track_study(study):
         before = study.sampler
@@ -714,12 +714,23 @@ def simple(trial):
     return trial.suggest_float("x", 0, 1)
 
 
-def storage_in(tmp_path, kind, name):
-    if kind == "memory":
-        return optuna.storages.InMemoryStorage()
-    if kind == "journal":
-        return JournalStorage(JournalFileBackend(str(tmp_path / f"{name}.log")))
-    return f"sqlite:///{tmp_path / name}.db"
+@pytest.fixture
+def storage_in(tmp_path):
+    """Make storages of studies, and close the connections to those in databases."""
+    engines = []
+
+    def make(kind, name):
+        if kind == "memory":
+            return optuna.storages.InMemoryStorage()
+        if kind == "journal":
+            return JournalStorage(JournalFileBackend(str(tmp_path / f"{name}.log")))
+        storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / name}.db")
+        engines.append(storage.engine)
+        return storage
+
+    yield make
+    for engine in engines:
+        engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -734,11 +745,13 @@ def storage_in(tmp_path, kind, name):
         ("sqlite", "sqlite", "copy"),
     ],
 )
-def test_copy_of_a_study_has_a_run_of_its_own(kind, to_kind, first_on, runs, tmp_path):
-    storage = storage_in(tmp_path, kind, "from")
+def test_copy_of_a_study_has_a_run_of_its_own(
+    kind, to_kind, first_on, runs, storage_in
+):
+    storage = storage_in(kind, "from")
     to_storage = storage
     if to_kind != "same":
-        to_storage = storage_in(tmp_path, to_kind, "to")
+        to_storage = storage_in(to_kind, "to")
     name = "b" if to_kind == "same" else "a"
     study = optuna.create_study(study_name="a", storage=storage)
     tracked_study(simple, study=study, n_trials=2)
@@ -771,12 +784,13 @@ def test_deep_copy_of_a_study_has_a_run_of_its_own(runs):
     assert numbers_below(found, second) == [1]
 
 
-def test_study_that_is_moved_goes_on_with_its_run(runs, tmp_path):
-    path = tmp_path / "study.db"
-    study = optuna.create_study(study_name="a", storage=f"sqlite:///{path}")
+def test_study_that_is_moved_goes_on_with_its_run(runs, tmp_path, storage_in):
+    storage = storage_in("database", "study")
+    study = optuna.create_study(study_name="a", storage=storage)
     tracked_study(simple, study=study, n_trials=1)
-    path = path.rename(tmp_path / "moved.db")
-    study = optuna.load_study(study_name="a", storage=f"sqlite:///{path}")
+    (tmp_path / "study.db").rename(tmp_path / "moved.db")
+    moved = storage_in("database", "moved")
+    study = optuna.load_study(study_name="a", storage=moved)
     tracked_study(simple, study=study, n_trials=1)
     found = runs()
     (above,) = study_runs(found)
@@ -796,8 +810,8 @@ def test_pickled_study_goes_on_with_its_run(runs):
 
 
 @pytest.mark.parametrize("kind", ["memory", "journal"])
-def test_study_has_a_run_in_each_experiment(kind, runs, tmp_path):
-    storage = storage_in(tmp_path, kind, "study")
+def test_study_has_a_run_in_each_experiment(kind, runs, storage_in):
+    storage = storage_in(kind, "study")
     study = optuna.create_study(storage=storage)
     name = uuid.uuid4().hex
     tracked_study(simple, study=study, n_trials=1)
@@ -835,8 +849,8 @@ def test_study_has_a_run_in_each_store(runs, tmp_path, new_store):
     assert continues == first.tags["skperceptron.key"]
 
 
-def test_experiment_may_be_named_in_another_way(runs, tmp_path, monkeypatch):
-    storage = storage_in(tmp_path, "journal", "study")
+def test_experiment_may_be_named_in_another_way(runs, storage_in, monkeypatch):
+    storage = storage_in("journal", "study")
     study = optuna.create_study(storage=storage)
     tracked_study(simple, study=study, n_trials=1)
     experiment = mlflow.get_experiment(os.environ["MLFLOW_EXPERIMENT_ID"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 import stat
@@ -144,6 +145,10 @@ class Database:
             if own.db is not None:
                 own.db.close()
                 own.db = None
+
+    def __del__(self) -> None:
+        if os.getpid() in self._connections:
+            self.close()
 
     def check_folder(self) -> None:
         """See to it that folder and file are the user's own, and nobody else's.
@@ -312,6 +317,15 @@ def _check_own(path: Path, is_kind: Callable[[int], bool]) -> None:
         raise JournalError(f"{path} belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise JournalError(f"{path} can be written by other users: chmod go-w helps")
+
+
+def _close_all() -> None:
+    for database in list(_databases):
+        database.close()
+
+
+# Registered before whatever delivers at the end, and so called after it.
+atexit.register(_close_all)
 
 
 def _hold_all() -> None:
