@@ -150,6 +150,7 @@ MAY_IMPORT = {
     "classifiers": {
         "_functions",
         "_names",
+        "_version",
         "_workers",
         "classifiers",
         "metrics",

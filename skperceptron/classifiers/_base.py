@@ -24,6 +24,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skperceptron._names import did_you_mean
+from skperceptron._version import DOCUMENTATION_URL
 from skperceptron.classifiers._callbacks import open_fit, withdraw_fit
 from skperceptron.classifiers._training_data import TrainingData
 from skperceptron.classifiers._validation import (
@@ -332,6 +333,12 @@ class BaseNetwork(ShowsMoreMixin, CallbackSupportMixin, BaseEstimator):
         return find_run_id(self)
 
     # The scikit-learn contract
+
+    def _doc_address(self) -> str:
+        is_ours = type(self).__module__.startswith("skperceptron.")
+        if DOCUMENTATION_URL is None or not is_ours:
+            return ""
+        return f"{DOCUMENTATION_URL}/generated/skperceptron.{type(self).__name__}.html"
 
     def _more_as_html(self) -> str:
         return run_as_html(self)

@@ -174,7 +174,7 @@ def check_tracked(runs, search):
     candidates = [f"step_size={p['step_size']}" for p in results["params"]]
     assert below == Counter(["refit", *candidates])
     scores = {
-        (names[run.parent], run.name): run.metrics["test_score"]
+        (names[run.parent], run.name): run.metrics["split_test_score"]
         for run in runs
         if run.name.startswith("fold")
     }
@@ -195,7 +195,8 @@ def check_untracked(runs, search):
     assert {run.parent for run in fits} == {root.run_id}
     results = search.cv_results_
     expected = [results[f"split{k}_test_score"] for k in range(N_SPLITS)]
-    found = [run.metrics["test_score"] for run in fits if "test_score" in run.metrics]
+    name = "split_test_score"
+    found = [run.metrics[name] for run in fits if name in run.metrics]
     assert sorted(found) == sorted(score for scores in expected for score in scores)
     assert len(fits) == len(found) + search.refit
 

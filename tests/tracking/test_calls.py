@@ -288,7 +288,7 @@ class TestScores:
     def test_each_fit_keeps_its_own_beside_parameters_and_curve(self, runs):
         scores = cross_val_score(CLF, X, y, cv=3)
         _, fits = parts_of(runs())
-        own = [run.latest("test_score") for run in fits]
+        own = [run.latest("split_test_score") for run in fits]
         assert sorted(own) == pytest.approx(sorted(scores))
         assert {run.params["max_iter"] for run in fits} == {"10"}
         assert all(len(run.metrics["objective"]) > 1 for run in fits)

@@ -55,7 +55,7 @@ def write_fold(search, number, candidate=0, has_file=False):
     record = RunRecord(f"fold {number}")
     key = key_of(parent.key, (number,), "task")
     fold = TrackedRun(record, search.below(parent), key)
-    record.add_metric("test_score", number / 10)
+    record.add_metric("split_test_score", number / 10)
     if has_file:
         fold.keep_file("notes.txt", b"seen")
     fold.end()
@@ -110,7 +110,7 @@ def test_folds_and_their_candidate_are_one_transaction(search, runs):
     for number in range(4):
         fold = found[f"fold {number}"]
         assert fold.parent == found["candidate 0"].run_id
-        assert fold.latest("test_score") == number / 10
+        assert fold.latest("split_test_score") == number / 10
         assert fold.status == "FINISHED"
 
 

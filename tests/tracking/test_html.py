@@ -14,6 +14,7 @@ from sklearn.utils import estimator_html_repr
 
 import skperceptron
 from skperceptron import BackpropMLP, HillClimbMLP, HillClimbPerceptron
+from skperceptron.classifiers import _base
 
 X, y = load_iris(return_X_y=True)
 CLASSIFIERS = [
@@ -65,6 +66,26 @@ def test_classifier_without_a_run_shows_nothing_more(runs):
         clf.fit(X, y)
     assert "MLflow" not in clf._repr_html_()
     assert clf._repr_html_().startswith(estimator_html_repr(clf)[:20])
+
+
+@pytest.mark.parametrize("clf", CLASSIFIERS, ids=ids)
+def test_picture_links_to_the_documentation_once_that_is_published(clf, monkeypatch):
+    assert 'class="param-doc-link"' not in clf._repr_html_()
+    monkeypatch.setattr(_base, "DOCUMENTATION_URL", "https://docs.example")
+    page = f"https://docs.example/generated/skperceptron.{type(clf).__name__}.html"
+    html = clf._repr_html_()
+    assert f'href="{page}"' in html
+    # Each parameter has a link, and its description as a tooltip.
+    assert html.count(f'href="{page}#:~:text=') >= len(clf.get_params())
+    assert html.count('class="param-doc-description"') >= len(clf.get_params())
+
+
+def test_picture_of_the_users_own_subclass_links_nowhere(monkeypatch):
+    class Mine(HillClimbPerceptron):
+        pass
+
+    monkeypatch.setattr(_base, "DOCUMENTATION_URL", "https://docs.example")
+    assert "docs.example" not in Mine()._repr_html_()
 
 
 def test_display_as_text_has_no_picture(runs):

@@ -52,7 +52,7 @@ def test_every_fit_of_a_search_is_a_finished_run_below_that_of_the_search(runs):
     step_sizes = sorted(run.params["step_size"] for run in found)
     assert step_sizes.count("0.05") >= 3
     # The folds are scored by the search in the process that fitted them.
-    assert sum("test_score" in run.metrics for run in found) == 12
+    assert sum("split_test_score" in run.metrics for run in found) == 12
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -182,7 +182,7 @@ class TestSearch:
         tree = Tree(runs())
         assert_logged(tree, search)
         assert "mean_train_score" in tree.candidates[0].metrics
-        assert "train_score" in tree.folds[0, 0].metrics
+        assert "split_train_score" in tree.folds[0, 0].metrics
         assert not has_model(tree.search)
 
     def test_with_a_name_that_no_file_can_hold_keeps_its_results(self, runs, tmp_path):
@@ -200,11 +200,18 @@ class TestSearch:
         make_search(CLF, {"step_size": [0.1]}).fit(X, y)
         assert artifacts_of(Tree(runs()).search) == {"cv_results.csv"}
 
-    def test_score_of_the_best_on_other_data_belongs_to_the_refit(self, runs):
+    def test_score_of_the_best_on_other_data_belongs_to_search_and_refit(self, runs):
         search = make_search(make_pipeline(StandardScaler(), CLF), PREFIXED)
         score = search.fit(X[::2], y[::2]).score(X[1::2], y[1::2])
-        (refit,) = Tree(runs()).refits
+        tree = Tree(runs())
+        (refit,) = tree.refits
+        assert tree.search.latest("test_score") == score
         assert refit.latest("test_score") == score
+        assert tree.search.status == refit.status == "FINISHED"
+
+    def test_scores_of_splits_are_no_test_scores(self, runs):
+        make_search(CLF, {"step_size": [0.1, 0.2]}).fit(X, y)
+        assert not [run for run in runs() if "test_score" in run.metrics]
 
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_of_a_class_that_knows_no_callbacks(self, n_jobs, runs):
@@ -372,14 +379,16 @@ def test_folds_are_delivered_with_their_scores_before_the_search_has_ended(runs)
 
     search = make_search(Watching(max_iter=5)).fit(X, y)
     columns = [search.cv_results_[f"split{split}_test_score"] for split in range(2)]
-    scores = [fold.latest("test_score") for fold in found]
+    scores = [fold.latest("split_test_score") for fold in found]
     assert sorted(scores) == sorted(np.concatenate(columns))
 
 
 def test_folds_have_the_scores_of_the_search_and_no_others(runs):
     search = make_search(return_train_score=True).fit(X, y)
     fold = Tree(runs()).folds[2, 1]
-    assert fold.latest("train_score") == search.cv_results_["split1_train_score"][2]
+    assert (
+        fold.latest("split_train_score") == search.cv_results_["split1_train_score"][2]
+    )
     assert "training_score" not in fold.metrics
 
 

@@ -87,7 +87,7 @@ def assert_logged(tree, search):
     for (row, k), run in tree.folds.items():
         for name, column in results.items():
             if name.startswith(f"split{k}_"):
-                score = run.latest(name.removeprefix(f"split{k}_"))
+                score = run.latest(f"split_{name.removeprefix(f'split{k}_')}")
                 assert score == column[row]
     if hasattr(search, "best_params_"):
         logged = {k: v for k, v in tree.search.params.items() if k.startswith("best_")}

@@ -241,6 +241,31 @@ def test_study_begins_with_its_best_score(page, open_run, store):
     expect(first).to_contain_text("best_score")
 
 
+def test_search_tells_what_was_tuned_and_what_was_best(
+    page, open_run, store, take_picture
+):
+    search = store.tunings()[SEARCH]
+    open_run(search)
+    expect(page.get_by_text("4 candidates, 3 splits each")).to_be_visible()
+    for name in SEARCHED:
+        cells = page.get_by_role("row").filter(has_text=name).first
+        expect(cells).to_contain_text(store.params(search)[f"best_{name}"])
+    expect(page.get_by_text(f'load_model("runs:/{search}/model")')).to_be_visible()
+    take_picture("description")
+
+
+def test_study_tells_what_was_tried(page, open_run, store):
+    open_run(store.tunings()[STUDY])
+    expect(page.get_by_text("4 finished trials")).to_be_visible()
+
+
+def test_held_out_score_is_that_of_the_search(page, open_run, store):
+    search = store.tunings()[SEARCH]
+    open_run(search)
+    row = page.get_by_role("row").filter(has_text=re.compile("^test_score"))
+    expect(row).to_contain_text(str(store.metrics(search)["test_score"])[:5])
+
+
 def test_figure_of_a_search_is_shown(page, open_run, store, take_picture):
     search = store.tunings()[SEARCH]
     open_run(search, "artifacts")
@@ -270,6 +295,9 @@ def test_model_tells_what_it_was_made_of_and_by_whom(
     for name in SEARCHED:
         row = page.get_by_role("row").filter(has_text=f"best_{name}")
         expect(row).to_contain_text(store.params(search)[f"best_{name}"])
+    expect(page.get_by_text("HillClimbMLP, the model of the run")).to_be_visible()
+    best = page.get_by_role("row").filter(has_text="best_score")
+    expect(best).to_contain_text("training_data")
     take_picture("model")
 
 

@@ -27,7 +27,7 @@ from skperceptron.tracking.delivery._transaction import (
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._journal import Journal, WaitingRun
 from skperceptron.tracking.journal._kept_model import NoModelError
-from skperceptron.tracking.journal._record import now
+from skperceptron.tracking.journal._record import TEST_SCORE, now
 from skperceptron.tracking.journal._source import SOURCE_TAG
 
 
@@ -105,6 +105,7 @@ class Delivery:
         try:
             run_id = self._store(run, run_ids)
             missing = self._attach(journal, run, run_id, is_new)
+            _runs.tell_model_of_score(run.address, run_id, run.record)
             if run.record.end_time is not None and not _ends_at_once(run):
                 _end(run, run_id)
             run_id = run_ids[run.key] = _tie(run, run_id)
@@ -294,7 +295,10 @@ def _tells_its_origin(run: WaitingRun) -> bool:
 def _is_simple(run: WaitingRun) -> bool:
     """Tell whether nobody need be asked who has created a run."""
     is_known = run.run_id is not None or run.n_tries == 0
-    return is_known and not (run.was_killed or run.record.files)
+    has_model = run.record.files or any(
+        metric.key == TEST_SCORE for metric in run.record.metrics
+    )
+    return is_known and not (run.was_killed or has_model)
 
 
 def _ends_at_once(run: WaitingRun) -> bool:

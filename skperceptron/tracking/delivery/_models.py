@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skperceptron.tracking.journal._record import DESCRIPTION_TAG
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
@@ -34,6 +36,7 @@ def log_model(
     *,
     name: str = "model",
     registered_name: str | None = None,
+    description: str | None = None,
     origin: Origin | None = None,
 ) -> str:
     """Make MLflow's model in a folder that of a run.
@@ -51,6 +54,9 @@ def log_model(
 
     registered_name : str or None, default=None
         Registered model of which it becomes a version. None does not register it.
+
+    description : str or None, default=None
+        What its page says, in Markdown.
 
     origin : Origin or None, default=None
         What is in the run, if it is so new that it cannot have a model yet. None asks
@@ -73,7 +79,10 @@ def log_model(
         origin.experiment_id,
         name,
         source_run_id=run_id,
-        tags={k: v for k, v in origin.tags.items() if k.startswith(_ORIGIN_TAGS)},
+        tags={
+            **{k: v for k, v in origin.tags.items() if k.startswith(_ORIGIN_TAGS)},
+            **({} if description is None else {DESCRIPTION_TAG: description}),
+        },
         params=origin.params,
     )
     if model.status != LoggedModelStatus.READY:

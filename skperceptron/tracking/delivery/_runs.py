@@ -7,8 +7,10 @@ import math
 import posixpath
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from skperceptron.tracking.delivery._model_building import built_model, is_plain
 from skperceptron.tracking.delivery._models import Origin, log_model
@@ -17,13 +19,17 @@ from skperceptron.tracking.delivery._store import (
     tracking_uri_of,
 )
 from skperceptron.tracking.delivery._transaction import in_one_transaction
-from skperceptron.tracking.journal._kept_model import NoModelError
+from skperceptron.tracking.journal._kept_model import NoModelError, read_kept_model
 from skperceptron.tracking.journal._record import (
+    DESCRIPTION_RUN_ID,
+    DESCRIPTION_TAG,
     KEY_TAG,
     MAX_PARAM_LENGTH,
+    TEST_SCORE,
     Address,
     Dataset,
     RunRecord,
+    may_describe,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
 
 # On a run that lacks files: which, why, and where they are.
 NOT_LOGGED_TAG = "skperceptron.not_logged"
+# The data of a run.
+DATASET = "training_data"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
@@ -94,8 +102,17 @@ def deliver(
         experiment_of(client, address)  # not a part of what may be undone
 
     def store() -> str:
-        stored = run_id or _create_run(client, record, address, key, parent_run_id)
-        _log(client, stored, record, record.tags if run_id else {})
+        tags = dict(record.tags)
+        description = tags.pop(DESCRIPTION_TAG, None)
+        stored = run_id
+        if stored is None:
+            stored = _create_run(client, record, tags, address, key, parent_run_id)
+            tags = {}
+        if description is not None:
+            old = client.get_run(stored).data.tags.get(DESCRIPTION_TAG)
+            if may_describe(description, old):
+                tags[DESCRIPTION_TAG] = description.replace(DESCRIPTION_RUN_ID, stored)
+        _log(client, stored, record, tags)
         if record.dataset is not None:
             _log_dataset(client, stored, record.dataset)
         if ends:
@@ -108,16 +125,17 @@ def deliver(
 def _create_run(
     client: MlflowClient,
     record: RunRecord,
+    tags: dict[str, str],
     address: Address,
     key: str,
     parent_run_id: str | None,
 ) -> str:
-    """Create a run with the tags of a record."""
+    """Create a run with some tags."""
     parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
     run = client.create_run(
         experiment_of(client, address),
         start_time=record.start_time,
-        tags=accepted({**record.tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
+        tags=accepted({**tags, **parents, KEY_TAG: key}, MAX_TAG_LENGTH),
         run_name=accepted_text(record.name, MAX_NAME_LENGTH),
     )
     return run.info.run_id
@@ -190,13 +208,73 @@ def attach(
         if item.name != MODEL:
             client.log_artifact(run_id, str(item))
             continue
-        name = record.registered_model_name
         try:
             with built_model(item) as built:
-                log_model(client, run_id, built, registered_name=name, origin=origin)
+                estimator = read_kept_model(item).estimator
+                model_id = log_model(
+                    client,
+                    run_id,
+                    built,
+                    registered_name=record.registered_model_name,
+                    description=_description_of_model(estimator, record, run_id),
+                    origin=origin,
+                )
         except NoModelError as error:
             left_out.append(f"its model, which {error}")
+        else:
+            _log_model_metrics(address, run_id, model_id, record)
     return left_out
+
+
+def _description_of_model(estimator: str, record: RunRecord, run_id: str) -> str:
+    return (
+        f"`{estimator}`, the model of the run {record.name}, stored without pickle."
+        f'\n\n```python\nmlflow.sklearn.load_model("runs:/{run_id}/{MODEL}")\n```'
+    )
+
+
+def tell_model_of_score(address: Address, run_id: str, record: RunRecord) -> None:
+    """Log the score of a run's model on other data to the model, too."""
+    scores = [m for m in record.metrics if m.key == TEST_SCORE]
+    if scores and not record.files:
+        client = client_of(address)
+        experiments = [experiment_of(client, address)]
+        for model in client.search_logged_models(
+            experiments, f"source_run_id = '{run_id}'"
+        ):
+            scored = replace(record, metrics=scores)
+            _log_model_metrics(address, run_id, model.model_id, scored)
+
+
+def _log_model_metrics(
+    address: Address, run_id: str, model_id: str, record: RunRecord
+) -> None:
+    """Log the latest values of a run's metrics to its model, with the data."""
+    from mlflow import entities
+
+    if urlsplit(tracking_uri_of(address)).scheme in ("", "file"):
+        return  # such a store would have them twice
+    dataset = {}
+    if record.dataset is not None:
+        dataset = {"dataset_name": DATASET, "dataset_digest": record.dataset.digest}
+    latest = {m.key: m for m in sorted(record.metrics, key=lambda m: m.step)}
+    metrics = [
+        entities.Metric(
+            accepted_name(m.key),
+            m.value,
+            m.timestamp,
+            m.step,
+            model_id=model_id,
+            run_id=run_id,
+            **({} if m.key == TEST_SCORE else dataset),
+        )
+        for m in latest.values()
+        if not math.isnan(m.value)  # which would be there twice
+    ]
+    client = client_of(address)
+    for start in range(0, len(metrics), VALUES_PER_CALL):
+        some = metrics[start : start + VALUES_PER_CALL]
+        client.log_batch(run_id, some, synchronous=True)
 
 
 def note_not_logged(
@@ -400,7 +478,7 @@ def _as_input(dataset: Dataset) -> DatasetInput:
     profile = {"num_rows": shape[0], "num_elements": shape[0] * shape[1]}
     return entities.DatasetInput(
         entities.Dataset(
-            name="training_data",
+            name=DATASET,
             digest=dataset.digest,
             source_type="code",
             source="{}",

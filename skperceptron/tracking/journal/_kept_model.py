@@ -36,6 +36,9 @@ class KeptModel:
 
     Attributes
     ----------
+    estimator : str
+        Name of its class; of a pipeline, those of its steps.
+
     trusted_types : list of str
         Qualified names of what skops may load, beyond what it trusts anyway.
 
@@ -56,6 +59,7 @@ class KeptModel:
         The input example, likewise.
     """
 
+    estimator: str
     trusted_types: list[str]
     versions: dict[str, str]
     python: str
@@ -107,6 +111,7 @@ def _as_kept_model(told: Plain) -> KeptModel:
     if {*versions, OURS} != set(PACKAGES):
         raise ValueError(f"it needs {', '.join(PACKAGES)}, and nothing else")
     return KeptModel(
+        str(told["estimator"]),
         [str(name) for name in told["trusted_types"]],
         versions,
         _as_version(told["python"]),

@@ -32,8 +32,16 @@ _MAX_TIME = 253_000_000_000_000
 # Artifacts are in a folder that names the run, one each time some are added.
 FILES = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{32}")
+# The score on other data than those of the fit.
+TEST_SCORE = "test_score"
 # The tag by which a run of MLflow's is told from every other fit of the world.
 KEY_TAG = "skperceptron.key"
+# The tag that MLflow's pages show as the description of a run or a model, ...
+DESCRIPTION_TAG = "mlflow.note.content"
+# ... how ours ends, so that nobody else's is replaced, ...
+DESCRIPTION_END = "*Written by skperceptron. It does not replace what you write here.*"
+# ... and what stands in it for the id of the run.
+DESCRIPTION_RUN_ID = "<run_id>"
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,8 @@ class RunRecord:
         if event["end_time"] is not None:
             status, end_time = as_status(event["status"]), as_time(event["end_time"])
         name = event["registered_model_name"]
+        if not may_describe(tags.get(DESCRIPTION_TAG), self.tags.get(DESCRIPTION_TAG)):
+            del tags[DESCRIPTION_TAG]
         self.params |= params
         self.tags |= tags
         self.metrics += metrics
@@ -347,6 +357,12 @@ def as_address(value: Any) -> Address:
     if not all(v is None or isinstance(v, str) for v in address.values()):
         raise TypeError("an address is made of text")
     return address
+
+
+def may_describe(new: str | None, old: str | None) -> bool:
+    """Tell whether a description replaces none that somebody else has written."""
+    is_ours = new is not None and new.endswith(DESCRIPTION_END)
+    return not is_ours or old is None or old.endswith(DESCRIPTION_END)
 
 
 def now() -> int:

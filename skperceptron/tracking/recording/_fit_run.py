@@ -374,6 +374,9 @@ class FitRun(TrackedRun):
     is_fold : bool, default=False
         Whether it is one of the many of a search, of which less is kept.
 
+    is_refit : bool, default=False
+        Whether it is the last fit of a search.
+
     Attributes
     ----------
     begun_at : float
@@ -407,12 +410,14 @@ class FitRun(TrackedRun):
         incremental: bool = False,
         waits: bool = False,
         is_fold: bool = False,
+        is_refit: bool = False,
     ) -> None:
         super().__init__(record, destination, key)
         self.begun_at = time.perf_counter()
         self.incremental = incremental
         self.waits = waits
         self.is_fold = is_fold
+        self.is_refit = is_refit
         self.fit_time = 0.0
         self.has_progress = False
         self.last_step = -1
@@ -425,13 +430,16 @@ class FitRun(TrackedRun):
         if self.wants_test_score:
             self.training_data.add(X)
 
-    def take_test_score(self, X: Any, score: float) -> bool:
+    def take_test_score(self, X: Any, name: str, score: float) -> bool:
         """Note the first score on other data than the training data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             What was scored.
+
+        name : str
+            What the score is called.
 
         score : float
             The score.
@@ -444,8 +452,22 @@ class FitRun(TrackedRun):
         if not self.wants_test_score or self.training_data.covers(X):
             return False
         self.wants_test_score = False
-        self.summary["test_score"] = score
+        self.summary[name] = score
         return True
+
+    def add_to_parent(self, name: str, value: float) -> None:
+        """Log a metric to the run right above this one, if it is known to have ended.
+
+        In a worker process it is not: the process that delivers will end that run.
+        """
+        if not self.is_delivered_here:
+            return
+        *above, parent = self.destination.parents
+        place = replace(self.destination, parents=tuple(above))
+        record = RunRecord(parent.name, parent.start_time)
+        run = TrackedRun(record, place, parent.key, is_addition=True)
+        run.summary[name] = value
+        run.deliver(wait=False)
 
     def write(self) -> None:
         """Write what is new to the journal; of a fold's curve only some points."""

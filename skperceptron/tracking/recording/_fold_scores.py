@@ -22,7 +22,7 @@ class FoldResult(NamedTuple):
         The error of its fit.
 
     scores : dict of float
-        By the names that `cv_results_` has for them.
+        By the names that `cv_results_` has for them, without the number of the split.
     """
 
     failure: str | None

@@ -28,6 +28,7 @@ from skperceptron.tracking.journal._values import Plain, as_plain
 from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 from skperceptron.tracking.recording._specimens import specimen
 from skperceptron.tracking.recording._stripper import Stripper
+from skperceptron.tracking.recording._summaries import parts_of
 
 # Plain data that skops is too careful with: without the first of them there would be no
 # model of a pipeline with a SimpleImputer, without the second none of a voting one.
@@ -138,6 +139,7 @@ def keep_model(
     few = _few(rows)
     predicts = hasattr(model, "predict")
     kept = KeptModel(
+        ", ".join(type(part).__name__ for part in parts_of(estimator)),
         trusted,
         _versions(with_ours=stripper.has_ours),
         platform.python_version(),

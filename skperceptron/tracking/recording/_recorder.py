@@ -13,6 +13,7 @@ from sklearn.callback import CallbackContext
 from skperceptron._config import get_config
 from skperceptron.tracking._warnings import tolerate
 from skperceptron.tracking.journal._record import (
+    TEST_SCORE,
     Metric,
     RunRecord,
     now,
@@ -40,6 +41,7 @@ from skperceptron.tracking.recording._sklearn_internals import (
     check_sample_weight,
     is_last_fit,
     is_scored_next,
+    is_scored_on_split,
 )
 from skperceptron.tracking.recording._task_path import TaskPath, find_task_path
 
@@ -336,8 +338,12 @@ def record_test_score(estimator: Any, X: Any, score: float) -> None:
     if run is None or not run.wants_test_score or not get_config()["tracking"]:
         return
     with tolerate("A test score could not be tracked"):
-        if run.take_test_score(X, score):
+        is_split = is_scored_on_split()
+        name = f"split_{TEST_SCORE}" if is_split else TEST_SCORE
+        if run.take_test_score(X, name, score):
             run.deliver(wait=run.waits)
+            if run.is_refit:
+                run.add_to_parent(name, score)
 
 
 def _new_run(
@@ -358,6 +364,7 @@ def _new_run(
         and not incremental
         and not destination.parents,
         is_fold=task_path.role == "fold",
+        is_refit=purpose == "refit",
     )
     if incremental:
         run.close_with(estimator)

@@ -12,7 +12,13 @@ from joblib import Parallel, delayed
 from sklearn.callback import CallbackContext
 
 from skperceptron._functions import text_of
-from skperceptron.tracking.journal._record import ParentRun, RunRecord, now
+from skperceptron.tracking._warnings import tolerate
+from skperceptron.tracking.journal._record import (
+    DESCRIPTION_TAG,
+    ParentRun,
+    RunRecord,
+    now,
+)
 from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
@@ -28,6 +34,7 @@ from skperceptron.tracking.recording._sklearn_internals import (
     tasks_of_rows,
     tells_of_folds,
 )
+from skperceptron.tracking.recording._summaries import summarize_search
 from skperceptron.tracking.recording._task_path import TaskIds, ids_of, key_of, path_of
 
 if TYPE_CHECKING:
@@ -72,6 +79,10 @@ def log_search(
     """
     results = search.cv_results_
     _log_best(run, search)
+    with tolerate("A search cannot be described"):
+        has_model = hasattr(search, "best_estimator_") and below.log_models != "none"
+        text = summarize_search(search, has_model=has_model)
+        run.record.tags.setdefault(DESCRIPTION_TAG, text)
     run.keep_file("cv_results.csv", _as_csv(results))
     are_new = not tells_of_folds(search)
     names = _names_of_candidates(search)
@@ -248,7 +259,8 @@ def _record_of_fold(search: Any, row: int, split: int) -> RunRecord:
     record = RunRecord(f"fold {split}")
     for name, column in search.cv_results_.items():
         if name.startswith(prefix):
-            record.add_metric(name.removeprefix(prefix), float(column[row]))
+            name = f"split_{name.removeprefix(prefix)}"
+            record.add_metric(name, float(column[row]))
     return record
 
 

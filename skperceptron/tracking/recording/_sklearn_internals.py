@@ -69,6 +69,13 @@ _VALIDATION = _validation.__name__
 # Where folds are handed to joblib, one clone for each.
 _MAKERS_OF_FOLDS = (_VALIDATION, _search.__name__)
 _FIT_AND_SCORE = "_fit_and_score"
+# What scores a clone on the test part of a split.
+_SCORERS_OF_SPLITS = {
+    (_VALIDATION, _FIT_AND_SCORE),
+    (_VALIDATION, "_incremental_fit_estimator"),
+    (_VALIDATION, "_permutation_test_score"),
+    ("sklearn.feature_selection._rfe", "_rfe_single_fit"),
+}
 _FUNCTIONS = (
     "cross_validate",
     "cross_val_score",
@@ -191,6 +198,13 @@ class ShowsMoreMixin:
         """Tell in HTML what is shown below the attributes of a fitted estimator."""
         raise NotImplementedError
 
+    def _doc_address(self) -> str:
+        """Tell the page of the estimator; an empty text if there is none."""
+        raise NotImplementedError
+
+    def _get_doc_link(self) -> str:
+        return self._doc_address()
+
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         attributes = super()._get_fitted_attr_html(doc_link)  # type: ignore[misc]
         as_html = attributes._html_repr
@@ -289,6 +303,14 @@ def is_scored_next() -> bool:
     return any(
         frame.f_code.co_name == _FIT_AND_SCORE
         and frame.f_globals.get("__name__") == _VALIDATION
+        for frame in _callers(sys._getframe())
+    )
+
+
+def is_scored_on_split() -> bool:
+    """Tell whether the score that is being computed is one of a cross-validation."""
+    return any(
+        (frame.f_globals.get("__name__"), frame.f_code.co_name) in _SCORERS_OF_SPLITS
         for frame in _callers(sys._getframe())
     )
 
@@ -434,7 +456,7 @@ def find_fold() -> tuple[str | None, dict[str, float]] | None:
         The error of its fit, as it was printed.
 
     scores : dict of float
-        By the names that `cv_results_` has for them.
+        By the names that `cv_results_` has for them, without the number of the split.
     """
     for frame in _callers(sys._getframe()):
         if frame.f_code.co_name == _FIT_AND_SCORE:
@@ -454,7 +476,9 @@ def _scores_among(variables: Mapping[str, Any]) -> dict[str, float]:
     for variable, kind in _SCORES.items():
         scores = variables.get(variable, {})
         by_name = scores if isinstance(scores, dict) else {"score": scores}
-        found |= {f"{kind}_{name}": float(score) for name, score in by_name.items()}
+        found |= {
+            f"split_{kind}_{name}": float(score) for name, score in by_name.items()
+        }
     return found
 
 

@@ -14,7 +14,11 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from skperceptron.tracking._warnings import tolerate
-from skperceptron.tracking.journal._record import ParentRun, RunRecord
+from skperceptron.tracking.journal._record import (
+    DESCRIPTION_TAG,
+    ParentRun,
+    RunRecord,
+)
 from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._destination import Destination
 from skperceptron.tracking.recording._figures import as_png, new_figure
@@ -30,6 +34,7 @@ from skperceptron.tracking.recording._study_agreement import (
     is_of_agreement,
     is_shared,
 )
+from skperceptron.tracking.recording._summaries import summarize_study
 from skperceptron.tracking.recording._watched_study import Watch, own_sampler
 
 if TYPE_CHECKING:
@@ -260,11 +265,23 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
             _log_best(run, study, trials, step)
         else:
             log_pareto_front(run, study, step)
+    with tolerate("A study cannot be described"):
+        run.record.tags.setdefault(DESCRIPTION_TAG, _describe(study, trials))
     # After the best value: in this order MLflow's UI shows them.
     for state in TrialState:
         n_trials = sum(trial.state == state for trial in trials)
         run.record.add_metric(f"n_trials_{state.name.lower()}", n_trials, step)
     run.end()
+
+
+def _describe(study: Study, trials: list[FrozenTrial]) -> str:
+    directions = [direction.name.lower() for direction in study.directions]
+    tried = [trial.params for trial in trials if trial.state.is_finished()]
+    best = None
+    with suppress(ValueError, RuntimeError):  # none, or several objectives
+        trial = study.best_trial
+        best = (trial.number, trial.values[0], trial.params)
+    return summarize_study(directions, tried, best)
 
 
 def _log_attributes(run: TrackedRun, study: Study) -> None:

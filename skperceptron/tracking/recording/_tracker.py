@@ -357,7 +357,9 @@ class MLflowTracker:
             return
         record = RunRecord(name, tags={} if candidate else origin_tags())
         key = key_of(root, ids, "task")
-        run = FitRun(record, below.below(*candidate), key, is_fold=bool(candidate))
+        is_fold = bool(candidate)
+        place = below.below(*candidate)
+        run = FitRun(record, place, key, is_fold=is_fold, is_refit=not is_fold)
         # The scores of a fold are those that the search computes.
         run.wants_test_score = not run.is_fold
         is_kept = self.log_folds or not run.is_fold
