@@ -72,6 +72,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     # Without a terminal to ask, a width in which the table is not folded.
     console = Console(width=None if sys.stdout.isatty() else 100)
+    compile_kernels(console)
     experiment_id = use_new_experiment()
     results = []
     for name, load in DATA.items():
@@ -95,6 +96,20 @@ def main() -> None:
         "their fits.",
         soft_wrap=True,
     )
+
+
+def compile_kernels(console: Console) -> None:
+    """Fit once for a moment: the first fit on a machine compiles.
+
+    Otherwise the first candidate would take half a minute, and both processes of the
+    grid search would compile the same.
+    """
+    console.print("Compiling (half a minute on the first run on a machine)")
+    with skperceptron.config_context(tracking=False):
+        for load in DATA.values():
+            X, y = load(return_X_y=True)
+            HillClimbPerceptron(max_iter=1).fit(X, y)
+            BackpropMLP(max_iter=1).fit(X, y)
 
 
 def use_new_experiment() -> str:

@@ -1,4 +1,4 @@
-"""The main job, run as a newcomer runs it."""
+"""The quickstart, run as a newcomer runs it."""
 
 import re
 import sqlite3
