@@ -31,6 +31,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
@@ -111,9 +112,15 @@ def as_table(by_folds: GridSearchCV, repeated: GridSearchCV) -> pd.DataFrame:
 
 def draw(repeated: GridSearchCV) -> Figure:
     figure = Figure(figsize=(11, 4.5), layout="constrained")
+    norm = Normalize(0.9, 1)  # one colour means one accuracy in both maps
     for ax, reduce in zip(figure.subplots(1, 2), ("best", "mean"), strict=True):
         display = SearchHeatmapDisplay.from_search(
-            repeated, x="batch_size", y="input_dropout", reduce=reduce, ax=ax
+            repeated,
+            x="batch_size",
+            y="input_dropout",
+            reduce=reduce,
+            ax=ax,
+            norm=norm,
         )
         display.colorbar_.set_label("validation accuracy")
     return figure

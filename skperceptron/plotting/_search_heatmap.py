@@ -131,6 +131,7 @@ class SearchHeatmapDisplay:
         split: Literal["test", "train", "both"] = "test",
         scoring: str | None = None,
         ax: Axes | Sequence[Axes] | None = None,
+        norm: Normalize | None = None,
     ) -> Self:
         """Draw what a search has found.
 
@@ -164,6 +165,10 @@ class SearchHeatmapDisplay:
             Where to draw. A map of both splits takes two, or the place of one in the
             grid of its figure. None makes a new figure with pyplot.
 
+        norm : matplotlib Normalize or None, default=None
+            The range of scores that the colours span. None takes that of the scores
+            drawn. Displays that are compared should share one.
+
         Returns
         -------
         display : SearchHeatmapDisplay
@@ -175,7 +180,8 @@ class SearchHeatmapDisplay:
             When the search has no ``cv_results_``, as when all of its fits have failed.
 
         TypeError
-            When `search` is no estimator, `x` or `y` no str, or `ax` no axes.
+            When `search` is no estimator, `x` or `y` no str, `ax` no axes, or `norm`
+            no Normalize.
 
         ValueError
             When an option is none of those above, a name is not in the search or
@@ -183,7 +189,7 @@ class SearchHeatmapDisplay:
             not kept, no candidate has a score, or `ax` has the wrong number of axes.
         """
         check_matplotlib_support(f"{cls.__name__}.from_search")
-        return cls._of_search(search, x, y, reduce, split, scoring).plot(ax)
+        return cls._of_search(search, x, y, reduce, split, scoring).plot(ax, norm=norm)
 
     @classmethod
     def _of_search(
@@ -212,6 +218,7 @@ class SearchHeatmapDisplay:
         ax: Axes | Sequence[Axes] | None = None,
         *,
         cmap: str | Colormap = "viridis",
+        norm: Normalize | None = None,
         include_values: bool | None = None,
     ) -> Self:
         """Draw.
@@ -225,6 +232,10 @@ class SearchHeatmapDisplay:
         cmap : str or matplotlib Colormap, default="viridis"
             Colours of a map or a scatter plot.
 
+        norm : matplotlib Normalize or None, default=None
+            The range of scores that they span. None takes that of the scores drawn.
+            Displays that are compared should share one.
+
         include_values : bool or None, default=None
             Whether to print the scores in the cells of a map. None prints up to 10 rows
             of 10.
@@ -237,7 +248,7 @@ class SearchHeatmapDisplay:
         Raises
         ------
         TypeError
-            When `ax` is no axes.
+            When `ax` is no axes, or `norm` no Normalize.
 
         ValueError
             When it has the wrong number of axes.
@@ -249,7 +260,7 @@ class SearchHeatmapDisplay:
         if self.y is None:
             self._plot_line(panels[0])
         else:
-            self._plot_colours(panels, self.y, cmap, include_values)
+            self._plot_colours(panels, self.y, cmap, norm, include_values)
         self.ax_ = panels[0] if len(panels) == 1 else np.array(panels, dtype=object)
         self.figure_ = panels[0].figure
         return self
@@ -266,6 +277,7 @@ class SearchHeatmapDisplay:
         panels: list[Axes],
         y: Hyperparameter,
         cmap: str | Colormap,
+        norm: Normalize | None,
         include_values: bool | None,
     ) -> None:
         cells, splits = self.cells, list(self.cells.scores)
@@ -274,7 +286,7 @@ class SearchHeatmapDisplay:
             means = scores.means
             self.scores_[split] = cells.table(means, np.nan) if is_map else means
         draw = draw_map if is_map else draw_points
-        colours = {"cmap": cmap, "norm": _make_norm(self.scores_.values())}
+        colours = {"cmap": cmap, "norm": _make_norm(norm, self.scores_.values())}
         artists: list[ScalarMappable] = [
             draw(panel, self.x, y, cells, split, **colours)
             for panel, split in zip(panels, splits, strict=True)
@@ -306,12 +318,19 @@ class SearchHeatmapDisplay:
         return self.score_name if len(splits) > 1 else f"{splits[0]} {self.score_name}"
 
 
-def _make_norm(scores: Iterable[NDArray[np.floating]]) -> Normalize:
+def _make_norm(
+    given: Normalize | None, scores: Iterable[NDArray[np.floating]]
+) -> Normalize:
     from matplotlib.colors import Normalize
 
-    norm = Normalize()
-    norm.autoscale(np.ma.masked_invalid([*scores]))
-    return norm
+    if given is None:
+        given = Normalize()
+    elif not isinstance(given, Normalize):
+        raise TypeError(
+            f"norm must be a matplotlib.colors.Normalize or None, got {given!r}."
+        )
+    given.autoscale_None(np.ma.masked_invalid([*scores]))
+    return given
 
 
 def _explain_marks(panels: list[Axes]) -> bool:

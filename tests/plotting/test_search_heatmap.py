@@ -8,7 +8,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -785,6 +785,17 @@ class TestWhereItIsDrawn:
         assert display.plot(cmap="cividis") is display
         assert display.ax_ is not before
         np.testing.assert_array_equal(display.scores_["test"], scores)
+
+    def test_displays_that_are_compared_share_a_scale(self, climbs):
+        norm = Normalize(0.2, 1)
+        for reduce in ("best", "mean"):
+            display = SearchHeatmapDisplay.from_search(climbs, reduce=reduce, norm=norm)
+            assert display.colorbar_.mappable.norm is norm
+        assert (norm.vmin, norm.vmax) == (0.2, 1)
+
+    def test_scale_that_is_none_is_refused(self, climbs):
+        with pytest.raises(TypeError, match=r"norm must be .*Normalize or None, got"):
+            SearchHeatmapDisplay.from_search(climbs, norm=(0, 1))
 
     def test_matplotlib_is_imported_to_draw_and_pyplot_to_make_a_figure(self):
         script = """
