@@ -1,1 +1,1 @@
-"""How what waits in the journal comes to MLflow."""
+"""Delivers the runs that wait in the journal to MLflow."""

@@ -1,8 +1,8 @@
-"""The process that delivers the runs of another one to MLflow.
+"""The process that delivers the runs of another process, its owner, to MLflow.
 
 It reads questions from its standard input and writes answers to its standard output,
-each a line of JSON. When its owner has ended, or was killed, it delivers what it can,
-and ends.
+each a line of JSON. When its owner has ended or was killed, it delivers what it can and
+then ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from skperceptron.tracking.delivery._service import Service
 from skperceptron.tracking.journal import _owners
 from skperceptron.tracking.journal._handover import READY, SECONDS_TO_WAIT
 
-# What is fitted comes first.
+# Fits have a higher priority than the delivery of their runs.
 NICENESS = 5
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -48,10 +48,10 @@ def main() -> None:
 
 
 class _Server:
-    """Lets a service answer questions, each in a thread of its own.
+    """Answers each question in a thread of its own by calling a service.
 
-    Questions are read at once, whether or not anybody answers them yet: who asks does
-    not wait until MLflow is imported.
+    Questions are read as soon as they arrive, even while MLflow is being imported, so
+    that the owner can always write.
     """
 
     def __init__(self, service: Service, questions: TextIO, answers: TextIO) -> None:
@@ -64,14 +64,8 @@ class _Server:
         threading.Thread(target=self._take, args=[questions], daemon=True).start()
 
     def serve(self, owner: int) -> None:
-        """Answer until there are no more questions, or the owner is gone.
-
-        Parameters
-        ----------
-        owner : int
-            Its id. What it has forked has its end of the pipe open, too.
-        """
-        while _is_parent(owner):
+        """Answer until the pipe is closed, or the process of the id `owner` is gone."""
+        while _is_parent(owner):  # a forked child of it may keep the pipe open
             with suppress(queue.Empty):
                 line = self._read.get(timeout=SECONDS_BETWEEN_LOOKS)
                 if line is None:
@@ -79,8 +73,8 @@ class _Server:
                 self._begin_to_answer(line)
 
     def finish(self) -> None:
-        """Deliver what the owner has left, as long as the stores take it."""
-        if not self._is_finished:  # it was killed
+        """Deliver what the owner has left, unless it has asked for that itself."""
+        if not self._is_finished:  # the owner was killed
             self._service.finish(SECONDS_TO_WAIT)
 
     def _take(self, questions: TextIO) -> None:
@@ -100,7 +94,7 @@ class _Server:
         try:
             verb = getattr(self._service, question["verb"])
             answer["value"] = verb(**question["arguments"])
-        except Exception as error:  # whatever a store, or a disk, may say
+        except Exception as error:  # any error of a store or a disk
             answer["error"] = reason_of(error)
         else:
             self._is_finished = question["verb"] == "finish"
@@ -111,16 +105,16 @@ class _Server:
 
 
 def _get_ready() -> None:
-    """Import MLflow, before anybody waits for a store."""
-    gc.disable()  # it would take a sixth of the time, and find nothing
-    with suppress(Exception):  # who needs it says what is wrong
+    """Import MLflow before anybody waits for a store."""
+    gc.disable()  # collecting would take a sixth of the time and find nothing
+    with suppress(Exception):  # the first delivery reports the same error
         with_context({})
     gc.freeze()
     gc.enable()
 
 
 def _take_over_output() -> TextIO:
-    """Keep the standard output for answers, whatever some library prints."""
+    """Reserve the standard output for answers; what libraries print is discarded."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
@@ -128,7 +122,7 @@ def _take_over_output() -> TextIO:
 
 
 def _adopt(surroundings: dict[str, Any]) -> None:
-    """Take over what has changed around the owner, which MLflow depends on."""
+    """Take over changes of the owner's surroundings that MLflow depends on."""
     if "environment" in surroundings:
         changed = surroundings["environment"]
         changed |= limits(changed)
@@ -136,7 +130,7 @@ def _adopt(surroundings: dict[str, Any]) -> None:
             del os.environ[name]
         os.environ.update(changed)
     if "folder" in surroundings:
-        with suppress(OSError):  # it is gone again
+        with suppress(OSError):  # the folder was removed
             os.chdir(surroundings["folder"])
     if "program" in surroundings:
         sys.argv[:] = surroundings["program"]

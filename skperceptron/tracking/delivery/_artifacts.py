@@ -1,7 +1,7 @@
-"""What becomes of the files of a run where the place for them takes none.
+"""Files of runs that the artifact location of their experiment does not take.
 
-The run itself has arrived by then. Where trying again can help, the files wait; where
-it cannot, they are put aside for the user, and nothing waits.
+The run itself is stored by then. If a retry can succeed, its files wait in the journal.
+Otherwise they are put aside for the user.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from skperceptron.tracking._reasons import reason_of
 from skperceptron.tracking.delivery import _runs
 from skperceptron.tracking.journal._record import Address
 
-# A place for files that could not be reached is tried again after a while, ...
+# First and longest pause, in seconds, before a place for files that could not be
+# reached is tried again.
 FIRST_RETRY = 5.0
 LAST_RETRY = 600.0
-# ... and not before this many times the time that the last attempt took: whatever else
-# has to be delivered waits for an attempt.
+# The pause is at least this many times as long as the last attempt took: meanwhile,
+# nothing else is delivered.
 MIN_PAUSE = 10
-# Errors of file systems that nobody but the user can do something about.
+# Errors of file systems that only the user can mend.
 _LASTING = {
     errno.EACCES,
     errno.EEXIST,
@@ -37,10 +38,10 @@ _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class FilesAwayError(Exception):
-    """A run is stored, and its files cannot be at the moment.
+    """A run is stored, but its files cannot be stored at the moment.
 
-    Its `cause` is the same for all runs that wait for the same reason, which is told
-    once. `was_stored` tells whether the store has just taken something of the run.
+    Runs whose files wait for the same reason have equal `cause`, so that it is reported
+    once. `was_stored` says whether the store has just taken something of the run.
     """
 
     def __init__(self, message: str, *, cause: object, was_stored: bool) -> None:
@@ -51,9 +52,9 @@ class FilesAwayError(Exception):
 
 @dataclass(frozen=True)
 class Missing:
-    """The files that a run lacks, by their folders in the journal, and why.
+    """The files that a run lacks, as names of their folders in the journal, and why.
 
-    `seconds` tells how long it took to find out; None if it was known.
+    `seconds` is how long the failed attempt took; None without an attempt.
     """
 
     files: list[str]
@@ -63,7 +64,7 @@ class Missing:
 
     @property
     def cause(self) -> object:
-        """The same for all files that need one warning, whatever their names."""
+        """Equal for all missing files that are reported in one warning."""
         detail: object = None
         if isinstance(self.error, OSError):
             detail = self.error.errno
@@ -73,25 +74,25 @@ class Missing:
 
 
 class Places:
-    """Which experiments have a place for files that is out of reach, and since when."""
+    """Experiments whose place for files is out of reach, and when to try it again."""
 
     def __init__(self) -> None:
         self._away: dict[str, tuple[Exception, float, float]] = {}
 
     def reason(self, experiment_id: str) -> Exception | None:
-        """Tell why a place is not even to be tried now, if so."""
+        """Return why a place must not be tried now; None if it may be tried."""
         error, _, retry_at = self._away.get(experiment_id, (None, 0.0, 0.0))
         return error if time.monotonic() < retry_at else None
 
     def note(self, experiment_id: str, error: Exception, seconds: float) -> None:
-        """Note that a place could not be reached, which took some seconds."""
+        """Note that a place could not be reached, in an attempt of some seconds."""
         _, before, _ = self._away.get(experiment_id, (None, 0.0, 0.0))
         pause = max(FIRST_RETRY, 2 * before, MIN_PAUSE * seconds)
         pause = min(pause, LAST_RETRY)
         self._away[experiment_id] = (error, pause, time.monotonic() + pause)
 
     def retry_after(self, experiment_id: str) -> float:
-        """Tell in how many seconds a place is to be tried again."""
+        """Return the seconds until a place is to be tried again."""
         *_, retry_at = self._away.get(experiment_id, (None, 0.0, 0.0))
         return max(retry_at - time.monotonic(), FIRST_RETRY)
 
@@ -100,15 +101,15 @@ class Places:
         self._away.pop(experiment_id, None)
 
     def allow_all(self) -> None:
-        """Let every place be tried at once."""
+        """Let all places be tried at once."""
         self._away = {
             key: (error, pause, 0.0) for key, (error, pause, _) in self._away.items()
         }
 
 
 def will_last(error: Exception, address: Address) -> bool:
-    """Tell whether files cannot be logged as long as the user does nothing about it."""
-    if isinstance(error, ImportError):  # of the driver, such as boto3
+    """Return whether files cannot be logged until the user mends something."""
+    if isinstance(error, ImportError):  # of a driver, such as boto3
         return True
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):

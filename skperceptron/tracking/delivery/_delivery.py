@@ -1,4 +1,4 @@
-"""From a run that waits in the journal to one of MLflow."""
+"""Makes a run of MLflow from one that waits in the journal."""
 
 from __future__ import annotations
 
@@ -32,17 +32,11 @@ from skperceptron.tracking.journal._source import SOURCE_TAG
 
 
 class WaitsForAboveError(Exception):
-    """A run cannot be delivered before the one above it."""
+    """A run cannot be delivered before its parent run."""
 
 
 class Delivery:
-    """Delivers runs of a journal to one store, for one thread.
-
-    Parameters
-    ----------
-    owner : str
-        The process for which it delivers.
-    """
+    """Delivers runs to one store, in one thread, for the process `owner`."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
@@ -51,15 +45,15 @@ class Delivery:
         self._missing: set[str] = set()
 
     def deliver_together(self, runs: list[WaitingRun]) -> dict[str, str]:
-        """Deliver those of several runs in one transaction that are fit for it.
+        """Deliver simple runs of a batch in one transaction.
 
-        These are runs without files that nobody can have created already. All others
-        are as they were. If the store raises an error, nothing is delivered, as a rule.
+        These have no files, and nobody else can have created them. The others are left
+        as they are. If the store raises an error, usually nothing is delivered.
 
         Returns
         -------
         dict of str
-            The runs of MLflow that are delivered, by their keys; to be settled.
+            The MLflow ids of the delivered runs, by key. The caller settles them.
         """
         fit = [run for run in runs if _is_simple(run)]
         if len(fit) < 2:
@@ -68,16 +62,16 @@ class Delivery:
             _require_store(run)
         client = _store.client_of(fit[0].address)
         uri = _store.tracking_uri_of(fit[0].address)
-        # The default stores of several folders are several.
+        # Each folder has a default store of its own.
         fit = [run for run in fit if _store.tracking_uri_of(run.address) == uri]
         if not has_transactions(client):
             return {}
-        for run in fit:  # made before what may be undone
+        for run in fit:  # created before the transaction, which may be rolled back
             _runs.experiment_of(client, run.address)
         run_ids: dict[str, str] = {}
         with one_transaction(client):
             for run in fit:
-                with suppress(WaitsForAboveError):  # which has files, say
+                with suppress(WaitsForAboveError):  # its parent has files, say
                     run_ids[run.key] = self._store(run, run_ids)
         for run in fit:
             if run.key in run_ids:
@@ -92,13 +86,13 @@ class Delivery:
         Raises
         ------
         WaitsForAboveError
-            When the run above it is not delivered.
+            When its parent run is not delivered.
 
         FilesAwayError
             When all is stored but the run's files, which are to be tried again.
 
         Exception
-            Whatever the store says.
+            Any error of the store.
         """
         _require_store(run)
         is_new = run.run_id is None and run.n_tries == 0
@@ -121,7 +115,7 @@ class Delivery:
         journal.settle([(run, run_id)])
 
     def _store(self, run: WaitingRun, run_ids: dict[str, str]) -> str:
-        """Write to a run, and create it if nobody has."""
+        """Write to a run, and create it if nobody has done so."""
         address, record, ends = run.address, run.record, _ends_at_once(run)
         if run.origin == self.owner and _tells_its_origin(run):
             record.tags = with_context(record.tags)
@@ -132,10 +126,10 @@ class Delivery:
         above = self._run_above(run, run_ids)
         if run.n_tries == 0:
             return _runs.deliver(record, address, run.key, above, ends=ends)
-        # Somebody may have created it, or be about to.
-        _store.client_of(address)  # which keeps others out by the same lock
+        # Another process may have created it, or be about to.
+        _store.client_of(address)  # before the lock: it takes the same one itself
         with _store.store_lock(_store.tracking_uri_of(address)):
-            # Of several attempts at its task, this one.
+            # Of several attempts at the same task, find this one.
             began_at = record.start_time if run.is_above_elsewhere else None
             found = _ties.find_run(address, run.key, began_at)
             return _runs.deliver(
@@ -152,7 +146,7 @@ class Delivery:
         return above
 
     def _environment_run(self, run: WaitingRun) -> str | None:
-        """Find the run that the environment has named, if the store has it."""
+        """Return the run that the environment names, if the store has it."""
         run_id = run.address["environment_run_id"]
         if run_id is None:
             return None
@@ -173,7 +167,7 @@ class Delivery:
     def _attach(
         self, journal: Journal, run: WaitingRun, run_id: str, is_new: bool
     ) -> Missing | None:
-        """Log the files of a run, and tell which of them it lacks."""
+        """Log the files of a run, and return those that could not be logged."""
         names = [name for name in run.record.files if journal.files(name).exists()]
         if not names:
             return None
@@ -185,7 +179,7 @@ class Delivery:
         for i, name in enumerate(names):
             try:
                 self._attach_folder(run, run_id, journal.files(name), is_new)
-            except Exception as error:  # whatever a place for files may say
+            except Exception as error:  # any error of an artifact store
                 seconds = time.monotonic() - began_at
                 return Missing(names[i:], experiment_id, error, seconds)
         self.places.note_success(experiment_id)
@@ -207,12 +201,12 @@ class Delivery:
     def _do_without(
         self, journal: Journal, run: WaitingRun, run_id: str, missing: Missing
     ) -> None:
-        """See to files that are not logged: they wait, or are put aside.
+        """Let files that could not be logged wait, or put them aside.
 
         Raises
         ------
         FilesAwayError
-            When they wait. Nothing else of the run does.
+            When they wait. Everything else of the run is delivered.
         """
         folders = [journal.files(files) for files in missing.files]
         names = ", ".join(sorted({i.name for f in folders for i in f.iterdir()}))
@@ -248,7 +242,7 @@ class Delivery:
         folders: list[Path],
         text: str,
     ) -> None:
-        """Move files to a folder for the user, since only the user can help."""
+        """Move files to a folder where the user finds them."""
         aside.mkdir(mode=0o700, exist_ok=True)
         places = [aside / folder.name for folder in folders]
         text = f"{text}. They are in {', '.join(map(str, places))}"
@@ -270,7 +264,7 @@ class Delivery:
         )
 
     def _build_model(self, folder: Path, run_id: str) -> None:
-        """Let the user find MLflow's model among what is put aside."""
+        """Build MLflow's model among the files that are put aside."""
         if not os.path.lexists(folder):
             return
         try:
@@ -284,16 +278,16 @@ class Delivery:
 
 
 def _tells_its_origin(run: WaitingRun) -> bool:
-    """Tell whether it is now that a run says where it comes from.
+    """Return whether a run is to get the tags of its origin now.
 
-    Runs that come by the hundred leave that to the one above them.
+    Only new topmost runs and runs with a source tag do: there are too many others.
     """
     is_topmost = run.run_id is None and run.parent is None
     return is_topmost or SOURCE_TAG in run.record.tags
 
 
 def _is_simple(run: WaitingRun) -> bool:
-    """Tell whether nobody need be asked who has created a run."""
+    """Return whether a run exists or certainly does not, and needs no further calls."""
     is_known = run.run_id is not None or run.n_tries == 0
     has_model = run.record.files or any(
         metric.key == TEST_SCORE for metric in run.record.metrics
@@ -302,29 +296,26 @@ def _is_simple(run: WaitingRun) -> bool:
 
 
 def _ends_at_once(run: WaitingRun) -> bool:
-    """Tell whether nobody else may have ended a run, and nothing comes before that."""
+    """Return whether a run has ended, was not killed, and has no files to log first."""
     comes_first = run.was_killed or run.record.files
     return run.record.end_time is not None and not comes_first
 
 
 def _end(run: WaitingRun, run_id: str) -> None:
-    # What a dead process has not ended, another one may have.
+    # A run whose process was killed may have been ended by another process.
     _runs.end_run(run.address, run_id, run.record, unless_ended=run.was_killed)
 
 
 def _require_store(run: WaitingRun) -> None:
-    """See to it that no store is made for a search that has it on another machine."""
+    """Refuse to create a store for a search whose store is on another machine."""
     if run.is_foreign and not _owners.is_of_this_host(run.origin):
         _store.require_store(run.address)
 
 
 def _tie(run: WaitingRun, run_id: str) -> str:
-    """Tie a run to those above and below it that other machines may have stored.
+    """Tie a run to parent and child runs that other machines may have stored.
 
-    Returns
-    -------
-    run_id : str
-        The run, or the one that remains instead of it.
+    Returns the id of the run, or of the one that is kept instead.
     """
     has_ended = run.record.end_time is not None
     if run.is_spread and has_ended:
@@ -335,7 +326,7 @@ def _tie(run: WaitingRun, run_id: str) -> str:
 
 
 def _has_lost(run: WaitingRun, error: Exception) -> bool:
-    """Tell whether a run is not taken because another attempt at its task counts."""
+    """Return whether a run is refused because another attempt at its task is kept."""
     return (
         run.may_be_repeated
         and run.run_id is not None

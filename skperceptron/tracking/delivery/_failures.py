@@ -1,4 +1,4 @@
-"""What prevents deliveries to a store, and when to try again."""
+"""The reasons why runs could not be delivered to a store, and when to try again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from skperceptron.tracking.delivery._artifacts import FilesAwayError
 from skperceptron.tracking.delivery._delivery import WaitsForAboveError
 from skperceptron.tracking.delivery._store_check import UnsignedStoreError
 
-# A store that could not be reached is tried again after a while, then less often.
+# First and longest pause, in seconds, before a store out of reach is tried again.
 FIRST_RETRY = 5.0
 LAST_RETRY = 60.0
-# So is a run that a store refuses, though it takes others.
+# Longest pause for a run that a store refuses while it takes others.
 LAST_RETRY_OF_REFUSED = 600.0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run could not be delivered, how often, and what was stored by then."""
+    """Why a run could not be delivered, how often, and `Failures.n_stored` then."""
 
     reason: Exception
     n_times: int
@@ -27,18 +27,18 @@ class Failure:
 
 
 class Failures:
-    """The runs that one store has not taken, and whether it can be reached at all.
+    """The runs that one store has not taken, and whether it is within reach.
 
     A deliverer changes its failures only while it holds its own lock.
 
     Attributes
     ----------
     outage : Exception or None
-        Why the store is thought to be out of reach.
+        Why the store is believed to be out of reach.
 
     retry_at : float
-        When it is to be tried again then, by the clock of `time.monotonic`. When a
-        single run is to be tried again stands in the journal.
+        When to try the store again after an outage, by `time.monotonic`. When to try a
+        single run again is written in the journal.
 
     n_stored : int
         How many runs the store has taken.
@@ -52,10 +52,10 @@ class Failures:
         self._retry_after = FIRST_RETRY
         self._of_runs: dict[str, Failure] = {}
         self._told: set[str] = set()
-        # Of files that wait: one place may have many.
+        # Many files may wait for one place, for the same reason.
         self._told_causes: set[object] = set()
 
-    # What has happened
+    # Results of deliveries
 
     def note_success(self, key: str) -> None:
         """Note that a run is delivered."""
@@ -69,8 +69,8 @@ class Failures:
     def note_failure(self, key: str, reason: Exception) -> float:
         """Note why a run could not be delivered, which may be an outage.
 
-        Returns the seconds for which the run is to be left alone: 0 in an outage, when
-        the whole store is, and where only files wait, of which the journal knows.
+        Returns the seconds for which the run must not be tried: 0 in an outage, which
+        stops the whole store, and where only files wait, which the journal postpones.
         """
         before = self._of_runs.get(key)
         n_times = 1 if before is None else before.n_times + 1
@@ -100,50 +100,53 @@ class Failures:
         self._retry_after = min(2 * self._retry_after, LAST_RETRY)
 
     def note_silence(self, reason: str) -> None:
-        """Let nobody else wait for a store that says nothing."""
+        """Note an outage after a store has not answered, so that nobody waits again."""
         self.outage = TimeoutError(reason)
         self._outage_is_told = False
         self.retry_at = time.monotonic() + self._retry_after
 
-    # When to try again
+    # Retries
 
     def allow(self) -> None:
-        """Let the store be tried at once, whatever was before."""
+        """Let the store be tried at once."""
         self.outage, self.retry_at = None, 0.0
 
     def forget(self, key: str) -> None:
-        """Forget what has kept a run from its store."""
+        """Forget the failure of a run."""
         self._of_runs.pop(key, None)
 
     @property
     def keys(self) -> set[str]:
-        """The runs."""
+        """The keys of the runs that have failed."""
         return set(self._of_runs)
 
     def keep_only(self, keys: set[str]) -> None:
-        """Forget the failures of runs that wait no longer."""
+        """Forget the failures of all other runs, which no longer wait."""
         self._of_runs = {key: self._of_runs[key] for key in keys}
         if not self._of_runs:
             self.outage, self._retry_after = None, FIRST_RETRY
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether the store is not even to be tried now."""
+        """Whether the store must not be tried now."""
         return self.outage is not None and time.monotonic() < self.retry_at
 
-    # What there is to tell
+    # Reports: each reason is reported to the user once
 
     @property
     def outage_is_told(self) -> bool:
-        """Whether the store is out of reach, and somebody has been told so."""
+        """Whether there is an outage that was reported."""
         return self.outage is not None and self._outage_is_told
 
     def prevents(self, key: str) -> Exception | None:
-        """Find what keeps a run from its store."""
+        """Return the reason why a run is not delivered, if any."""
         return self.outage or self._refusal_of(key)
 
     def tell(self, key: str) -> Exception | None:
-        """Find what keeps a run from its store, and note that it was told."""
+        """Return the reason why a run is not delivered, and note that it is reported.
+
+        Waiting files are left out if their reason was reported for another run.
+        """
         refusal = self._refusal_of(key)
         if refusal is not None:
             self._told.add(key)
@@ -157,7 +160,7 @@ class Failures:
         return None if failure is None else failure.reason
 
     def _unless_told(self, reason: Exception) -> Exception | None:
-        """Leave out that files wait, if that was told of others."""
+        """Return a reason, or None if it is of files and was reported before."""
         if not isinstance(reason, FilesAwayError):
             return reason
         if reason.cause in self._told_causes:
@@ -166,7 +169,7 @@ class Failures:
         return reason
 
     def tell_new(self) -> list[Exception]:
-        """List what has not been told before."""
+        """List the reasons that have not been reported before."""
         reasons = [
             failure.reason
             for key, failure in self._of_runs.items()
@@ -178,7 +181,7 @@ class Failures:
         return reasons
 
     def tell_all(self) -> list[Exception]:
-        """List what there is, each reason once."""
+        """List all present reasons, each once."""
         reasons = [f.reason for f in self._of_runs.values()]
         if self.outage is not None:
             reasons.insert(0, self.outage)

@@ -1,7 +1,7 @@
-"""How long MLflow waits for a server, and what it says meanwhile.
+"""Limits on how long MLflow waits for a server, and on what it prints.
 
-The journal tries again. MLflow itself would do so for many minutes, and not look
-whether a run that it creates a second time was created the first time.
+MLflow's own retries are switched off: they take many minutes, and may create a run
+twice without a check. The deliverer retries instead.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-# How long a server may take over anything, in seconds.
+# Maximum time for one request to a server, in seconds.
 PATIENCE = 30
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 def limits(environment: Mapping[str, str]) -> dict[str, str]:
-    """Tell what an environment needs for MLflow to give up soon.
+    """Return environment variables that make MLflow give up soon.
 
-    Parameters
-    ----------
-    environment : mapping of str
-        That of the user, whose own limit counts if it is a smaller one.
+    A smaller timeout in the user's `environment` is kept.
     """
     seconds = PATIENCE
     with suppress(KeyError, ValueError):
@@ -30,17 +27,17 @@ def limits(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         _TIMEOUT: str(seconds),
-        # It prints the address of the store for each run, credentials included.
+        # MLflow prints the store's address for each run, including credentials.
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
 
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Limit MLflow in the process of the user, as long as the block lasts.
+    """Limit MLflow in the user's process while the block runs.
 
-    Users can do nothing about its warnings, and where they have made errors of them,
-    it would not work.
+    Its warnings are ignored: users can do nothing about them, and a filter that turns
+    them into errors would break MLflow.
     """
     changes = limits(os.environ)
     before = {name: os.environ.get(name) for name in changes}

@@ -1,6 +1,6 @@
-"""A thread that brings what waits in the journal to MLflow.
+"""A thread that delivers the runs in the journal to MLflow.
 
-A fit waits for its own run, for a bounded time; whatever happens, the run stays in the
+A fit waits for its own run, for a bounded time. Whatever happens, the run stays in the
 journal until MLflow has it.
 """
 
@@ -26,39 +26,39 @@ from skperceptron.tracking.journal._folders import Inbox
 from skperceptron.tracking.journal._journal import Journal, WaitingRun, journal_in
 from skperceptron.tracking.journal._record import now
 
-# While nobody waits, the thread rests this many times longer than it works: where all
-# processors are at fits, they lose some three times as much as it takes ...
+# While nobody waits, the thread rests this many times longer than it works: where fits
+# use all processors, they lose about three times the time that it works. ...
 REST = 99
-# ... but not when nothing was written for this time: then there are no fits beside it,
-# or such long ones that what they write is soon delivered.
+# ... It does not rest when nothing was written for this time: then no fits are running,
+# or so long ones that the few things they write are soon delivered.
 SECONDS_UNTIL_NO_REST = 1.0
-# ... or when this many runs wait: to store them takes some ten seconds, in which
-# nothing else goes on in the end.
+# ... Nor when more runs than this wait: storing them takes about ten seconds, for which
+# the user would have to wait at the end.
 MAX_WAITING = 1000
-# How much longer while MLflow is being imported or a store made, on a busy machine.
+# Additional time to wait while MLflow is imported or a store made, on a busy machine.
 SECONDS_TO_GET_READY = 120.0
-# Whoever waits no longer than this cannot tell whether a store answers.
+# Waiting no longer than this does not show whether a store answers.
 MIN_SILENCE = 0.25
-# Worker processes say nothing when they have written: one has to look. The pauses grow
-# to a tenth of the time for which nothing has happened, between these limits.
+# Worker processes do not announce what they write, so the journal is polled. The pauses
+# grow to a tenth of the time for which nothing has happened, between these limits.
 MIN_SECONDS_BETWEEN_LOOKS = 0.2
 MAX_SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_IN_IDLE_TIME = 10
-# Nor does another process say when it has delivered what this one waits for.
+# Nor do other processes announce that they have delivered runs that this one waits for.
 SECONDS_UNTIL_OTHERS_HAVE_DELIVERED = 0.05
-# Whoever waits, or rests, looks this often whether there is still a reason to.
+# Interval at which a wait or a rest checks whether its reason still holds.
 SECONDS_BETWEEN_CHECKS = 0.5
-# Of a search on another machine, at most this many runs may wait here, where they would
-# be lost with this one.
+# At most this many runs of a search on another machine may wait on this one, with which
+# they would be lost.
 MAX_BEHIND = 10
-# A process that goes on for weeks forgets what was delivered.
+# A process that runs for weeks removes delivered runs from the journal this often.
 SECONDS_BETWEEN_SWEEPS = 600.0
 # At most this many runs are stored in one transaction.
 MAX_BATCH_SIZE = 10
 
 
 class Deliverer:
-    """Delivers what waits for one store.
+    """Delivers the runs of one store.
 
     Parameters
     ----------
@@ -70,11 +70,8 @@ class Deliverer:
 
     Attributes
     ----------
-    delivery : Delivery
-        What delivers a run.
-
     watched : set of Journal
-        The journals in which it looks again and again for runs of its owner.
+        The journals that it polls for runs of its owner.
     """
 
     def __init__(self, tracking_uri: str | None, owner: str) -> None:
@@ -94,13 +91,13 @@ class Deliverer:
         self._looked_at = self._active_at = self._swept_at = time.monotonic()
 
     def watch(self, journal: Journal) -> None:
-        """Deliver from a journal from now on what is the owner's."""
+        """Deliver the owner's runs from a journal from now on."""
         with self._changed:
             self.watched.add(journal)
             self._journals.add(journal)
 
     def wake(self, after: float = 0.0) -> None:
-        """Let the thread look for something to do, at the latest in some seconds."""
+        """Let the thread look for runs to deliver, at the latest in `after` seconds."""
         with self._changed:
             self._due = min(self._due, time.monotonic() + after)
             self._active_at = time.monotonic()
@@ -108,7 +105,7 @@ class Deliverer:
             if self._thread is None or not self._thread.is_alive():
                 name = "skperceptron delivery"
                 self._thread = threading.Thread(target=self._work, name=name)
-                self._thread.daemon = True  # `finish` waits for it as long as is fair
+                self._thread.daemon = True  # `Service.finish` waits for it
                 self._thread.start()
 
     def wait_for(
@@ -124,15 +121,15 @@ class Deliverer:
         Parameters
         ----------
         seconds : float
-            How long to wait, at most; longer while MLflow is imported.
+            Maximum time to wait, not counting the import of MLflow.
 
         until : callable or None, default=None
-            Tells whether it is. None waits until MLflow has all of it.
+            Returns whether to stop waiting. None waits until MLflow has all of the run.
 
         Returns
         -------
         Exception or None
-            Whatever prevented it, unless that was told before. It will be tried again.
+            What prevented it, unless that was reported before. It will be tried again.
         """
         is_delivered = until or (lambda: not journal.is_due(key))
         with self._changed:
@@ -149,13 +146,13 @@ class Deliverer:
                 seconds,
             )
             if not has_answer and self._failures.n_stored > n_stored:
-                return None  # others are waiting; its turn will come
+                return None  # the store answers; other runs were first
             if not has_answer:
                 self._note_silence(seconds)
             return self._failures.tell(key)
 
     def catch_up(self, journal: Journal, seconds: float) -> None:
-        """Wait while many runs of the owner wait, unless the store takes none."""
+        """Wait while many runs of the owner are due, unless the store is away."""
         with self._changed:
             has_caught_up = self._wait_patiently(
                 lambda: (
@@ -168,9 +165,9 @@ class Deliverer:
                 self._note_silence(seconds)
 
     def begin_to_drain(self, inboxes: set[Inbox]) -> int:
-        """Let everything be tried once, also in some other inboxes.
+        """Let all runs be tried once, including those of some other inboxes.
 
-        Returns the number of passes for which `drain` has to wait.
+        Returns the `n_passes` for which `drain` has to wait.
         """
         with self._changed:
             self._visits |= inboxes
@@ -189,15 +186,15 @@ class Deliverer:
         timeout: float = math.inf,
         patience: float = math.inf,
     ) -> None:
-        """Wait until everything was tried once.
+        """Wait until all runs were tried once.
 
         Parameters
         ----------
         n_passes : int
-            What `begin_to_drain` has told.
+            The result of `begin_to_drain`.
 
         timeout, patience : float, default=inf
-            Seconds to wait in all, and for the next run to be delivered or refused.
+            Seconds to wait in all, and for each next run to be delivered or refused.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -208,7 +205,7 @@ class Deliverer:
                 is_patient = pause == patience
                 wait = self._wait_patiently if is_patient else self._wait_until
                 if not wait(has_moved, pause):
-                    # When the time in all is up, the store may still be answering.
+                    # When `timeout` is up, the store may still be answering.
                     is_silent = is_patient or (
                         self._n_tried == n_tried and pause > MIN_SILENCE
                     )
@@ -217,7 +214,7 @@ class Deliverer:
                     return
 
     def _wait_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
-        """Wait for the thread, which does not rest meanwhile."""
+        """Wait for a condition. Meanwhile the thread does not rest."""
         self._n_waiting += 1
         self._changed.notify_all()
         try:
@@ -228,9 +225,9 @@ class Deliverer:
             self._n_waiting -= 1
 
     def _wait_patiently(self, is_so: Callable[[], bool], seconds: float) -> bool:
-        """Wait for a store; the time does not count in which MLflow gets ready.
+        """Wait for a condition, not counting the time in which MLflow gets ready.
 
-        That is, while it is imported or makes the store.
+        It gets ready while it is imported or creates the store.
         """
         limit = time.monotonic() + SECONDS_TO_GET_READY
         while seconds > 0:
@@ -253,15 +250,15 @@ class Deliverer:
         return self._n_tried > n_tried or self._n_passes >= n_passes
 
     def deliver_all(self, patience: float) -> Exception | None:
-        """Deliver what waits, for as long as the store answers within some seconds.
+        """Deliver what waits, while the store answers within `patience` seconds.
 
-        Returns what has prevented it, unless that was told before.
+        Returns what prevented it, unless that was reported before.
         """
         with self._changed:
             if self._failures.outage_is_told:
                 return None
         self.drain(self.begin_to_drain(set()), patience=patience)
-        # What is left may be with the deliverer of a process that has just ended.
+        # Another process, which has just ended, may still be delivering the rest.
         deadline = time.monotonic() + patience
         while self._are_claimed_by_others and time.monotonic() < deadline:
             time.sleep(SECONDS_UNTIL_OTHERS_HAVE_DELIVERED)
@@ -270,32 +267,32 @@ class Deliverer:
 
     @property
     def _are_claimed_by_others(self) -> bool:
-        """Whether others are just delivering runs of the owner."""
+        """Whether other processes are just delivering runs of the owner."""
         return any(
             journal.count_claimed(self.tracking_uri, self.owner)
             for journal in self._journals
         )
 
     def new_failures(self) -> list[Exception]:
-        """Tell what has prevented deliveries since somebody asked, if anything."""
+        """List what has prevented deliveries, without what was reported before."""
         with self._changed:
             return self._failures.tell_new()
 
     def failures(self) -> list[Exception]:
-        """Tell what prevents deliveries now, each reason once."""
+        """List what prevents deliveries now, each reason once."""
         with self._changed:
             self._forget_delivered()
             return self._failures.tell_all()
 
     @property
     def can_deliver(self) -> bool:
-        """Whether it has begun, and its store has not been out of reach since."""
+        """Whether its thread was started, and its store was within reach last time."""
         with self._changed:
             return self._thread is not None and self._failures.outage is None
 
     @property
     def is_held_up(self) -> bool:
-        """Whether another process is just delivering what this one wanted to."""
+        """Whether another process is just delivering runs to the same store."""
         return any(j.count_claimed(self.tracking_uri) for j in self._journals)
 
     @property
@@ -305,7 +302,7 @@ class Deliverer:
             return self._failures.outage is not None
 
     def end_searches(self) -> None:
-        """End the runs of searches of which nobody tells when they end."""
+        """End the runs of searches that nobody else ends."""
         for journal in list(self.watched):
             if journal.exists:
                 journal.end_unmanaged(self.owner)
@@ -317,7 +314,7 @@ class Deliverer:
             self._failures.keep_only(set().union(*waiting))
 
     def close(self) -> None:
-        """Let the thread end when it has done what it is at."""
+        """Let the thread end after its present pass."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -338,13 +335,13 @@ class Deliverer:
                 self._visits = set()
             try:
                 self._make_pass(inboxes)
-            except Exception as error:  # of the journal; the next pass may do better
+            except Exception as error:  # of the journal; the next pass may succeed
                 self._note_error(reason_of(error))
-            finally:  # whatever it is, those who wait go on, and begin another thread
+            finally:  # whatever happens, those who wait must go on
                 with self._changed, suppress(OSError):
                     self._forget_delivered()
                 with self._changed:
-                    # What waits elsewhere and has failed is to be tried again, too.
+                    # Failed runs of other inboxes are to be tried again, too.
                     if self._failures.keys:
                         self._visits |= inboxes
                     self._looked_at = time.monotonic()
@@ -358,7 +355,7 @@ class Deliverer:
             note(f"{reason}.")
 
     def _pause(self) -> float:
-        """How long to sleep, unless somebody calls."""
+        """Return the seconds until the next pass, unless somebody calls `wake`."""
         if self._failures.outage is None:
             interval = (self._looked_at - self._active_at) / LOOKS_IN_IDLE_TIME
             at = self._looked_at + min(interval, MAX_SECONDS_BETWEEN_LOOKS)
@@ -368,14 +365,14 @@ class Deliverer:
         return min(self._due, at) - time.monotonic()
 
     def _make_pass(self, inboxes: set[Inbox]) -> None:
-        """Try everything once that waits in some inboxes."""
+        """Try each run that waits in some inboxes once."""
         for journal, owners in _by_journal(inboxes):
             try:
                 if journal.exists:
                     self._deliver_from(journal, owners)
                     self._sweep(journal)
             except OSError:
-                if journal.exists:  # else somebody has removed it meanwhile
+                if journal.exists:  # otherwise somebody has just removed it
                     raise
 
     def _sweep(self, journal: Journal) -> None:
@@ -392,7 +389,7 @@ class Deliverer:
     def _deliver_some(
         self, journal: Journal, deliverers: Collection[str], tried: set[str]
     ) -> bool:
-        """Deliver what comes next in a journal, and tell whether there was anything."""
+        """Deliver the next batch of a journal, and return whether there was one."""
         n_due = journal.count_due(self.tracking_uri, deliverers)
         if self._failures.is_out_of_reach or not n_due:
             return False
@@ -408,7 +405,7 @@ class Deliverer:
                 check_store(run.address, is_signed=run.is_signed)
             run_ids = self.delivery.deliver_together(runs)
         except Exception:
-            # It is said again when they are tried one by one. Until then, nobody knows
+            # Trying them one by one raises it again. Until then, it is not known
             # whether they have arrived.
             runs = [replace(run, n_tries=run.n_tries + 1) for run in runs]
         delivered = [run for run in runs if run.key in run_ids]
@@ -418,7 +415,7 @@ class Deliverer:
             self._note_success(run)
         left = [run for run in runs if run.key not in run_ids]
         self._deliver_one_by_one(journal, left, run_ids)
-        # Afterwards there may be something newer.
+        # After the rest, there may be newer runs, which come first.
         self._rest(time.thread_time() - began_at, journal, deliverers)
         return True
 
@@ -432,7 +429,7 @@ class Deliverer:
                 return
             try:
                 self._try(journal, run, run_ids)
-            except Exception as error:  # whatever a store may answer
+            except Exception as error:  # any error of a store
                 if isinstance(error, WaitsForAboveError):
                     error = reasons.get(run.parent, error)
                 reasons[run.key] = error
@@ -447,7 +444,7 @@ class Deliverer:
         except Exception as error:
             if not _runs.may_be_hiccup(error):
                 raise
-            # It may have arrived.
+            # The first attempt may have arrived.
             again = replace(run, n_tries=run.n_tries + 1)
             self.delivery.deliver(journal, again, run_ids)
 
@@ -479,7 +476,7 @@ class Deliverer:
         with self._changed:
             self._n_tried += 1
             retry_after = self._failures.note_failure(run.key, reason)
-            if not isinstance(reason, FilesAwayError):  # it has noted that
+            if not isinstance(reason, FilesAwayError):  # `deliver` has noted those
                 next_try = now() + int(1000 * retry_after)
                 journal.postpone(run.key, reason_of(reason), next_try)
             self._changed.notify_all()

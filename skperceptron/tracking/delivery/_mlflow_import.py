@@ -1,4 +1,4 @@
-"""The import of MLflow, also for a user without a home."""
+"""The import of MLflow, which also works for a user without a home."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skperceptron.tracking.journal._temporary_state import make_temporary_folder
 
 @lru_cache
 def import_mlflow() -> None:
-    """Import MLflow, which looks for the user's home, also where there is none.
+    """Import MLflow, with a temporary home for a user who has none.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def import_mlflow() -> None:
     try:
         Path.home()
     except (RuntimeError, KeyError):
-        # Only as long as that takes: what the user starts has no home, either.
+        # Only during the import: programs that the user starts must not see it.
         os.environ["HOME"] = str(make_temporary_folder())
         try:
             importlib.import_module("mlflow")

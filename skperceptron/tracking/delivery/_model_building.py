@@ -1,10 +1,10 @@
-"""From what a fit has kept of its model to a folder with MLflow's model.
+"""Builds a folder with MLflow's model from the model that a fit has kept.
 
-It is what `mlflow.sklearn.save_model` writes, which would want the estimator. To load
-that could run code, of the user's classes or of whoever has written to the journal, and
-those classes need not be here. Nor is scikit-learn imported for it.
+The result is what `mlflow.sklearn.save_model` writes. That function needs the estimator
+itself. Loading it could run code of whoever has written to the journal, and would need
+the user's classes and scikit-learn, which are not imported here.
 
-This is the one module that uses a private function of MLflow's: nothing public writes
+This is the one module that uses a private function of MLflow: no public function writes
 an input example.
 """
 
@@ -29,21 +29,21 @@ from skperceptron.tracking.journal._kept_model import (
     read_kept_model,
 )
 
-# Where a model is built, in the folder of what was kept.
+# Subfolder of a kept model in which MLflow's model is built.
 _BUILT = "mlflow"
 _CONDA_FILE, _PYTHON_FILE = "conda.yaml", "python_env.yaml"
-# What the packages of a model are installed with.
+# Packages with which the packages of a model are installed.
 _TOOLS = ("pip", "setuptools", "wheel")
 
 
 @contextmanager
 def built_model(folder: Path) -> Iterator[Path]:
-    """Build MLflow's model beside what was kept, as long as the block lasts.
+    """Build MLflow\'s model beside the kept one, for the duration of the block.
 
     Raises
     ------
     NoModelError
-        When no fit can have kept what is there.
+        When the folder is not a model that a fit has kept.
 
     OSError
         When the model cannot be written.
@@ -52,7 +52,7 @@ def built_model(folder: Path) -> Iterator[Path]:
         raise NoModelError("is not made of plain files")
     kept = read_kept_model(folder)
     built = folder / _BUILT
-    shutil.rmtree(built, ignore_errors=True)  # of an attempt that was killed
+    shutil.rmtree(built, ignore_errors=True)  # left by an attempt that was killed
     try:
         build_model(folder, kept, built)
         yield built
@@ -61,9 +61,9 @@ def built_model(folder: Path) -> Iterator[Path]:
 
 
 def replace_by_mlflow_model(folder: Path) -> None:
-    """Turn what was kept into MLflow's model, for the user.
+    """Replace a kept model by MLflow's model, for the user.
 
-    It raises the errors of `built_model`. Nothing has changed then.
+    It raises the errors of `built_model`, and then changes nothing.
     """
     new = folder.with_name(f"{folder.name}.{_BUILT}")
     with built_model(folder) as built:
@@ -73,7 +73,10 @@ def replace_by_mlflow_model(folder: Path) -> None:
 
 
 def is_plain(folder: Path) -> bool:
-    """Tell whether all in a folder is in the journal, and can be read to its end."""
+    """Return whether a folder holds only plain files and folders of its own.
+
+    Links could lead out of the journal, and pipes or devices never end.
+    """
     if folder.is_symlink() or not folder.is_dir():
         return False
     for where, folders, files in os.walk(folder):
@@ -86,7 +89,7 @@ def is_plain(folder: Path) -> bool:
 
 
 def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
-    """Write MLflow's model of what is kept in a folder to another one, which is new.
+    """Write MLflow's model of a kept model to the new folder `built`.
 
     It raises the errors of `built_model`.
     """
@@ -101,7 +104,7 @@ def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
         _save_example(description, kept.example, str(built))
     except OSError:
         raise
-    except Exception as error:  # whatever MLflow says of values that are made up
+    except Exception as error:  # any error of MLflow about made-up values
         raise NoModelError(f"cannot be described to MLflow ({error})") from error
     shutil.copyfile(folder / MODEL_FILE, built / MODEL_FILE)
     if kept.predicts:
@@ -131,7 +134,7 @@ def build_model(folder: Path, kept: KeptModel, built: Path) -> None:
 
 
 def _write_environment(kept: KeptModel, folder: Path) -> None:
-    """Write what has to be installed for a model, as conda and as pip take it."""
+    """Write the requirements of a model, for conda and for pip."""
     import mlflow
     import yaml
 

@@ -1,4 +1,4 @@
-"""From a folder with a model to the model of an MLflow run."""
+"""Logs a folder with MLflow's model as the model of a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
-# Where MLflow's pages look for the registered models that a model is a version of.
+# Tag in which MLflow's UI looks for the registered models that a model is a version of.
 _VERSIONS_TAG = "mlflow.modelVersions"
-# Tags that tell who made a run, and with what.
+# Tags that say who made a run, and with what.
 _ORIGIN_TAGS = ("mlflow.user", "mlflow.source.")
 
 
@@ -39,15 +39,15 @@ def log_model(
     description: str | None = None,
     origin: Origin | None = None,
 ) -> str:
-    """Make MLflow's model in a folder that of a run.
+    """Log the model in a folder as a model of a run, and return its id.
 
-    Doing it again completes what is missing and adds nothing. The process's own
-    tracking URI and active run play no part.
+    A second call completes what is missing and adds nothing. The tracking URI and
+    active run of this process play no part.
 
     Parameters
     ----------
     folder : path
-        The folder. The name of the model is written into it.
+        The folder. The ids of model and run are written into its `MLmodel`.
 
     name : str, default="model"
         Name of the model, by which ``runs:/<run_id>/<name>`` finds it.
@@ -56,16 +56,11 @@ def log_model(
         Registered model of which it becomes a version. None does not register it.
 
     description : str or None, default=None
-        What its page says, in Markdown.
+        Description on its page, in Markdown.
 
     origin : Origin or None, default=None
-        What is in the run, if it is so new that it cannot have a model yet. None asks
-        the store for both.
-
-    Returns
-    -------
-    model_id : str
-        The model in MLflow.
+        Content of a run so new that it cannot have a model yet. None asks the store
+        for the run and its model.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
@@ -108,11 +103,11 @@ def _model_of(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
 
 
 def _sign(folder: Path, model: LoggedModel) -> None:
-    """Write into a model's description which model of which run it is."""
+    """Write the ids of a model and its run into the model's description."""
     import yaml
     from mlflow.models import Model
 
-    # MLflow's own reader takes paths for URIs, and loses what follows a "#" or "?".
+    # MLflow's own reader takes paths for URIs, and drops what follows a "#" or "?".
     file = folder / "MLmodel"
     description = Model.from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
     description.model_id = description.model_uuid = model.model_id
@@ -122,7 +117,7 @@ def _sign(folder: Path, model: LoggedModel) -> None:
 
 
 def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:
-    """Make a model a version of a registered one, unless it is."""
+    """Make a model a version of a registered one, unless it is one already."""
     version = _version_of(client, model, name) or client.create_model_version(
         name,
         # Not "models:/<model_id>", which stores look up in the global tracking URI.
@@ -131,7 +126,7 @@ def _register(client: MlflowClient, model: LoggedModel, name: str) -> None:
         model_id=model.model_id,
         await_creation_for=0,
     )
-    # Servers have noted by now what the model is a version of, databases have not.
+    # Servers have set the tag by now, databases have not.
     noted = client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]")
     versions = {(v["name"], str(v["version"])) for v in json.loads(noted)}
     if (name, str(version.version)) not in versions:
@@ -156,6 +151,6 @@ def _version_of(
     found = client.search_model_versions(
         f"name = '{name}' AND run_id = '{model.source_run_id}'"
     )
-    # Not all stores tell which model a version is.
+    # Not all stores return the model id of a version.
     sources = (model.artifact_location, f"models:/{model.model_id}")
     return next((version for version in found if version.source in sources), None)

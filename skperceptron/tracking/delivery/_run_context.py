@@ -1,4 +1,4 @@
-"""What MLflow says of a run that it begins in this process."""
+"""Tags that MLflow itself gives to runs that this process starts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skperceptron.tracking.journal._source import source_tags
 
 
 def with_context(tags: dict[str, str]) -> dict[str, str]:
-    """Add to the tags of a run what MLflow would say of a run of this process.
+    """Add to the tags of a run those that MLflow gives to runs of this process.
 
-    That is the commit of the program's git repository, the notebook or job that it is,
-    and what ``MLFLOW_RUN_CONTEXT`` holds. What the user has set stays.
+    They name the git commit of the program and its notebook or job, and include those
+    of ``MLFLOW_RUN_CONTEXT``. Tags that the user has set are kept.
     """
     plain = source_tags()
     context = _context(os.environ.get("MLFLOW_RUN_CONTEXT"), sys.argv[0])
@@ -25,7 +25,7 @@ def with_context(tags: dict[str, str]) -> dict[str, str]:
     }
 
 
-# Asked once for all runs: MLflow reads files and calls git for it.
+# Cached because MLflow reads files and calls git for it.
 @lru_cache(maxsize=1)
 def _context(environment: str | None, main_file: str) -> dict[str, str]:
     import_mlflow()

@@ -1,4 +1,4 @@
-"""From a record to an MLflow run."""
+"""Writes records to runs of MLflow."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 
-# On a run that lacks files: which, why, and where they are.
+# Tag of a run that lacks files. It says which, why, and where they are.
 NOT_LOGGED_TAG = "skperceptron.not_logged"
-# The data of a run.
+# Name of the dataset of a run.
 DATASET = "training_data"
 # The folder of a run's model.
 MODEL = "model"
 DEFAULT_EXPERIMENT_ID = "0"
-# The name of an experiment is looked up again after this time.
+# The id of an experiment is looked up by its name again after this time.
 SECONDS_BETWEEN_LOOKS_AT_NAMES = 10.0
-# Most values, and most parameters and tags of them, that MLflow takes in one call.
+# MLflow takes at most this many values in one call, of which at most this many
+# parameters and tags.
 VALUES_PER_CALL = 1000
 TEXTS_PER_CALL = 100
 MAX_NAME_LENGTH = 250
 MAX_TAG_LENGTH = 5000
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
-# What MLflow answers where trying again is of no use.
+# Error codes of MLflow after which a retry cannot succeed.
 _REFUSALS = {
     "BAD_REQUEST",
     "INVALID_PARAMETER_VALUE",
@@ -71,26 +72,9 @@ def deliver(
     run_id: str | None = None,
     ends: bool = False,
 ) -> str:
-    """Store a record in MLflow, in a new run or in one that is there.
+    """Store a record in the run `run_id` of MLflow, or in a new one, and return its id.
 
-    Parameters
-    ----------
-    key : str
-        Identity of the run.
-
-    parent_run_id : str or None, default=None
-        The run above it.
-
-    run_id : str or None, default=None
-        The run to add to. None creates one.
-
-    ends : bool, default=False
-        Whether to end the run as the record says.
-
-    Returns
-    -------
-    run_id : str
-        The run.
+    With `ends`, the run is also ended as the record says.
 
     Raises
     ------
@@ -99,7 +83,7 @@ def deliver(
     """
     client = client_of(address)
     if run_id is None:
-        experiment_of(client, address)  # not a part of what may be undone
+        experiment_of(client, address)  # before what may be rolled back
 
     def store() -> str:
         tags = dict(record.tags)
@@ -130,7 +114,7 @@ def _create_run(
     key: str,
     parent_run_id: str | None,
 ) -> str:
-    """Create a run with some tags."""
+    """Create a run with some tags, and return its id."""
     parents = {} if parent_run_id is None else {"mlflow.parentRunId": parent_run_id}
     run = client.create_run(
         experiment_of(client, address),
@@ -148,13 +132,13 @@ def end_run(
     *,
     unless_ended: bool = False,
 ) -> None:
-    """Tell MLflow how a run has ended.
+    """End a run as the record says.
 
     Parameters
     ----------
     unless_ended : bool, default=False
-        Whether to leave it alone if it has ended before. One that was killed may end
-        later all the same: one of its processes has outlived another.
+        Whether to leave a run alone that has ended before. Only the end of a killed run
+        may still move to a later time, when one of its processes has outlived another.
     """
     client = client_of(address)
     if unless_ended:
@@ -179,17 +163,17 @@ def attach(
     Parameters
     ----------
     folder : Path
-        What to log; nothing if there is no such folder. What is called `model` there
-        is what a fit has kept of its model.
+        Its content is logged, if it exists. `model` in it is a kept model, from which
+        MLflow's model is built.
 
     is_new : bool, default=False
-        Whether `deliver` has just created the run from this record, so that there is
-        nothing to ask for.
+        Whether `deliver` has just created the run from this record. Then the store
+        need not be asked what is in the run.
 
     Returns
     -------
     left_out : list of str
-        What was not logged because no fit has written it, and why.
+        What was not logged because no fit can have written it, and why.
     """
     if not folder.is_dir():
         return []
@@ -234,7 +218,7 @@ def _description_of_model(estimator: str, record: RunRecord, run_id: str) -> str
 
 
 def tell_model_of_score(address: Address, run_id: str, record: RunRecord) -> None:
-    """Log the score of a run's model on other data to the model, too."""
+    """Log the score of a run on other data to its model as well."""
     scores = [m for m in record.metrics if m.key == TEST_SCORE]
     if scores and not record.files:
         client = client_of(address)
@@ -249,11 +233,11 @@ def tell_model_of_score(address: Address, run_id: str, record: RunRecord) -> Non
 def _log_model_metrics(
     address: Address, run_id: str, model_id: str, record: RunRecord
 ) -> None:
-    """Log the latest values of a run's metrics to its model, with the data."""
+    """Log the latest values of a run's metrics to its model, with the dataset."""
     from mlflow import entities
 
     if urlsplit(tracking_uri_of(address)).scheme in ("", "file"):
-        return  # such a store would have them twice
+        return  # a store of files would list them twice
     dataset = {}
     if record.dataset is not None:
         dataset = {"dataset_name": DATASET, "dataset_digest": record.dataset.digest}
@@ -269,7 +253,7 @@ def _log_model_metrics(
             **({} if m.key == TEST_SCORE else dataset),
         )
         for m in latest.values()
-        if not math.isnan(m.value)  # which would be there twice
+        if not math.isnan(m.value)  # NaN would be stored twice
     ]
     client = client_of(address)
     for start in range(0, len(metrics), VALUES_PER_CALL):
@@ -280,9 +264,9 @@ def _log_model_metrics(
 def note_not_logged(
     address: Address, run_id: str, text: str, *, for_good: bool = False
 ) -> None:
-    """Let a run tell which files it lacks, and why; without a text, that it has them.
+    """Note in a tag of a run which files it lacks; an empty text removes the tag.
 
-    If nobody will try again (`for_good`), its model has failed.
+    With `for_good`, nobody will try again, and a pending model is marked as failed.
     """
     from mlflow.entities import LoggedModelStatus
 
@@ -300,14 +284,14 @@ def note_not_logged(
 
 
 def place_of_files(address: Address) -> tuple[str, str]:
-    """Tell the name of an experiment, and where its runs keep their files."""
+    """Return the name of an experiment and the location of its artifacts."""
     client = client_of(address)
     experiment = client.get_experiment(experiment_of(client, address))
     return experiment.name, experiment.artifact_location
 
 
 def has_usable_place(address: Address) -> bool:
-    """Tell whether MLflow knows how to write where an experiment keeps files."""
+    """Return whether MLflow can write to the kind of place where artifacts go."""
     from mlflow.store.artifact.artifact_repository_registry import (
         get_artifact_repository,
     )
@@ -315,16 +299,13 @@ def has_usable_place(address: Address) -> bool:
     _, location = place_of_files(address)
     try:
         get_artifact_repository(location, tracking_uri_of(address))
-    except Exception:  # whatever a plugin may say
+    except Exception:  # any error of a plugin
         return False
     return True
 
 
 def search(address: Address, condition: str, *, deleted: bool = False) -> list[Run]:
-    """List the runs of an experiment that meet a condition in MLflow's language.
-
-    Those that are deleted are left out, unless they are asked for.
-    """
+    """List the runs of an experiment that meet a filter of MLflow's syntax."""
     from mlflow.entities import ViewType
 
     client = client_of(address)
@@ -341,16 +322,16 @@ def search(address: Address, condition: str, *, deleted: bool = False) -> list[R
 
 
 def is_refusal(error: Exception) -> bool:
-    """Tell a store that refuses something from one that cannot be reached."""
+    """Return whether an error means a refusal, not a store out of reach."""
     from mlflow.exceptions import MlflowException
 
     return isinstance(error, MlflowException) and error.error_code in _REFUSALS
 
 
 def may_be_hiccup(error: Exception) -> bool:
-    """Tell a call that is worth another try at once, as its connection was closed.
+    """Return whether a call is worth a retry at once, as when a connection was closed.
 
-    Where nobody answered, that would take as long again.
+    After a timeout it is not: the retry would take as long again.
     """
     from mlflow.exceptions import MlflowException
 
@@ -359,7 +340,7 @@ def may_be_hiccup(error: Exception) -> bool:
 
 
 def _was_unanswered(error: BaseException | None) -> bool:
-    """Tell whether an error, or what it comes from, is that nobody answered in time."""
+    """Return whether an error, or one of its causes, is a timeout."""
     from requests.exceptions import Timeout
     from urllib3.exceptions import TimeoutError as PoolTimeout
 
@@ -405,7 +386,7 @@ def _log_batch(
     except MlflowException as error:
         if not is_refusal(error):
             raise
-        # Before version 3.16, MLflow takes any value once more, except NaN.
+        # Before version 3.16, MLflow accepts repeated values, but not repeated NaN.
         new = _without_known_nans(client, run_id, metrics)
         unknown = _without_known_names(client, run_id, params)
         if (len(new), len(unknown)) == (len(metrics), len(params)):
@@ -416,7 +397,7 @@ def _log_batch(
 def _without_known_names(
     client: MlflowClient, run_id: str, params: list[Param]
 ) -> list[Param]:
-    """Leave out what the run has: the user's code may have logged it differently."""
+    """Leave out parameters that the run has, perhaps logged by the user's code."""
     known = client.get_run(run_id).data.params if params else {}
     return [param for param in params if param.key not in known]
 
@@ -424,7 +405,7 @@ def _without_known_names(
 def _without_known_nans(
     client: MlflowClient, run_id: str, metrics: list[Metric]
 ) -> list[Metric]:
-    """Leave out each NaN that the run has, or that is there twice."""
+    """Leave out each NaN that the run has already, or that occurs twice."""
     names = {m.key for m in metrics if math.isnan(m.value)}
     logged = [m for name in names for m in client.get_metric_history(run_id, name)]
     known = {(m.key, m.timestamp, m.step) for m in logged if math.isnan(m.value)}
@@ -440,12 +421,12 @@ def _without_known_nans(
 
 
 def accepted(texts: dict[str, str], most: int) -> dict[str, str]:
-    """Change parameters or tags to such as MLflow accepts."""
+    """Change parameters or tags so that MLflow accepts them."""
     return {accepted_name(k): accepted_text(v, most) for k, v in texts.items()}
 
 
 def accepted_text(text: str, most: int) -> str:
-    """Shorten a text, and take out what some databases cannot store."""
+    """Shorten a text, and replace characters that some databases cannot store."""
     text = text.encode("utf-8", "replace").decode().replace("\0", "?")
     return text if len(text) <= most else text[: most - 3] + "..."
 
@@ -465,13 +446,13 @@ def _log_dataset(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
     try:
         client.log_inputs(run_id, [_as_input(dataset)])
     except MlflowException:
-        # MLflow looks whether it knows the dataset, and creates it if not: another fit
-        # to the same data may have been faster. Now it is known.
+        # Another fit to the same data may have created the dataset between MLflow's
+        # check and its insertion. By now it exists.
         client.log_inputs(run_id, [_as_input(dataset)])
 
 
 def _as_input(dataset: Dataset) -> DatasetInput:
-    """Bring a dataset into the form of those that MLflow makes of arrays."""
+    """Convert a dataset to the form that MLflow gives to datasets of arrays."""
     from mlflow import entities
 
     shape = [dataset.n_samples, dataset.n_features]
@@ -501,14 +482,14 @@ def experiment_of(client: MlflowClient, address: Address) -> str:
 
 
 # The experiments of runs that the environment has named, by the address of the store
-# and the run; None for runs that the store does not have.
+# and the run id; None for runs that the store does not have.
 _experiments_of_runs: dict[tuple[str, str], str | None] = {}
 
 
 def experiment_of_environment_run(client: MlflowClient, address: Address) -> str | None:
     """Find the experiment of the run that the environment has named.
 
-    It is None when none was named, or the store has no such run, or a deleted one.
+    It is None when no run was named, the store does not have it, or it is deleted.
     """
     run_id = address.get("environment_run_id")
     if run_id is None:
@@ -531,8 +512,7 @@ def _look_up_run(client: MlflowClient, run_id: str) -> str | None:
     return info.experiment_id if info.lifecycle_stage == "active" else None
 
 
-# The id of an experiment, and when it was looked up, by the address of the store and
-# the name.
+# The ids of experiments and when they were looked up, by address of the store and name.
 _experiments: dict[tuple[str, str], tuple[str, float]] = {}
 
 
@@ -555,7 +535,7 @@ def _look_up_experiment(client: MlflowClient, name: str) -> str:
         try:
             return client.create_experiment(name)
         except MlflowException:
-            # Another process may have created it in between; if not, that is an error.
+            # Another process may have created it in between.
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise

@@ -1,4 +1,4 @@
-"""What a process that delivers is asked for, and does for its owner.
+"""The questions that the delivering process answers for its owner.
 
 There is one deliverer for each store, so that no store has to wait for another.
 """
@@ -31,26 +31,21 @@ from skperceptron.tracking.journal._journal import journal_in, usable_journals
 from skperceptron.tracking.journal._record import Address, as_address
 from skperceptron.tracking.journal._signature import is_signed
 
-# At the end, each store has at least this many seconds, however long another one took.
+# At the end, each store gets at least this many seconds, however long another one took.
 MIN_PATIENCE = 1.0
 # At most this many reasons are given why a store takes nothing.
 MAX_REASONS = 3
-# How many times, at most, a flush tries again what another process was delivering.
+# A flush retries runs that another process was delivering at most this many times.
 MAX_ROUNDS = 100
-# A flush that has time asks a store that is away again after this pause.
+# Pause before a flush that has time left retries a store that is out of reach.
 SECONDS_BETWEEN_RETRIES = 0.5
 
 
 class Service:
-    """Delivers the runs of a process, and answers its questions.
+    """Delivers the runs of the process `owner`, and answers its questions.
 
-    Each method that has no underscore is a verb: it takes what JSON can say, and
-    returns such a thing. Several threads may call them at once.
-
-    Parameters
-    ----------
-    owner : str
-        The process.
+    Each public method but `close` is a verb of these questions: its arguments and its
+    result are of JSON's types. Several threads may call them at once.
     """
 
     def __init__(self, owner: str) -> None:
@@ -65,14 +60,14 @@ class Service:
             return self._deliverers[store]
 
     def close(self) -> None:
-        """End the threads. This is no verb."""
+        """End the threads."""
         for deliverer in list(self._deliverers.values()):
             deliverer.close()
 
-    # What goes on
+    # While the owner runs
 
     def watch(self, store: str | None, journal: str, after: float) -> None:
-        """Deliver from a journal from now on, and look there in some seconds."""
+        """Deliver from a journal from now on; look there after `after` seconds."""
         deliverer = self._deliverer(store)
         deliverer.watch(journal_in(Path(journal)))
         deliverer.wake(after)
@@ -80,9 +75,9 @@ class Service:
     def wait_for(
         self, store: str | None, journal: str, key: str, seconds: float, for_id: bool
     ) -> Problem | None:
-        """Wait until a run is delivered, or, if that is enough (`for_id`), is there.
+        """Wait until a run is delivered, or with `for_id` until its id is known.
 
-        That takes longer than some seconds only while MLflow is being imported.
+        It waits longer than `seconds` only while MLflow is being imported.
         """
         waits_in = journal_in(Path(journal))
         deliverer = self._deliverer(store)
@@ -92,11 +87,11 @@ class Service:
         return None if reason is None else _problem(reason)
 
     def catch_up(self, store: str | None, journal: str, seconds: float) -> None:
-        """Wait while many runs are to be delivered, unless the store takes none."""
+        """Wait while many runs are due, unless the store is out of reach."""
         self._deliverer(store).catch_up(journal_in(Path(journal)), seconds)
 
     def deliver_all(self, store: str | None, patience: float) -> Problem | None:
-        """Deliver what waits for a store, as long as it answers within some seconds."""
+        """Deliver what waits for a store while it answers within `patience` seconds."""
         reason = self._deliverer(store).deliver_all(patience)
         return None if reason is None else _problem(reason)
 
@@ -110,7 +105,7 @@ class Service:
     def deliver_left(
         self, store: str | None, left: list[tuple[str, str]], patience: float
     ) -> None:
-        """Deliver what is left of pairs of a journal and a process that is gone."""
+        """Deliver what processes that are gone have left, by journal and process."""
         deliverer = self._deliverer(store)
         inboxes = {Inbox(Path(journal), owner) for journal, owner in left}
         deliverer.drain(deliverer.begin_to_drain(inboxes), patience=patience)
@@ -118,26 +113,26 @@ class Service:
     # What is in the stores
 
     def look_up(self, address: Address, key: str) -> str | None:
-        """Find a run by its key; None if the store does not have it, or not answer.
+        """Find a run by its key; None if the store lacks it or does not answer.
 
-        It may have been logged on another machine, and its store be a file of that one.
+        A run of another machine may be in a store that is a file of that machine.
         """
-        with suppress(Exception):  # whatever keeps the store from answering
+        with suppress(Exception):  # any error of the store
             _store.require_store(address)
             return _ties.find_run(address, key)
         return None
 
     def read_run(self, address: Address, run_id: str) -> str:
-        """Read a run, as MLflow's protocol writes it."""
+        """Read a run in the form of MLflow's protocol buffers, as base64."""
         run = _store.client_of(address).get_run(run_id)
         return base64.b64encode(run.to_proto().SerializeToString()).decode()
 
     def place_of(self, address: Address, run_id: str) -> tuple[str, str | None]:
-        """Tell the address of a run's store, and its experiment if that is a server."""
+        """Return the address of a run's store and, on a server, its experiment."""
         uri = without_credentials(_store.tracking_uri_of(address)) or ""
         if not uri.startswith(("http://", "https://")):
             return uri, None
-        with suppress(Exception):  # it does not answer
+        with suppress(Exception):  # any error of the server
             info = _store.client_of(address).get_run(run_id).info
             return uri, info.experiment_id
         return uri, None
@@ -145,17 +140,17 @@ class Service:
     def tags_below(
         self, address: Address, run_id: str, status: str
     ) -> list[dict[str, str]]:
-        """List the tags of the runs of a status right below another one."""
+        """List the tags of the child runs of a run that have a status."""
         below = f"tags.`{_ties.PARENT_RUN_TAG}` = '{run_id}'"
         found = _runs.search(address, f"{below} AND status = '{status}'")
         return [run.data.tags for run in found]
 
-    # The end, and what others have left
+    # At the end, and for processes that are gone
 
     def flush(self, timeout: float | None) -> list[str]:
-        """Deliver what waits in all journals, also of processes that are gone.
+        """Deliver what waits in all journals, including what dead processes have left.
 
-        Returns why something waits on. The timeout is that of
+        Returns the reasons why runs still wait. The timeout is that of
         `skperceptron.tracking.flush`.
         """
         deadline = math.inf if timeout is None else time.monotonic() + max(timeout, 0)
@@ -176,9 +171,10 @@ class Service:
         return reasons
 
     def finish(self, seconds: float) -> list[str]:
-        """Deliver what can be, since the owner ends, and return why something waits on.
+        """Deliver what can be delivered before the owner ends.
 
-        That takes at most `seconds`, but each store has at least one.
+        It takes at most `seconds`, but each store gets at least `MIN_PATIENCE`. Returns
+        the reasons why runs still wait.
         """
         deadline = time.monotonic() + seconds
         begun = []
@@ -203,10 +199,10 @@ class Service:
         return reasons
 
     def _what_waits(self) -> tuple[dict[str | None, set[Inbox]], list[str]]:
-        """Find where something waits for each store, and why some has to wait on."""
+        """Find the inboxes with runs for each store, and reasons why others wait."""
         found: dict[str | None, set[Inbox]] = {uri: set() for uri in self._deliverers}
         unsigned: set[str] = set()
-        for journal in usable_journals():  # the owner tells of others
+        for journal in usable_journals():  # the owner warns of the others
             journal.end_killed()
             for row in journal.waiting():
                 inbox = Inbox(journal.folder, row["deliverer"])
@@ -219,7 +215,7 @@ class Service:
                     unsigned.add(str(error))
                     continue
                 except (ValueError, TypeError, AttributeError):
-                    pass  # which the deliverer tells
+                    pass  # the deliverer reports it
                 found.setdefault(row["store"] or None, set()).add(inbox)
         return found, [
             f"Runs wait in the journal {where_runs_wait()}: {hide_credentials(reason)}."
@@ -245,9 +241,9 @@ def _what_prevents(store: str | None, failure: Exception) -> str:
 def _drain_with_others(
     deliverer: Deliverer, n_passes: int, inboxes: set[Inbox], deadline: float
 ) -> None:
-    """Drain, wait for other processes that have begun to, and for a store that is away.
+    """Drain, and wait for other processes that deliver the same runs.
 
-    Without a deadline, nobody waits for a store that is away.
+    With a finite deadline, a store that is out of reach is retried until then.
     """
     n_rounds = 0
     while True:

@@ -1,4 +1,4 @@
-"""Stores of MLflow: how to find, make and reach them."""
+"""Stores of MLflow: how to find, create and reach them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ except ImportError:  # on Windows, where mypy does not look
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# How long a server may take to say that it is there, in seconds.
+# How long a server may take to answer at all, in seconds.
 ANSWER_TIMEOUT = 5.0
 SECONDS_BETWEEN_CHECKS = 1.0
 _SERVERS = ("http", "https")
 _DATABASE_SERVERS = ("mssql", "mysql", "postgresql")
 
-# What each thread has locked.
+# The stores that each thread has locked.
 _this_thread = threading.local()
-# The threads that import MLflow or make a store, neither of which a server can delay.
+# The threads that import MLflow or create a store, neither of which a server can delay.
 _getting_ready: set[int] = set()
 
 
 @contextmanager
 def _preparation() -> Iterator[None]:
-    """Let whoever waits for this thread be patient in the block."""
+    """Note during the block that this thread gets ready and is worth waiting for."""
     thread_id = threading.get_ident()
     _getting_ready.add(thread_id)
     try:
@@ -53,15 +53,15 @@ def _preparation() -> Iterator[None]:
 
 
 def is_getting_ready(thread: threading.Thread | None) -> bool:
-    """Tell whether a thread is importing MLflow, or making or waiting for a store.
+    """Return whether a thread is importing MLflow, or creating a store.
 
-    That takes seconds, on a busy machine many.
+    That takes seconds, and longer on a busy machine.
     """
     return thread is not None and thread.ident in _getting_ready
 
 
 def client_of(address: Address) -> MlflowClient:
-    """Get a client of the store.
+    """Return a client of the store.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def client_of(address: Address) -> MlflowClient:
 
 
 def tracking_uri_of(address: Address) -> str:
-    """Get the whole address of a store, credentials included."""
+    """Return the complete address of a store, including credentials."""
     with _preparation():
         import_mlflow()
     import mlflow
@@ -90,13 +90,13 @@ def tracking_uri_of(address: Address) -> str:
 
 
 def require_store(address: Address) -> None:
-    """See to it that no store is made where nobody would look for it.
+    """Check that a store of a run of another machine can be reached from here.
 
     Raises
     ------
     FileNotFoundError
-        When the store is a file that this machine does not have: the run may be another
-        machine's.
+        When the store is a file that this machine does not have. MLflow would create
+        it, where nobody would look for it.
     """
     path = database_of(tracking_uri_of(address))
     if path is not None and not path.exists():
@@ -109,7 +109,7 @@ def require_store(address: Address) -> None:
 @lru_cache
 def _cached_client(tracking_uri: str) -> MlflowClient:
     path = database_of(tracking_uri)
-    # The first client of a database creates its tables; two processes must not try that
+    # The first client of a database creates its tables. Two processes must not do that
     # at once.
     with (
         _preparation() if path is not None else nullcontext(),
@@ -124,37 +124,37 @@ def _connect(tracking_uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    if not tracking_uri.lower().startswith(_SERVERS):  # these were asked
+    if not tracking_uri.lower().startswith(_SERVERS):  # servers were asked before
         client.search_experiments(max_results=1)
     return client
 
 
 def _make_database(tracking_uri: str, path: Path) -> None:
-    """Make an SQLite store as a whole or not at all.
+    """Create an SQLite store as a whole or not at all.
 
-    MLflow takes a second to create its tables, in several transactions. Where its
-    process is killed meanwhile, it can neither use nor complete what is there.
+    MLflow creates its tables in several transactions, which takes a second. If its
+    process is killed meanwhile, it can neither use nor complete the file later.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{path.name}.", ".new"
     for item in path.parent.iterdir():
         if item.name.startswith(prefix) and suffix in item.name:
-            item.unlink(missing_ok=True)  # of a process that was killed here
-    # Another name each time: MLflow keeps the connections to each. Made of the address,
-    # so that MLflow finds the folder as it does with the address itself.
+            item.unlink(missing_ok=True)  # left by a process that was killed here
+    # A new name each time, as MLflow keeps connections by address. It is derived from
+    # the store's address, so that MLflow finds the same folder.
     folder, _, name = tracking_uri.rpartition("/")
     new_uri = f"{folder}/.{name}.{uuid.uuid4().hex}{suffix}"
     new = database_of(new_uri)
     if new is None or new.parent != path.parent:  # there is a quoted slash in the name
         return
     try:
-        # Where that cannot be done, MLflow would try again for minutes.
+        # Raises an error where MLflow would retry for minutes.
         new.touch(mode=0o644)
         _connect(new_uri)
         try:
             os.link(new, path)
         except FileExistsError:
-            return  # somebody else, such as `mlflow ui`, was faster
+            return  # another process, such as `mlflow ui`, was faster
         except OSError:  # a file system without hard links
             new.rename(path)
     finally:
@@ -162,9 +162,9 @@ def _make_database(tracking_uri: str, path: Path) -> None:
 
 
 def _leave_connections() -> None:
-    """In a forked child: connections to databases are the parent's.
+    """Drop the parent's database connections in a forked child.
 
-    MLflow keeps them for each address, and its new clients would use them, too.
+    MLflow keeps them by address, and new clients of the child would use them, too.
     """
     _cached_client.cache_clear()
     _asking.clear()
@@ -181,15 +181,18 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def store_lock(tracking_uri: str) -> Iterator[None]:
-    """Keep other processes of this machine, and other threads, out of the block."""
+    """Lock a store against other processes of the user on this machine, and threads.
+
+    A thread that has the lock may enter again.
+    """
     held = vars(_this_thread).setdefault("held", set())
-    # A file may have several addresses.
+    # By its path, as a file may have several addresses.
     store = str(database_of(tracking_uri) or tracking_uri)
     if fcntl is None or store in held:
         yield
         return
     name = hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
-    # Of each user's own: another one's could not be opened.
+    # One for each user, as users cannot open each other's.
     path = Path(tempfile.gettempdir()) / f"skperceptron-{os.getuid()}-{name}.lock"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with open(os.open(path, flags, 0o600), "rb+") as file:
@@ -199,22 +202,22 @@ def store_lock(tracking_uri: str) -> Iterator[None]:
             yield
         finally:
             held.discard(store)
-            # Not left to the closing of the file, which a child has open as well that
-            # was forked meanwhile.
+            # Closing the file would not unlock it if a child that was forked meanwhile
+            # has it open as well.
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-# When each server last said that it is there, and the threads that ask, with what they
-# have been told.
+# When each server has last answered, and the threads that are asking one, with the
+# errors that they got.
 _answered_at: dict[str, float] = {}
 _asking: dict[str, tuple[threading.Thread, list[Exception]]] = {}
 
 
 def _check_answers(uri: str) -> None:
-    """Find out in a few seconds whether a server answers.
+    """Raise an error unless a server answers within a few seconds.
 
-    MLflow's own client and the driver of the database ask. They alone know of proxies,
-    certificates, headers, sockets and whatever else leads there.
+    MLflow's own client or the driver of the database asks, since only these know of
+    proxies, certificates, headers and sockets.
     """
     if time.monotonic() - _answered_at.get(uri, -math.inf) < SECONDS_BETWEEN_CHECKS:
         return
@@ -227,7 +230,7 @@ def _check_answers(uri: str) -> None:
 
 
 def _wait_for_answer(uri: str, ask: Callable[[str], None], what: str) -> None:
-    """Ask in a thread: MLflow, or the driver of a database, may wait for minutes."""
+    """Ask in a thread, because MLflow or a database driver may wait for minutes."""
     thread, errors = _asking.get(uri) or _begin_to_ask(uri, ask)
     thread.join(ANSWER_TIMEOUT)
     if thread.is_alive():
@@ -245,7 +248,7 @@ def _begin_to_ask(
     def note_errors() -> None:
         try:
             ask(uri)
-        except Exception as error:  # whatever a driver may raise
+        except Exception as error:  # any error of a driver
             errors.append(error)
 
     thread = threading.Thread(target=note_errors, daemon=True)
@@ -262,15 +265,15 @@ def _ask_server(uri: str) -> None:
     try:
         MlflowClient(uri).search_experiments(max_results=1)
     except MlflowException as error:
-        # Any answer will do, that of a server that has no such list too. Whether runs
-        # can be stored, these find out.
+        # Any answer will do, even an error of the server. Whether it stores runs shows
+        # when a run is delivered.
         has_answered = isinstance(error.__context__, RetryError)
         if "API request to http" in str(error) and not has_answered:
             raise
 
 
 def _ask_database(uri: str) -> None:
-    """Connect once: MLflow would try that again for minutes."""
+    """Connect once, where MLflow would retry for minutes."""
     from mlflow.store.db.utils import create_sqlalchemy_engine
 
     engine = create_sqlalchemy_engine(uri)

@@ -1,4 +1,4 @@
-"""Nothing is delivered to a store on the word of the journal alone."""
+"""Refuses stores that only the journal names: others might have written to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skperceptron.tracking.journal._record import Address
 
 
 class UnsignedStoreError(Exception):
-    """A run is to go to a store for which no process of the user's has signed."""
+    """The journal names a store for which no process of the user has signed."""
 
     def __init__(self, address: Address) -> None:
         uri, folder = address["tracking_uri"], address["working_directory"]
@@ -28,12 +28,12 @@ class UnsignedStoreError(Exception):
 
 
 def check_store(address: Address, *, is_signed: bool) -> None:
-    """Refuse a store that is not the one of this process and is not signed.
+    """Refuse a store that is neither signed nor the one of this process.
 
     Raises
     ------
     UnsignedStoreError
-        When only the journal knows of it.
+        When it is refused.
     """
     if not is_signed and not _is_own(address):
         raise UnsignedStoreError(address)

@@ -1,14 +1,14 @@
-"""Which run a key means, and how runs of several machines become one tree.
+"""Finds runs by their keys, and ties the runs of several machines into one tree.
 
-Only the process that owns a run creates it. Another machine stores what it has fitted
-below that run without it, and says in the tag `PARENT_TAG` where it belongs. Then it
-looks for the run above, and ties its own to it. When the run above has ended, its owner
-looks for all that say they belong below it, and ties these. Both write first, and look
-then: whatever the order, one of them sees the other.
+Only the process that owns a run creates it. Another machine that fits something below
+that run stores its own run without a parent, with the key of the parent in the tag
+`PARENT_TAG`. Then it searches for the parent, and ties its run to it. When the parent
+has ended, its owner searches for all runs with that tag, and ties them, too. Both store
+first and search afterwards: whatever the order, at least one sees the other.
 
-A machine may be lost, and what it was at is fitted again elsewhere: such a task has
-several runs. They stay until the run above has ended. Then one remains, and whoever
-looks deletes the others.
+If a machine is lost, its task is fitted again elsewhere, and may have several runs.
+They stay until the parent has ended. Then the process that ties them keeps one and
+deletes the others.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from skperceptron.tracking.journal._record import KEY_TAG, Address
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-# On a run that several machines may store: the key of the run above it.
+# Tag of a run that several machines may store: the key of its parent.
 PARENT_TAG = "skperceptron.parent"
-# MLflow's own: the id of the run above.
+# MLflow's own tag: the id of the parent.
 PARENT_RUN_TAG = "mlflow.parentRunId"
-# Which attempt at a task counts, by how it has ended; any that has not comes last.
+# Which attempt at a task is kept, by its status. Attempts that go on come last.
 _RANKS = {"FINISHED": 0, "FAILED": 1, "KILLED": 2}
 
 
 def find_run(address: Address, key: str, start_time: int | None = None) -> str | None:
-    """Look for a run by its identity.
+    """Return the id of the run of a key.
 
-    Of several attempts, it is the one that began at a time, or the one that counts.
+    Of several attempts, it is the one with this start time, or else the one to keep.
     """
     found = runs_of_key(address, key)
     if start_time is not None:
@@ -44,38 +44,35 @@ def find_run(address: Address, key: str, start_time: int | None = None) -> str |
 
 
 def runs_of_key(address: Address, key: str) -> list[Run]:
-    """Look for all runs of a key; for deleted ones only if there are no others."""
+    """List all runs of a key; deleted ones only if there are no others."""
     found = _runs.search(address, f"tags.`{KEY_TAG}` = '{key}'", deleted=True)
     return list(filter(_is_active, found)) or found
 
 
 def is_deleted(address: Address, run_id: str) -> bool:
-    """Tell whether somebody has deleted a run."""
+    """Return whether a run is deleted."""
     return not _is_active(client_of(address).get_run(run_id))
 
 
 def tie(address: Address, key: str, run_id: str, parent: str) -> str:
-    """Put a run of a key below the one of the key `parent`, if that is there.
+    """Make the run of the key `parent`, if it exists, the parent of a run.
 
-    Returns
-    -------
-    run_id : str
-        The run, or another one of its key that remains instead of it.
+    Returns the id of the run, or of another one of its key that is kept instead.
     """
     found = runs_of_key(address, parent)
     if not found:
         return run_id
     above = _that_counts(found).info
-    if above.end_time is None:  # its owner will look
+    if above.end_time is None:  # its owner will search for repeated runs
         client_of(address).set_tag(run_id, PARENT_RUN_TAG, above.run_id)
         return run_id
     return _keep_one(address, key, runs_of_key(address, key), above.run_id)
 
 
 def gather(address: Address, key: str, run_id: str) -> None:
-    """Put below a run that has ended what says that it belongs there, each task once.
+    """Make an ended run the parent of the runs tagged with its key, one for each task.
 
-    It can be repeated.
+    It can be repeated after an interruption.
     """
     attempts: defaultdict[str, list[Run]] = defaultdict(list)
     for run in _runs.search(address, f"tags.`{PARENT_TAG}` = '{key}'"):
@@ -85,10 +82,10 @@ def gather(address: Address, key: str, run_id: str) -> None:
 
 
 def _keep_one(address: Address, key: str, runs: list[Run], above: str) -> str:
-    """Delete all attempts at a task but one, which goes below a run."""
+    """Delete all attempts at a task but one, which gets the parent `above`."""
     client = client_of(address)
     one = _that_counts(runs)
-    # One that goes on may be the only one that ever ends by itself.
+    # One that still goes on may be the only one to finish, unless another one has.
     losers = [
         run
         for run in runs
@@ -103,14 +100,14 @@ def _keep_one(address: Address, key: str, runs: list[Run], above: str) -> str:
         gather(address, key, one.info.run_id)
         left = runs_of_key(address, key)
         if not any(map(_is_active, left)):
-            # One had just ended here, and was still going on for somebody else, who has
-            # deleted it for the one that was deleted here.
+            # Another process, which has seen the kept run before it ended, has chosen
+            # the one that was deleted here, and has deleted the kept one.
             client.restore_run(_that_counts(left).info.run_id)
     return str(one.info.run_id)
 
 
 def _that_counts(runs: list[Run]) -> Run:
-    """Choose between attempts at a task: the first that has ended by itself."""
+    """Choose between attempts at a task: the first that has finished, if any."""
     return min(
         runs,
         key=lambda run: (

@@ -1,7 +1,7 @@
 """Several calls of MLflow's client in one transaction of its database.
 
-MLflow commits after each call, and a disk takes milliseconds for that. In one
-transaction a run takes a third less time and is in the store as a whole or not at all.
+MLflow commits after each call, which takes milliseconds on a disk. In one transaction,
+storing a run takes a third less time, and the run is stored as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ T = TypeVar("T")
 def in_one_transaction(client: MlflowClient, store: Callable[[], T]) -> T:
     """Call a function in one transaction, if the client has a database.
 
-    Inside of `one_transaction` it becomes a part of that. The function is called a
-    second time, without transaction, if it cannot be done in one.
+    Inside a block of `one_transaction` it becomes part of that. If the calls of the
+    function cannot be one transaction, it is called a second time without.
     """
     sessions = _sessions_of(client)
     if sessions is None or sessions.is_shared:
@@ -38,18 +38,18 @@ def in_one_transaction(client: MlflowClient, store: Callable[[], T]) -> T:
     except MlflowException as error:
         if not (sessions.gave_up or isinstance(error.__cause__, IntegrityError)):
             raise
-        # Two fits to the same new data, for one, cannot both create its entry.
+        # For example, two fits to the same new data cannot both create its entry.
         return store()
 
 
 def has_transactions(client: MlflowClient) -> bool:
-    """Tell whether a client has a database of its own."""
+    """Return whether a client writes to a database, not to a server or files."""
     return _sessions_of(client) is not None
 
 
 @contextmanager
 def one_transaction(client: MlflowClient) -> Iterator[None]:
-    """Let all that this thread does with a client in the block be one transaction.
+    """Make all calls of a client by this thread in the block one transaction.
 
     If the store cannot be reached or refuses something, nothing is stored.
     """
@@ -61,17 +61,17 @@ def one_transaction(client: MlflowClient) -> Iterator[None]:
 
 
 class _Sessions:
-    """Stands in for what makes the sessions of MLflow's `SqlAlchemyStore`.
+    """Replaces the session maker of MLflow's `SqlAlchemyStore`.
 
-    Each of its methods opens a session. Here a thread can give all of them the same
-    one; the sessions of other threads are what they were. Whoever creates a run looks
-    its experiment up, which takes a fifth of the time of a run: here, once in a
-    transaction.
+    Each method of the store opens a session of its own. With this session maker, a
+    thread can make its calls share one session; other threads are not affected. It also
+    looks up an experiment only once in a transaction, which MLflow does for each new
+    run, in a fifth of the time for the run.
 
     Parameters
     ----------
     store : SqlAlchemyStore
-        The store, which uses it from now on.
+        The store whose session maker it replaces.
     """
 
     def __init__(self, store: Any) -> None:
@@ -79,7 +79,7 @@ class _Sessions:
         self._make = store.ManagedSessionMaker
         self._get_experiment: Callable[[str], Experiment] = store.get_experiment
         self._of_thread = threading.local()
-        # Older versions of MLflow know no sessions that only read.
+        # Older versions of MLflow have no read-only sessions.
         is_told = "read_only" in inspect.signature(self._make).parameters
         self._to_write: dict[str, bool] = {"read_only": False} if is_told else {}
         store.ManagedSessionMaker = self
@@ -90,8 +90,8 @@ class _Sessions:
         shared: Session | None = getattr(self._of_thread, "session", None)
         if shared is not None:
             yield shared
-            # As a session that ends would: what comes next reads what is stored, not
-            # texts where texts were given for numbers. SQLite compares both.
+            # As at the end of a session, so that the next call reads values as stored,
+            # for example numbers that were given as text. SQLite compares both.
             if shared.get_bind().dialect.name != "sqlite":
                 shared.flush()
                 shared.expire_all()
@@ -100,7 +100,7 @@ class _Sessions:
             yield session
 
     def get_experiment(self, experiment_id: str) -> Experiment:
-        """Look up an experiment, or remember it if this thread has done so before."""
+        """Look up an experiment, once in a transaction."""
         known: dict[str, Experiment] | None
         known = getattr(self._of_thread, "experiments", None)
         if known is None:
@@ -111,10 +111,10 @@ class _Sessions:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Let all that this thread does in the block be one transaction."""
+        """Make all calls by this thread in the block one transaction."""
         with self._make(**self._to_write) as session:
-            # Some methods commit early, to find errors, and go back in case of one, to
-            # go on from there. That would undo what others have written before.
+            # Some methods commit early to find errors, and roll back after one to try
+            # something else. That would undo what was written before in the block.
             vars(session).update(commit=session.flush, rollback=self._give_up)
             self._of_thread.session = session
             self._of_thread.experiments = {}
@@ -128,12 +128,12 @@ class _Sessions:
 
     @property
     def is_shared(self) -> bool:
-        """Whether this thread is in one."""
+        """Whether this thread is in a transaction of `one`."""
         return getattr(self._of_thread, "session", None) is not None
 
     @property
     def gave_up(self) -> bool:
-        """Whether the store wanted to go back in the latest block of this thread."""
+        """Whether the store tried to roll back in the latest block of this thread."""
         return getattr(self._of_thread, "gave_up", False)
 
     def _give_up(self) -> None:

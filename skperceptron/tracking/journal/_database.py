@@ -1,4 +1,4 @@
-"""The SQLite file of a journal: whose it is, what is in it, and who has it open."""
+"""The SQLite file of a journal: its owner, its tables and its connections."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ SCHEMA = (
     "CREATE INDEX runs_below ON run (parent)",
     "CREATE INDEX events_of_run ON event (key)",
 )
-# How long a transaction waits for those of others.
+# How long a transaction waits for others to end.
 SECONDS_TO_WAIT = 10.0
-# Where hosts share files: SQLite's WAL is for the processes of one host only.
+# File systems that hosts share. SQLite's WAL mode works on one host only.
 _NETWORK = (
     "nfs",
     "cifs",
@@ -83,16 +83,16 @@ class JournalError(OSError):
 
 
 class LaterVersionError(JournalError):
-    """A journal of a later version of this package, which can read it."""
+    """A journal of a later version of this package, which is not put aside."""
 
 
 class _CorruptError(Exception):
-    """A file that is no journal."""
+    """A file that is not a journal."""
 
 
 @dataclass
 class Connection:
-    """What one process has of the file, for its threads in turn."""
+    """The connection of one process, which its threads use in turn."""
 
     lock: Any = field(default_factory=threading.RLock)
     db: sqlite3.Connection | None = None
@@ -101,29 +101,25 @@ class Connection:
 
 # One for each folder in which this process has a journal.
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-# What is held during a fork.
+# The connections whose locks are held during a fork.
 _held: list[Connection] = []
 
 
 class Database:
     """An SQLite file for any number of processes and threads.
 
-    Parameters
-    ----------
-    path : Path
-        The file. It is made when it is first used, and so is its folder.
-
+    The file at `path` and its folder are created when they are first used.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # A forked child opens its own, and never closes that of its parent: that
-        # would roll back the transaction that the parent may be in.
+        # By process id. A forked child opens its own and never closes that of its
+        # parent, which would roll back a transaction of the parent.
         self._connections: dict[int, Connection] = {}
         _databases.add(self)
 
     def run(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something in one transaction. A file that is no journal is put aside.
+        """Call a function in one transaction. A damaged file is put aside first.
 
         Raises
         ------
@@ -139,7 +135,7 @@ class Database:
             return work(db)
 
     def close(self) -> None:
-        """Close the connection of this process. It is opened again when it is used."""
+        """Close the connection of this process until it is used again."""
         own = self.own
         with own.lock:
             if own.db is not None:
@@ -151,12 +147,12 @@ class Database:
             self.close()
 
     def check_folder(self) -> None:
-        """See to it that folder and file are the user's own, and nobody else's.
+        """Create folder and file if need be, and check that they are the user's own.
 
         Raises
         ------
         OSError
-            When they are not, or cannot be made.
+            When they are not, or cannot be created.
         """
         folder = self.path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,12 +160,12 @@ class Database:
         with suppress(FileExistsError):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             os.close(os.open(self.path, flags, 0o600))
-        # Not opened for that: to close it would drop the locks that SQLite has on it.
+        # Without opening the file: closing it would drop the locks of SQLite.
         _check_own(self.path, stat.S_ISREG)
 
     @property
     def own(self) -> Connection:
-        """What this process has of the file."""
+        """The connection of this process."""
         return self._connections.setdefault(os.getpid(), Connection())
 
     @contextmanager
@@ -185,7 +181,7 @@ class Database:
                     db.rollback()
                     raise
                 db.commit()
-            except UnicodeDecodeError as error:  # in a message of SQLite's
+            except UnicodeDecodeError as error:  # in a message of SQLite
                 raise _CorruptError("it is damaged") from error
             except sqlite3.DatabaseError as error:
                 if _code_of(error) in _CORRUPT:
@@ -193,7 +189,7 @@ class Database:
                 raise JournalError(f"{self.path}: {error}") from error
 
     def _connect(self, own: Connection) -> sqlite3.Connection:
-        # Somebody may have removed the file, or put it aside.
+        # Another process may have removed the file or put it aside.
         if own.db is not None and own.file == _identity(self.path):
             return own.db
         self.close()
@@ -232,17 +228,17 @@ class Database:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Check what is in a file, and make the tables of a new one."""
-    # What somebody else has made of the file runs nothing.
+    """Check the tables of a file, and create those of a new one."""
+    # A schema that somebody else has written must not run functions.
     db.execute("PRAGMA trusted_schema = OFF")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise LaterVersionError(f"{path} is of a later version of skperceptron")
     if file_system_of(path).startswith(_NETWORK):
-        _set_mode(db, "DELETE")  # slow, and safe where locks work
+        _set_mode(db, "DELETE")  # slow, but safe where locks work
     else:
         _set_mode(db, "WAL")
-        # A crash of the machine may lose the last moments, a kill nothing.
+        # A crash of the machine may lose the last writes; a killed process loses none.
         db.execute("PRAGMA synchronous = NORMAL")
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -258,7 +254,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def file_system_of(path: Path) -> str:
-    """Name the kind of file system of a file, where the system tells."""
+    """Return the type of the file system of a file; empty if it is unknown."""
     kind, longest = "", -1
     with suppress(OSError), open("/proc/self/mounts", encoding="utf-8") as mounts:
         for line in mounts:
@@ -269,7 +265,7 @@ def file_system_of(path: Path) -> str:
 
 
 def _set_mode(db: sqlite3.Connection, mode: str) -> None:
-    # While another process does the same, SQLite gives up at once.
+    # While another process sets it, SQLite fails at once, without a timeout.
     deadline = time.monotonic() + SECONDS_TO_WAIT
     while True:
         try:
@@ -283,7 +279,7 @@ def _set_mode(db: sqlite3.Connection, mode: str) -> None:
 
 
 def _code_of(error: sqlite3.Error) -> int:
-    """Get SQLite's own code of an error, without what it says more closely."""
+    """Return the primary result code of an error of SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -324,12 +320,12 @@ def _close_all() -> None:
         database.close()
 
 
-# Registered before whatever delivers at the end, and so called after it.
+# Registered before the handlers that deliver at the end, and so called after them.
 atexit.register(_close_all)
 
 
 def _hold_all() -> None:
-    """Let no thread be in SQLite while this one forks: a child would wait for it."""
+    """Keep other threads out of SQLite during a fork: a child would wait for them."""
     for database in list(_databases):
         connection = database.own
         connection.lock.acquire()

@@ -1,4 +1,4 @@
-"""Where journals are."""
+"""The folders of journals."""
 
 from __future__ import annotations
 
@@ -15,36 +15,23 @@ from skperceptron.tracking.journal._temporary_state import (
 )
 
 ENVIRONMENT_VARIABLE = "SKPERCEPTRON_JOURNAL"
-# What nobody can make, where there is no folder for temporary files either.
+# A folder that cannot be created, for want even of a folder for temporary files.
 _NOWHERE = Path(os.devnull) / "journal"
 
 
 @dataclass(frozen=True)
 class Inbox:
-    """The part of a journal that one process delivers.
-
-    Attributes
-    ----------
-    journal : Path
-        Folder of the journal.
-
-    owner : str
-        The process.
-    """
+    """The part of a journal that the delivering process of one owner delivers."""
 
     journal: Path
     owner: str
 
 
 def default_folder() -> Path:
-    """Tell where this process keeps its journal.
+    """Return the folder of this process's journal, which need not exist.
 
-    Returns
-    -------
-    Path
-        What the environment variable ``SKPERCEPTRON_JOURNAL`` names, or a folder of
-        the user's own. Of a user without a home, a temporary folder, which need not
-        exist.
+    It is the one that the environment variable ``SKPERCEPTRON_JOURNAL`` names, or a
+    folder of the user's own, or a temporary folder for a user without a home.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
@@ -58,23 +45,23 @@ def default_folder() -> Path:
 
 
 def make_temporary_journal() -> Path:
-    """Find the journal that stands in for one that cannot be written, or make it.
+    """Return the folder of the journal that replaces one that cannot be written.
 
     Raises
     ------
     OSError
-        When there is no folder for temporary files that can be written.
+        When there is no writable folder for temporary files.
     """
     return make_temporary_folder() / _temporary_name()
 
 
 def journals() -> list[Path]:
-    """List the journals in which runs of this user may wait."""
+    """List the folders of journals in which runs of this user may wait."""
     return list(dict.fromkeys([default_folder(), *_temporary_journals()]))
 
 
 def where_runs_wait() -> str:
-    """Name the journals that there are, for a message."""
+    """Name the existing journals, for a message."""
     there = [str(journal) for journal in journals() if os.path.isdir(journal)]
     return " and ".join(there) or str(default_folder())
 
@@ -84,9 +71,9 @@ def _temporary_journals() -> list[Path]:
 
 
 def _temporary_name() -> str:
-    """Name the journal that stands in for the usual one, in its folder."""
+    """Return the name of the journal that replaces the usual one, in its folder."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not named:  # whatever the user's home is, now or later
+    if not named:  # independent of the user's home, which may change
         return "default"
     path = os.fsencode(Path(named).absolute())
     return hashlib.sha256(path).hexdigest()[:16]

@@ -1,7 +1,4 @@
-"""What those who write to the journal and those who deliver it have agreed on.
-
-Neither knows the other.
-"""
+"""What recording and delivery have agreed on. Neither imports the other."""
 
 from __future__ import annotations
 
@@ -11,14 +8,14 @@ from typing import Any, TypedDict
 # How long a fit, or the end of the process, waits for a store.
 SECONDS_TO_WAIT = 10.0
 
-# The first thing that the process that delivers says.
+# The first line that the delivering process writes.
 READY = "ready"
 
-# What is still to be written before the process ends, and before a flush.
+# Functions that write the rest to the journal before the process ends, or a flush.
 before_finish: list[Callable[[], None]] = []
 before_flush: list[Callable[[], None]] = []
-# Does, in this process, what the process that delivers is asked for: where there can be
-# none.
+# One function, which answers the questions to a delivering process where none can be
+# started.
 deliver_here: list[Callable[[str, dict[str, Any]], Any]] = []
 
 
@@ -28,10 +25,10 @@ class Problem(TypedDict):
     Attributes
     ----------
     text : str
-        Without credentials.
+        The reason, without credentials.
 
     is_about_files : bool
-        Whether the run is stored, and only its files cannot be.
+        Whether the run is stored, and only its files are not.
     """
 
     text: str

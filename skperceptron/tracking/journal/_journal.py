@@ -1,7 +1,7 @@
-"""Where runs wait until MLflow has them: a folder of the user's own.
+"""The journal: a folder of the user's own in which runs wait until MLflow has them.
 
-A row of `run` says where a run goes and how far it is. The rows of `event` are what it
-has to say that MLflow does not have yet. Any number of processes and threads may use
+A row of `run` says where a run goes and what is delivered of it. The rows of `event`
+contain what MLflow does not have of it yet. Any number of processes and threads may use
 them at once. Nothing here knows MLflow.
 
 ::
@@ -9,8 +9,8 @@ them at once. Nothing here knows MLflow.
     journal/
       journal.db           the tables, see `_database`
       files/<run>-<n>/     artifacts that wait
-      not_logged/          artifacts that no store takes, for the user
-      processes/<process>  locked by a process that lives, see `_owners`
+      not_logged/          artifacts that the store does not take, for the user
+      processes/<process>  locked by a live process, see `_owners`
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from skperceptron.tracking.journal._record import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A model is saved before its run is written; nobody takes that long for it.
+# A model is saved before its run is written, but not this long before.
 SECONDS_UNTIL_ORPHANED = 3600
-# What MLflow has is kept for this time after its last sign, for those who ask for it.
+# Delivered runs are kept for this time after their last sign, for lookups.
 SECONDS_UNTIL_FORGOTTEN = 3600
-# Bytes that a run and its model may need.
+# Free bytes that the disk must have: a run and its model may need them.
 _MIN_FREE = 1_000_000
 
 
 def _reading(
     verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
 ) -> Callable[Concatenate[Journal, P], T]:
-    """Let a method be one transaction that writes nothing."""
+    """Run a method in one transaction that writes nothing."""
     return _in_transaction(verb, "BEGIN")
 
 
 def _writing(
     verb: Callable[Concatenate[Journal, sqlite3.Connection, P], T],
 ) -> Callable[Concatenate[Journal, P], T]:
-    """Let a method be one transaction, at a time when nobody else writes."""
+    """Run a method in one transaction, while nobody else writes."""
     return _in_transaction(verb, "BEGIN IMMEDIATE")
 
 
@@ -76,12 +76,9 @@ def _in_transaction(
 
 
 class Journal:
-    """The journal in a folder. `journal_in` gives each process one for each folder.
+    """The journal in a folder, which is created when something is written.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder. It is made when something is written.
+    `journal_in` returns the one object of this process for a folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,11 +88,11 @@ class Journal:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was written to it."""
+        """Whether anything was written to the journal."""
         return os.path.lexists(self.database.path)
 
     def prepare(self) -> None:
-        """See to it that it can be written.
+        """Check that the journal can be written.
 
         Raises
         ------
@@ -123,33 +120,35 @@ class Journal:
         is_done: bool = False,
         owner: str | None = None,
     ) -> None:
-        """Write down what is new of a run, and which runs are above it.
+        """Write down what is new of a run, and the runs above it.
 
         Parameters
         ----------
         head : RunHead
-            Which run it is.
+            The run.
 
         record : RunRecord
-            What is new.
+            What is new of it.
 
         is_done : bool, default=False
             Whether it has ended before.
 
         owner : str or None, default=None
-            Whose death ends it. None is this process.
+            The process whose end also ends the run. None is this process.
 
         Raises
         ------
         OSError
-            When it cannot be written.
+            When the journal cannot be written.
         """
-        with suppress(OSError):  # what matters is the run
+        with suppress(OSError):  # writing the run matters more
             _owners.show_life(self.folder, _owners.this_process())
-        # What was delivered before may be forgotten.
+        # If its deliverer has ended, the run may be delivered and its row removed.
         is_late = head.may_exist or not _owners.is_alive(self.folder, head.deliverer)
         above: str | None = None
-        # The runs above belong to whoever has looked, or has left them to others.
+        # The runs above belong to the process for which the run is fitted, if that
+        # uses this journal or has died. Otherwise only those from the first unmanaged
+        # or known one on are written here. They belong to the deliverer.
         is_here = head.origin == head.deliverer or _owners.has_died(
             self.folder, head.origin
         )
@@ -170,7 +169,7 @@ class Journal:
     def end(
         self, db: sqlite3.Connection, key: str, status: Status, end_time: int
     ) -> None:
-        """End a run, unless it has ended or nobody has heard of it."""
+        """End a run, unless it has ended or is not in the journal."""
         row = db.execute("SELECT * FROM run WHERE key = ? AND NOT done", [key])
         for run in row.fetchall():
             _rows.end_run(db, run, status, end_time)
@@ -178,17 +177,17 @@ class Journal:
 
     @_writing
     def note_spread(self, db: sqlite3.Connection, key: str) -> None:
-        """Note that other machines may have runs below one that is written down."""
+        """Note that other machines may have runs below a run of the journal."""
         db.execute("UPDATE run SET is_spread = 1 WHERE key = ?", [key])
 
     @_writing
     def end_unmanaged(self, db: sqlite3.Connection, deliverer: str) -> None:
-        """End a process' runs of searches of which nobody tells when they end."""
+        """End the runs of a deliverer's searches that nobody else ends."""
         _rows.end_unmanaged(db, "deliverer = ?", deliverer)
 
     def end_killed(self, deliverers: Collection[str] | None = None) -> None:
-        """End runs whose processes have ended before: of some deliverers, or all."""
-        if self._has_dead_owners():  # asked often; others may write meanwhile
+        """End runs that outlive their processes: of some deliverers, or of all."""
+        if self._has_dead_owners():  # called often, so it must not block writers
             self._end_killed(deliverers)
 
     @_reading
@@ -222,28 +221,28 @@ class Journal:
             if not _owners.is_alive(self.folder, owner)
         ]
 
-    # What they ask for
+    # Queries
 
     @_reading
     def run_id_of(self, db: sqlite3.Connection, key: str) -> str | None:
-        """Tell which run of MLflow's the one of a key is, if that is known."""
+        """Return the MLflow id of the run of a key, if it is known."""
         row = db.execute("SELECT run_id FROM run WHERE key = ?", [key]).fetchone()
         return None if row is None else row["run_id"]
 
     @_reading
     def has(self, db: sqlite3.Connection, key: str) -> bool:
-        """Tell whether anybody has written of a run, or of one below it."""
+        """Return whether a run, or one below it, was written to the journal."""
         return _rows.has_run(db, key)
 
     @_reading
     def is_due(self, db: sqlite3.Connection, key: str) -> bool:
-        """Tell whether there is something of a run that MLflow does not have."""
+        """Return whether there is something of a run that MLflow does not have."""
         found = db.execute("SELECT 1 FROM run WHERE key = ? AND due", [key]).fetchone()
         return found is not None
 
     @_reading
     def below(self, db: sqlite3.Connection, key: str) -> list[sqlite3.Row]:
-        """List the rows of the runs right below another one."""
+        """List the rows of the child runs of a run."""
         return db.execute("SELECT * FROM run WHERE parent = ?", [key]).fetchall()
 
     @_reading
@@ -267,7 +266,10 @@ class Journal:
         store: str | None,
         deliverers: Collection[str] | None = None,
     ) -> int:
-        """Tell when the runs that could be delivered now went on last."""
+        """Return the last sign of the runs that could be delivered now, or 0.
+
+        It is in milliseconds since 1970.
+        """
         (last_sign,) = db.execute(
             f"SELECT max(last_sign) FROM run WHERE {_rows.DUE}",
             _rows.due_for(store, deliverers),
@@ -276,7 +278,7 @@ class Journal:
 
     @_reading
     def waiting(self, db: sqlite3.Connection) -> list[sqlite3.Row]:
-        """List the rows of the runs that MLflow does not have, or not all of."""
+        """List the rows of the runs that MLflow does not have completely."""
         dead = json.dumps(self._dead_owners(db))
         return db.execute(
             "SELECT * FROM run WHERE due OR NOT done AND owner IN "
@@ -298,29 +300,29 @@ class Journal:
     ) -> list[WaitingRun]:
         """Take runs to deliver that nobody else is delivering.
 
-        What is taken is to be settled, postponed or released. Where this process ends
-        before, another one may take it.
+        The caller settles, postpones or releases each of them. If this process ends
+        before, another one may claim them.
 
         Parameters
         ----------
         store : str or None
-            Where they go.
+            Their store.
 
         deliverers : collection of str or None
             The processes that are to deliver them. None stands for all.
 
         limit : int
-            How many, at most; beside those above them that MLflow does not have.
+            Maximum number of runs, not counting undelivered runs above them.
 
         but : collection of str, default=()
-            Not these.
+            Keys of runs to leave out.
 
         Returns
         -------
         list of WaitingRun
-            Those above others come before them.
+            The runs, each one after those above it.
         """
-        # Else others would take what is claimed for that of a dead process.
+        # Otherwise the claims would look like those of a dead process.
         _owners.show_life(self.folder, _owners.this_process())
         found: dict[str, sqlite3.Row] = {}
         n_found = 0
@@ -351,7 +353,7 @@ class Journal:
         return claimed
 
     def _leave_alone(self, db: sqlite3.Connection, key: str, error: Exception) -> None:
-        """Keep a run that cannot be read, for the user to look at."""
+        """Give up on a run that cannot be read. Its row stays for the user to see."""
         db.execute(
             "UPDATE run SET due = 0, done = 1, error = ?, next_try = ? WHERE key = ?",
             [_rows.as_text(str(error)), _rows.NEVER, key],
@@ -373,10 +375,7 @@ class Journal:
     def count_claimed(
         self, db: sqlite3.Connection, store: str | None, deliverer: str | None = None
     ) -> int:
-        """Count the runs that other processes are just delivering to a store.
-
-        All count, or those of one deliverer.
-        """
+        """Count the runs, of one or all deliverers, that others are delivering now."""
         claimed = db.execute(
             "SELECT claimed_by FROM run WHERE due AND store = ? "
             "AND claimed_by IS NOT NULL AND (? IS NULL OR deliverer = ?)",
@@ -386,7 +385,7 @@ class Journal:
         return sum(_owners.is_alive(self.folder, by) for by in others)
 
     def settle(self, settled: Collection[tuple[WaitingRun, str]]) -> None:
-        """Note that MLflow has what was claimed of some runs, under some ids."""
+        """Note that claimed runs are delivered, given with their MLflow ids."""
         self._settle(settled)
         for run, _ in settled:
             for name in run.record.files:
@@ -409,10 +408,10 @@ class Journal:
         error: str,
         next_try: int,
     ) -> None:
-        """Note that MLflow has all of a run but some files, which wait, and why."""
+        """Note that a run is delivered without some files, which wait, and why."""
         _rows.settle_run(db, run, run_id)
         rest = RunRecord(run.record.name, run.record.start_time, files=files)
-        # It has no model yet that could be registered.
+        # Its model may be among the files, and is registered with them.
         rest.registered_model_name = run.record.registered_model_name
         _rows.add_event(db, run.key, rest)
         db.execute(
@@ -425,7 +424,7 @@ class Journal:
     def postpone(
         self, db: sqlite3.Connection, key: str, error: str, next_try: int
     ) -> None:
-        """Note why a run that was claimed could not be delivered, and when to try."""
+        """Give back a claimed run that could not be delivered, to be tried later."""
         db.execute(
             "UPDATE run SET claimed_by = NULL, error = ?, next_try = ? WHERE key = ?",
             [_rows.as_text(error), next_try, key],
@@ -433,7 +432,7 @@ class Journal:
 
     @_writing
     def release(self, db: sqlite3.Connection, keys: Iterable[str]) -> None:
-        """Let others take runs that were claimed and not tried."""
+        """Give back claimed runs that were not tried."""
         db.executemany(
             "UPDATE run SET claimed_by = NULL, n_tries = n_tries - 1 WHERE key = ?",
             [(key,) for key in keys],
@@ -443,7 +442,7 @@ class Journal:
     def try_again(
         self, db: sqlite3.Connection, store: str | None, key: str | None = None
     ) -> None:
-        """Let a run, and those above it, be tried at once; or all runs of a store."""
+        """Let a run and those above it be tried at once, or all runs of a store."""
         if key is None:
             db.execute(
                 "UPDATE run SET next_try = 0 WHERE due AND store = ?",
@@ -458,7 +457,7 @@ class Journal:
 
     @_reading
     def due_among(self, db: sqlite3.Connection, keys: Collection[str]) -> set[str]:
-        """Tell which of some runs still wait."""
+        """Return which of some runs still wait."""
         found = db.execute(
             "SELECT key FROM run WHERE due AND key IN (SELECT value FROM json_each(?))",
             [json.dumps(list(keys))],
@@ -467,7 +466,10 @@ class Journal:
 
     @_writing
     def sweep(self, db: sqlite3.Connection, gone: Collection[str] = ()) -> None:
-        """Forget what MLflow has that is old, or whose process is gone or about to."""
+        """Remove delivered runs that are old, or whose deliverer has ended.
+
+        The deliverers in `gone` are about to end.
+        """
         deliverers = db.execute("SELECT DISTINCT deliverer FROM run").fetchall()
         dead = [
             name
@@ -475,7 +477,7 @@ class Journal:
             if name in gone or not _owners.is_alive(self.folder, name)
         ]
         n_removed = 1
-        while n_removed:  # those above others when these are gone
+        while n_removed:  # runs above others can go after these
             n_removed = db.execute(
                 "DELETE FROM run WHERE NOT due AND error IS NULL AND "
                 "((done OR owner != deliverer) "
@@ -491,7 +493,7 @@ class Journal:
     # Artifacts
 
     def new_files(self, key: str) -> str:
-        """Make a folder for artifacts of a run; `files` tells where it is."""
+        """Create a folder for artifacts of a run, and return its name for `files`."""
         self.database.check_folder()
         self.files("").mkdir(mode=0o700, exist_ok=True)
         name = f"{key}-{uuid.uuid4().hex[:8]}"
@@ -499,11 +501,11 @@ class Journal:
         return name
 
     def files(self, name: str) -> Path:
-        """Tell where a folder of artifacts is."""
+        """Return the path of a folder of artifacts."""
         return self.folder / "files" / name
 
     def _remove_orphans(self, db: sqlite3.Connection) -> None:
-        """Remove artifacts of which no run has told: their process was killed."""
+        """Remove artifacts that no run names, because their process was killed."""
         known = {
             name
             for (body,) in db.execute("SELECT body FROM event")
@@ -518,19 +520,16 @@ class Journal:
 
 @cache
 def journal_in(folder: Path) -> Journal:
-    """Get the journal in a folder, the same one each time."""
+    """Return the journal in a folder, the same object each time."""
     return Journal(folder)
 
 
 def usable_journals(
     report: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[Journal]:
-    """List the journals in which runs of this user may wait.
+    """List the readable journals in which runs of this user may wait.
 
-    Parameters
-    ----------
-    report : callable
-        Is told why one is left out that cannot be read.
+    `report` is called with the reason for each journal that cannot be read.
     """
     for journal in map(journal_in, journals()):
         try:

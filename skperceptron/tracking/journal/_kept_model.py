@@ -1,7 +1,7 @@
-"""What a fit keeps of its model until MLflow has it: two or three files.
+"""The files in which a fit keeps its model until MLflow has it.
 
-One is what skops has written. Another one describes it in JSON, and says nothing that
-could run code. The third one, if the user wants it, is the same model as ONNX.
+One is the model as skops has written it. Another one describes it in JSON, which cannot
+run code. The third one, if the user wants it, is the same model as ONNX.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ MODEL_FILE = "model.skops"
 DESCRIPTION_FILE = "description.json"
 ONNX_FILE = "model.onnx"
 OURS = "skperceptron"
-# The packages of which a model needs the same version.
+# The packages that a model needs in the same version.
 PACKAGES = ("numpy", "scikit-learn", "skops", OURS)
-# Bytes of a description, that of a model with thousands of named columns included.
+# Maximum size of a description, enough for thousands of named columns.
 _MAX_DESCRIPTION = 16_000_000
 _VERSION = re.compile(r"\d[\w.+!-]*", re.ASCII)
 
 
 class NoModelError(ValueError):
-    """A folder is none that a fit has kept."""
+    """A folder is not a model that a fit has kept."""
 
 
 @dataclass(frozen=True)
 class KeptModel:
-    """What there is to say of a model beside the model itself.
+    """The description of a model.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class KeptModel:
         Name of its class; of a pipeline, those of its steps.
 
     trusted_types : list of str
-        Qualified names of what skops may load, beyond what it trusts anyway.
+        Qualified names of types that skops may load, beyond those it always trusts.
 
     versions : dict of str
         Version of each package that it needs.
@@ -52,11 +52,11 @@ class KeptModel:
         Whether it has a method `predict`.
 
     inputs, outputs : object
-        Specimens of what `predict` takes and gives, or None. As read, values of these
-        types; to be written, in the types of JSON.
+        Specimens of the input and output of `predict`, or None. To be written, they are
+        in the types of JSON; after reading, they have their own types.
 
     example : object
-        The input example, likewise.
+        The input example, in the same form.
     """
 
     estimator: str
@@ -80,12 +80,12 @@ class KeptModel:
 
 
 def read_kept_model(folder: Path) -> KeptModel:
-    """Read the description of a model, which anybody may have made up.
+    """Read the description of a model, which somebody may have forged.
 
     Raises
     ------
     NoModelError
-        When it is none.
+        When it is not a valid one.
     """
     file = folder / DESCRIPTION_FILE
     try:
@@ -94,7 +94,7 @@ def read_kept_model(folder: Path) -> KeptModel:
         kept = _as_kept_model(json.loads(file.read_text(encoding="utf-8")))
     except NoModelError:
         raise
-    except Exception as error:  # whatever comes of reading anything as a description
+    except Exception as error:  # any error that a forged description can cause
         reason = type(error).__name__
         raise NoModelError(
             f"has no {DESCRIPTION_FILE} that can be read ({reason})"

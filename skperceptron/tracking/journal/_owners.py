@@ -17,9 +17,9 @@ try:
 except ImportError:  # on Windows, where mypy does not look
     fcntl = None  # type: ignore[assignment]
 
-# Folder of a journal in which each process that lives keeps a file locked.
+# Folder of a journal in which each live process keeps a file locked.
 PROCESSES = "processes"
-# What somebody has put there may not lead out of the journal.
+# Links that somebody has put there must not lead out of the journal.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -29,22 +29,22 @@ def _name_of_process(process_id: int) -> str:
 
 
 def this_process() -> str:
-    """Name this process, in a way that no other process of any host is named."""
+    """Return a name of this process that is unique among all hosts."""
     return _name_of_process(os.getpid())
 
 
 def is_of_this_host(process: str) -> bool:
-    """Tell whether a process runs, or has run, on the host of this one."""
+    """Return whether a process runs or has run on this host."""
     return process.startswith(f"{socket.gethostname()}-")
 
 
-# Signs of life of this process: files that it keeps locked, by journal.
+# Signs of life: files that a process keeps locked, by process id and journal.
 _signs: dict[tuple[int, Path], int] = {}
 _showing = threading.Lock()
 
 
 def show_life(journal: Path, process: str) -> None:
-    """Let other processes see that this one lives, and uses a journal.
+    """Let other processes see that this one is alive and uses a journal.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def show_life(journal: Path, process: str) -> None:
     with _showing:
         if fcntl is None or (key in _signs and _is_open_as(_signs[key], path)):
             return
-        # Locked before it gets its name: nobody may take it for that of a dead process.
+        # Locked before it gets its name, so that it never looks like that of a dead
+        # process.
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if path.parent.is_symlink():
             raise NotADirectoryError(errno.ENOTDIR, "is a link", str(path.parent))
@@ -69,7 +70,7 @@ def show_life(journal: Path, process: str) -> None:
         except OSError:
             os.close(sign)
             raise
-        if key in _signs:  # that of a journal which somebody has removed since
+        if key in _signs:  # in a journal that somebody has removed since
             os.close(_signs[key])
         _signs[key] = sign
 
@@ -82,21 +83,21 @@ def _is_open_as(file: int, path: Path) -> bool:
 
 
 def is_alive(journal: Path, process: str) -> bool:
-    """Tell whether a process that used a journal still runs."""
+    """Return whether a process that used a journal is still running."""
     path = journal / PROCESSES / process
     if process == this_process():
         return True
-    # What somebody has put there may lead anywhere.
+    # A link that somebody has put there may lead anywhere.
     if path.parent.is_symlink() or Path(process).name != process:
         return False
     try:
         sign = os.open(path, os.O_RDWR | _NO_LINKS)
-    except (OSError, ValueError):  # the latter if that can be no name
+    except (OSError, ValueError):  # ValueError if it cannot be a file name
         return False
     try:
         if fcntl is None:
             return True
-        # Shared, so that several who ask at once do not see life in each other.
+        # A shared lock, so that several callers at once do not see each other's.
         fcntl.flock(sign, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
     except OSError:
@@ -106,9 +107,9 @@ def is_alive(journal: Path, process: str) -> bool:
 
 
 def has_died(journal: Path, process: str) -> bool:
-    """Tell whether a process is known to have ended.
+    """Return whether a process is known to have ended.
 
-    One that runs may have left no sign here: its journal can be another one.
+    A live process may have no sign here, because it uses another journal.
     """
     if not is_of_this_host(process) or is_alive(journal, process):
         return False
@@ -117,19 +118,19 @@ def has_died(journal: Path, process: str) -> bool:
 
 
 def _is_running(process: str) -> bool:
-    if os.name != "posix":  # where nobody can ask without doing harm
+    if os.name != "posix":  # on Windows, `os.kill` would end the process
         return True
     try:
         os.kill(int(process.rsplit("-", 2)[1]), 0)
     except (ProcessLookupError, ValueError, IndexError, OverflowError):
         return False
-    except OSError:  # it is another user's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 def remove_sign_of_life() -> None:
-    """Tell other processes that this one has ended."""
+    """Let other processes see that this one has ended."""
     for (process_id, journal), sign in list(_signs.items()):
         if process_id == os.getpid():
             del _signs[process_id, journal]
@@ -139,10 +140,7 @@ def remove_sign_of_life() -> None:
 
 
 def forget_dead(journal: Path, *, but: Collection[str]) -> None:
-    """Remove signs of life of processes that have ended.
-
-    Those stay that will be asked for.
-    """
+    """Remove the signs of life of processes that have ended, except those in `but`."""
     folder = journal / PROCESSES
     with suppress(OSError):
         for process in set(os.listdir(folder)).difference(but):
@@ -151,7 +149,7 @@ def forget_dead(journal: Path, *, but: Collection[str]) -> None:
 
 
 def _let_go() -> None:
-    """In a forked child: the signs are the parent's, and must end with it."""
+    """Close the parent's signs in a forked child, so that they end with the parent."""
     global _showing
     _showing = threading.Lock()
     for sign in _signs.values():

@@ -1,8 +1,8 @@
-"""The process that delivers the runs of this one: how it is started, and asked.
+"""Starts the process that delivers the runs of this one, and asks it questions.
 
-It has a lower priority, and lives as long as this process, and until all is delivered
-that can be. Both speak in lines of JSON through two pipes. Nothing is lost if it is
-killed: what it has not delivered waits in the journal, and it is started again.
+It has a lower priority. It lives as long as this process, and then until everything is
+delivered that can be. The two exchange lines of JSON through two pipes. Nothing is lost
+if it is killed: undelivered runs wait in the journal, and it is started again.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from skperceptron.tracking._notices import note, tell_notices
 from skperceptron.tracking._warnings import TrackingWarning
 from skperceptron.tracking.journal import _handover, _owners
 
-# How often in a row, at most, it is started and ends before it is ready.
+# It is not started again after it has ended this many times in a row before it was
+# ready.
 MAX_FAILURES = 3
-# How long it may take until it is ready; longer than on the busiest machine.
+# How long it may take until it is ready; more than on the busiest machine.
 SECONDS_TO_START = 120.0
-# How often a question is asked, at most, that nobody has answered.
+# A question without an answer is asked at most this many times.
 MAX_ATTEMPTS = 5
-# How long this process waits at its end for that one to end, which has nothing left.
+# How long this process waits at its end for the delivering process to end.
 SECONDS_TO_END = 1.0
-# It finds modules where this process does. What Python reads in the folder of the user,
-# or in the environment, has had its effect on that.
+# It gets the module search path of this process, which already contains what Python
+# has read from the user's folder and environment.
 _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.stdin.readline())
@@ -45,20 +46,20 @@ main()
 
 
 class NoProcessError(OSError):
-    """No process can be started that delivers."""
+    """The delivering process cannot be started."""
 
     def __init__(self) -> None:
         super().__init__("no process could be started that delivers runs")
 
 
 class _EndedError(Exception):
-    """The process has ended before it answered."""
+    """The delivering process has ended before it answered."""
 
 
 class DeliveringProcess:
     """The process that delivers for this one.
 
-    It is started when it is first needed, and again when it was killed.
+    It is started when it is first needed, and again after it was killed.
 
     Attributes
     ----------
@@ -78,35 +79,32 @@ class DeliveringProcess:
         self.watched: set[tuple[str | None, Path]] = set()
 
     def watch(self, store: str | None, journal: Path, after: float = 0.0) -> None:
-        """Let it deliver from a journal from now on, and look there in some seconds.
+        """Let it deliver from a journal from now on, and look there after some seconds.
 
         The store is an address without credentials.
         """
         self.watched.add((store, journal))
-        with suppress(NoProcessError):  # whoever waits for a run is told
+        with suppress(NoProcessError):  # waiting for a run raises it again
             self._send("watch", store=store, journal=str(journal), after=after)
 
     def ask(self, verb: str, **arguments: Any) -> Any:
-        """Ask it, and wait for the answer.
+        """Call a method of its `delivery._service.Service`, and return the result.
 
         Parameters
         ----------
         verb : str
-            A method of `delivery._service.Service`.
+            Name of the method.
 
         **arguments
-            What it takes, in the types of JSON.
-
-        Returns
-        -------
-        object
-            What it returns, in the types of JSON.
+            Its arguments, in the types of JSON.
 
         Raises
         ------
         OSError
-            When it could not do what was asked; `NoProcessError` when it cannot be
-            started, or ends each time before it has answered.
+            When the method raises any error.
+
+        NoProcessError
+            When the process cannot be started, or always ends before it answers.
         """
         for _ in range(MAX_ATTEMPTS):
             answer = self._send(verb, **arguments)
@@ -116,7 +114,7 @@ class DeliveringProcess:
         raise NoProcessError
 
     def close(self) -> None:
-        """Let it end as soon as all is delivered that can be."""
+        """Let it end as soon as everything is delivered that can be."""
         with self._lock:
             self.watched = set()
             process, self._process = self._process, None
@@ -129,7 +127,7 @@ class DeliveringProcess:
     def _wait_until_ready(self) -> None:
         process = self._process
         if not self._has_answered.wait(SECONDS_TO_START) and process is not None:
-            process.kill()  # it is something else
+            process.kill()  # it is not the program that was to be started
 
     def _send(self, verb: str, **arguments: Any) -> Future[Any]:
         with self._lock:
@@ -140,7 +138,7 @@ class DeliveringProcess:
         return future
 
     def _start(self) -> None:
-        """Start it, unless it runs."""
+        """Start it, unless it is running."""
         if self._process is not None:
             return
         program = spawn.get_executable()
@@ -155,11 +153,11 @@ class DeliveringProcess:
                 [os.fsdecode(program), "-I", "-c", _PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                # Whoever reads what this process says need not wait for that one.
+                # A program that reads this one's output must not wait for its end.
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",
                 errors="surrogatepass",
-                # Neither Ctrl-C nor the end of a terminal is meant for it.
+                # Neither Ctrl-C nor the end of the terminal must end it.
                 start_new_session=True,
             )
             self._has_answered = threading.Event()
@@ -186,18 +184,18 @@ class DeliveringProcess:
             return
         if isinstance(message, dict):
             message["surroundings"] = self._news()
-        with suppress(OSError):  # it has ended; who reads its answers finds that out
+        with suppress(OSError):  # it has ended, which `_read` notices
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()
 
     def _news(self) -> dict[str, Any]:
-        """Find what has changed around this process since that one was told."""
+        """Return the surroundings of this process that have changed since last sent."""
         now: dict[str, Any] = {
             "environment": dict(os.environ),
             "credentials": _credentials.all_known(),
             "program": sys.argv[:1],
         }
-        with suppress(OSError):  # somebody has removed it
+        with suppress(OSError):  # the folder was removed
             now["folder"] = os.getcwd()
         news = {
             key: value for key, value in now.items() if value != self._said.get(key)
@@ -211,14 +209,14 @@ class DeliveringProcess:
         output: TextIO,
         has_answered: threading.Event,
     ) -> None:
-        """Take its answers, until it ends."""
+        """Read its answers until it ends."""
         is_ready = False
         with output, suppress(ValueError, OSError):  # it was killed while it wrote
             is_ready = output.readline() == f"{_handover.READY}\n"
             has_answered.set()
             while is_ready and (line := output.readline()):
                 self._take(json.loads(line))
-        process.kill()  # if it is something else
+        process.kill()  # in case it is another program
         process.wait()
         has_answered.set()
         with self._lock:
@@ -226,7 +224,7 @@ class DeliveringProcess:
                 self._process = None
                 self._n_failures = 0 if is_ready else self._n_failures + 1
             if process.stdin is not None:
-                with suppress(OSError):  # of what it has not read
+                with suppress(OSError):  # it has not read everything
                     process.stdin.close()
             answers, self._answers = self._answers, {}
         for answer in answers.values():
@@ -247,29 +245,23 @@ class DeliveringProcess:
             future.set_result(answer["value"])
 
 
-# One for each process: one that was forked has its own.
+# By process id: a forked process has its own.
 _processes: dict[int, DeliveringProcess] = {}
 
 
 def delivering_process() -> DeliveringProcess:
-    """Get the process that delivers for this one; it need not have been started."""
+    """Return the process that delivers for this one, which may not be started yet."""
     process_id = os.getpid()
     if process_id not in _processes:
         _processes[process_id] = DeliveringProcess()
         atexit.register(_finish, process_id)
-        # Child processes of multiprocessing end without the handlers of atexit.
+        # Child processes of multiprocessing end without calling atexit handlers.
         Finalize(None, _finish, args=[process_id], exitpriority=5)
     return _processes[process_id]
 
 
 def ask_or_do(verb: str, **arguments: Any) -> Any:
-    """Ask the process that delivers; deliver in this one if there can be none.
-
-    Parameters
-    ----------
-    verb, **arguments
-        As for `DeliveringProcess.ask`.
-    """
+    """Call `DeliveringProcess.ask`, or do it here if there can be no such process."""
     try:
         return delivering_process().ask(verb, **arguments)
     except NoProcessError:
@@ -278,12 +270,12 @@ def ask_or_do(verb: str, **arguments: Any) -> Any:
 
 
 def _finish(process_id: int) -> None:
-    """Deliver what can be, before this process ends; the rest stays in the journal."""
+    """Deliver what can be before this process ends. The rest stays in the journal."""
     process = _processes.get(process_id)
     if process is None or process_id != os.getpid():
         return
     for call in _handover.before_finish:
-        with suppress(Exception):  # a warning, say, that was made an error
+        with suppress(Exception):  # such as a warning that was made an error
             call()
     if process.watched:
         with suppress(OSError):

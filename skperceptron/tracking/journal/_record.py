@@ -1,4 +1,4 @@
-"""What is to be said of a fit, in plain values."""
+"""Runs and what is logged of them, in plain values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from skperceptron.tracking.journal._owners import this_process
 MAX_PARAM_LENGTH = 6000
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-# What is said of a run at one moment, in the types of JSON.
+# Something to be added to a run, in the types of JSON.
 Event = dict[str, Any]
-# Where a run goes, as far as text can say it.
+# Where a run goes: its store, experiment and parent run.
 Address = dict[str, str | None]
 ADDRESS = (
     "tracking_uri",
@@ -25,22 +25,22 @@ ADDRESS = (
     "parent_run_id",
     "environment_run_id",
 )
-# Integers of databases have 64 bits, and years four digits, both for MLflow's pages and
-# for `time.localtime`.
+# Databases store integers of 64 bits; MLflow's UI and `time.localtime` take years of
+# four digits.
 _MAX_INTEGER = 2**63 - 1
 _MAX_TIME = 253_000_000_000_000
-# Artifacts are in a folder that names the run, one each time some are added.
+# A folder of artifacts: the key of the run and a random number.
 FILES = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{32}")
-# The score on other data than those of the fit.
+# The metric for the score on data other than the training data.
 TEST_SCORE = "test_score"
-# The tag by which a run of MLflow's is told from every other fit of the world.
+# The tag with the key of a run, which is unique among all fits.
 KEY_TAG = "skperceptron.key"
-# The tag that MLflow's pages show as the description of a run or a model, ...
+# The tag that MLflow's UI shows as the description of a run or a model.
 DESCRIPTION_TAG = "mlflow.note.content"
-# ... how ours ends, so that nobody else's is replaced, ...
+# Last line of our descriptions, by which they are told from the user's.
 DESCRIPTION_END = "*Written by skperceptron. It does not replace what you write here.*"
-# ... and what stands in it for the id of the run.
+# Placeholder for the id of the run in a description.
 DESCRIPTION_RUN_ID = "<run_id>"
 
 
@@ -56,9 +56,9 @@ class Metric:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is told of the data of a run: not the data.
+    """The description of the data of a run, without the data.
 
-    The digest is the same for the same samples and labels only.
+    Only the same samples and labels have the same digest.
     """
 
     digest: str
@@ -76,17 +76,18 @@ class ParentRun:
         Its identity in the journal.
 
     name : str
-        Its name, should it have to be created.
+        Its name, in case it has to be created.
 
     start_time : int
         Milliseconds since 1970.
 
     is_managed : bool, default=False
-        Whether somebody will tell when it ends.
+        Whether somebody will end it. Otherwise it ends with the run above it or with
+        the process.
 
     may_exist : bool, default=False
-        Whether MLflow may have it though the journal has not: it is written down
-        before those below it, and may end and be forgotten while they go on.
+        Whether MLflow may have it though the journal does not: it may have ended and
+        been removed from the journal while runs below it go on.
     """
 
     key: str
@@ -102,20 +103,11 @@ class RunRecord:
 
     Attributes
     ----------
-    name : str
-        Name of the run.
-
     start_time : int
         Milliseconds since 1970.
 
-    params, tags : dict of str
-        Parameters and tags.
-
-    metrics : list of Metric
-        Metrics.
-
     dataset : Dataset or None
-        What the classifier was trained on.
+        What the estimator was trained on.
 
     registered_model_name : str or None
         Name under which its model is to be registered.
@@ -159,12 +151,12 @@ class RunRecord:
 
     @property
     def last_sign(self) -> int:
-        """The latest moment that it tells of, in milliseconds since 1970."""
+        """The latest time in it, in milliseconds since 1970."""
         times = [metric.timestamp for metric in self.metrics]
         return max([self.start_time, self.end_time or 0, *times])
 
     def as_event(self) -> Event:
-        """Say all of it but the name and the start, for `take`."""
+        """Return all of it but name and start time, for `take`."""
         return {
             "params": self.params,
             "tags": self.tags,
@@ -177,12 +169,12 @@ class RunRecord:
         }
 
     def take(self, event: Event) -> None:
-        """Add what an event says, which anybody may have made up.
+        """Add the content of an event, which may be forged.
 
         Raises
         ------
         ValueError, TypeError, KeyError, AttributeError, OverflowError
-            When it is none. Nothing is added then.
+            When it is not a valid event. Nothing is added then.
         """
         params, tags = _as_texts(event["params"]), _as_texts(event["tags"])
         metrics = [
@@ -214,7 +206,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunHead:
-    """What a run says but once.
+    """What does not change while a run goes on.
 
     Attributes
     ----------
@@ -240,7 +232,7 @@ class RunHead:
         Whether MLflow may have it already.
 
     status_if_killed : {"FINISHED", "FAILED", "KILLED"}
-        How it ends if its process ends before it.
+        Its status if its process ends before it.
     """
 
     key: str
@@ -257,27 +249,27 @@ class RunHead:
 class WaitingRun:
     """A run, and what MLflow does not have of it.
 
+    Attributes that are not listed here are columns of the table `run`.
+
     Attributes
     ----------
     record : RunRecord
         What is to be logged.
 
     last_event : int
-        The last event that is in the record.
+        Id of the last event in the record.
 
     parent_run_id : str or None
-        The run above it in MLflow, if that is known.
+        MLflow id of the run above it, if that is known.
 
     is_above_elsewhere : bool
-        Whether another machine has the run above it in its journal.
+        Whether the run above it is in the journal of another machine.
 
     is_parent_spread : bool
-        Whether other machines may have runs below the run above it, too.
+        Whether other machines may have runs below the same parent.
 
     is_signed : bool
-        Whether a process of the user's has said where it goes.
-
-    The others are as in the table.
+        Whether a process of the user has signed its address.
     """
 
     key: str
@@ -299,12 +291,12 @@ class WaitingRun:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is part of what another process does, or has done."""
+        """Whether it is fitted for another process than the one that delivers it."""
         return self.origin not in ("", self.deliverer)
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether another machine may have fitted the same, and stored that."""
+        """Whether another machine may have fitted the same task and stored its run."""
         return self.is_foreign or self.is_parent_spread
 
 
@@ -319,12 +311,12 @@ def _as_integer(value: Any) -> int:
 
 
 def as_time(value: Any) -> int:
-    """Check a time.
+    """Return a time in milliseconds since 1970.
 
     Raises
     ------
     ValueError, TypeError, OverflowError
-        When it is none.
+        When the value is not one.
     """
     if not 0 <= int(value) <= _MAX_TIME:
         raise ValueError(f"{value} is no time")
@@ -332,13 +324,7 @@ def as_time(value: Any) -> int:
 
 
 def as_status(value: Any) -> Status:
-    """Check a status.
-
-    Raises
-    ------
-    ValueError
-        When it is none.
-    """
+    """Return a status, or raise a `ValueError` when the value is not one."""
     if value not in get_args(Status):
         raise ValueError(f"{value!r} is no status")
     status: Status = value
@@ -346,12 +332,12 @@ def as_status(value: Any) -> Status:
 
 
 def as_address(value: Any) -> Address:
-    """Check where a run goes.
+    """Return the address of a run.
 
     Raises
     ------
-    ValueError, TypeError, AttributeError
-        When it says nothing of that.
+    TypeError, AttributeError
+        When the value is not one.
     """
     address: Address = {name: value.get(name) for name in ADDRESS}
     if not all(v is None or isinstance(v, str) for v in address.values()):
@@ -366,5 +352,5 @@ def may_describe(new: str | None, old: str | None) -> bool:
 
 
 def now() -> int:
-    """Milliseconds since 1970."""
+    """Return the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -1,6 +1,6 @@
-"""The rows of a journal: from what is said of runs, and back.
+"""Writes runs to the rows of a journal, and reads them.
 
-Each function is a part of a transaction. What is read may be made up by anybody.
+Each function is part of a transaction. Rows that are read may be forged.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from skperceptron.tracking.journal._record import (
 )
 from skperceptron.tracking.journal._signature import is_signed, sign
 
-# Runs above another one: a study, its trial, a search, its candidate, and so on.
+# Maximum number of runs above another one: a study, its trial, a search, and so on.
 MAX_DEPTH = 100
-# What cannot be read is not tried again, nor what is below it.
+# When to try runs again that cannot be read; runs below them are not tried either.
 NEVER = 2**62
-# What can be delivered now, with the parameters of `due_for`.
+# Condition for runs that can be delivered now, with the parameters of `due_for`.
 DUE = (
     "due AND store = ? AND next_try <= ? AND "
     "(? OR deliverer IN (SELECT value FROM json_each(?)))"
 )
-# Whether a run is below the one of a key.
+# Condition for runs below the run of a key.
 IS_BELOW = """? IN (WITH RECURSIVE above(key) AS (
     SELECT run.parent
     UNION SELECT next.parent FROM run AS next JOIN above ON next.key = above.key
 ) SELECT key FROM above)"""
-# What comes of reading anything as if it were a row of ours.
+# Errors that reading a forged row can raise.
 NONSENSE = (
     ValueError,
     TypeError,
@@ -50,7 +50,7 @@ NONSENSE = (
 
 
 def due_for(store: str | None, deliverers: Collection[str] | None) -> list[Any]:
-    """Tell what the parameters of `DUE` stand for."""
+    """Return the parameters of `DUE`."""
     names = json.dumps(list(deliverers or ()))
     return [store_name(store), now(), deliverers is None, names]
 
@@ -58,9 +58,9 @@ def due_for(store: str | None, deliverers: Collection[str] | None) -> list[Any]:
 def rows_due(
     db: sqlite3.Connection, store: str | None, deliverers: Collection[str] | None
 ) -> Iterator[sqlite3.Row]:
-    """List what can be delivered, the newest first, so that one sees what goes on.
+    """List the runs that can be delivered, the newest first, as users watch these.
 
-    What has failed comes last, so that nothing else has to wait for it.
+    Runs that have failed come last, so that no other run has to wait for them.
     """
     for condition in ("error IS NULL", "error IS NOT NULL"):
         yield from db.execute(
@@ -71,17 +71,17 @@ def rows_due(
 
 
 def store_name(tracking_uri: str | None) -> str:
-    """Name a store as the rows do."""
+    """Return the name of a store in the rows."""
     return as_text(tracking_uri or "")
 
 
 def as_text(value: str) -> str:
-    """Leave out what cannot be written as UTF-8."""
+    """Replace characters that cannot be written as UTF-8."""
     return value.encode("utf-8", "replace").decode()
 
 
 def _row_of(head: RunHead, parent: str | None) -> dict[str, Any]:
-    """Make what the rows of a run and of those above it have in common."""
+    """Return the columns that the rows of a run and of those above it share."""
     address = json.dumps(head.address)
     return {
         "parent": parent,
@@ -146,7 +146,7 @@ def write_parent(
     last_sign: int,
     is_late: bool,
 ) -> None:
-    """Write down that there is a run above another one, unless that is known."""
+    """Write a row for a run above another one, or update it."""
     row = {
         **_row_of(head, above),
         "key": parent.key,
@@ -169,7 +169,7 @@ def write_parent(
 
 
 def has_run(db: sqlite3.Connection, key: str) -> bool:
-    """Tell whether there is a row of a run."""
+    """Return whether there is a row of a run."""
     found = db.execute("SELECT 1 FROM run WHERE key = ?", [key]).fetchone()
     return found is not None
 
@@ -185,7 +185,7 @@ def _insert(db: sqlite3.Connection, row: dict[str, Any], update: str) -> None:
 
 
 def add_event(db: sqlite3.Connection, key: str, record: RunRecord) -> None:
-    """Write down what there is to say of a run."""
+    """Write down an event of a run."""
     body = json.dumps(record.as_event(), default=str)
     db.execute("INSERT INTO event (key, body) VALUES (?, ?)", [key, body])
 
@@ -198,7 +198,7 @@ def end_run(
     *,
     was_killed: bool = False,
 ) -> None:
-    """End a run, which is to be delivered."""
+    """End a run, and let its end be delivered."""
     end_time = max(end_time, run["start_time"])
     db.execute(
         "UPDATE run SET done = 1, due = 1, status = ?, end_time = ?, was_killed = ? "
@@ -210,7 +210,10 @@ def end_run(
 
 
 def end_unmanaged(db: sqlite3.Connection, condition: str, value: str) -> None:
-    """End runs of searches of which nobody tells when they end, since something has."""
+    """End the runs of searches that nobody else ends, of those that meet a condition.
+
+    They end with the last sign of their fits.
+    """
     for run in db.execute(
         f"SELECT * FROM run WHERE NOT done AND NOT is_managed AND {condition}", [value]
     ).fetchall():
@@ -218,7 +221,7 @@ def end_unmanaged(db: sqlite3.Connection, condition: str, value: str) -> None:
 
 
 def chain_of(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
-    """List a run, and before it those above it that MLflow does not have."""
+    """List a run after the runs above it that MLflow does not have."""
     chain = [row]
     while above := db.execute(
         "SELECT * FROM run WHERE key = ? AND run_id IS NULL", [chain[0]["parent"]]
@@ -274,7 +277,7 @@ def waiting_run(db: sqlite3.Connection, row: sqlite3.Row) -> WaitingRun:
 def settle_run(db: sqlite3.Connection, run: WaitingRun, run_id: str) -> None:
     """Note that MLflow has what was claimed of a run."""
     db.execute("DELETE FROM event WHERE key = ? AND id <= ?", [run.key, run.last_event])
-    # Meanwhile there may be something newer.
+    # There may be newer events by now.
     db.execute(
         "UPDATE run SET run_id = ?, claimed_by = NULL, error = NULL, next_try = 0, "
         "lacks_files = 0, due = EXISTS (SELECT 1 FROM event WHERE key = run.key) "

@@ -1,8 +1,9 @@
-"""Whether a process of the user's own has said where a run goes.
+"""Signatures that show that a process of the user has chosen where a run goes.
 
-Who could write to a journal could choose the store of a run, and MLflow trusts a store:
-it creates its files, sends it the credentials of the environment, and writes artifacts
-where it says. So where a run goes is signed, with a secret that is kept elsewhere.
+Anybody who can write to a journal could choose the store of a run, and MLflow trusts a
+store: it creates its files, sends it the credentials of the environment, and writes
+artifacts where it says. So the address of a run is signed, with a secret that is kept
+elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def sign(text: str) -> str:
 
 
 def is_signed(text: str, signature: object) -> bool:
-    """Tell whether this process, or another one of the user's, has signed a text."""
+    """Return whether this process or another one of the user has signed a text."""
     given = str(signature).encode("utf-8", "replace")
     return any(
         hmac.compare_digest(_signature(text, secret).encode(), given)
@@ -47,7 +48,7 @@ def _folders() -> Iterator[Path]:
     """List where secrets may be kept, the usual folder first."""
     if (folder := usual_folder()) is not None:
         yield folder
-    # Asked for only if need be: a folder of temporary files may have thousands of them.
+    # Listed only if needed: the folder of temporary files may have thousands of files.
     yield from temporary_folders()
 
 
@@ -60,7 +61,7 @@ def _own_secret(folder: Path) -> bytes:
     for secret in _secrets(folder):
         return secret
     secret = os.urandom(_N_BYTES)
-    # Of several processes that do so at once, each has its own: all of them count.
+    # Processes that do this at once may each make a secret. All of them are valid.
     file = folder / "secrets" / uuid.uuid4().hex
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
@@ -69,7 +70,7 @@ def _own_secret(folder: Path) -> bytes:
 
 
 def _secrets(folder: Path) -> list[bytes]:
-    """List what is kept in a folder, but for what is just being written."""
+    """List the secrets in a folder, without those that are just being written."""
     found = []
     with suppress(OSError):
         found = [file.read_bytes() for file in sorted((folder / "secrets").iterdir())]

@@ -1,4 +1,4 @@
-"""By whom and from where a run is logged."""
+"""Tags that say by whom and from where a run is logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SOURCE_TAG = "mlflow.source.name"
 
 
 def source_tags() -> dict[str, str]:
-    """Tell from where and by whom a run is logged."""
+    """Return the tags of user and program."""
     return {
         SOURCE_TAG: sys.argv[0] or "python",
         "mlflow.source.type": "LOCAL",

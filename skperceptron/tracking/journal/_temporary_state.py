@@ -1,4 +1,4 @@
-"""Where the state of a user is kept who has no other folder that can be written."""
+"""The folders for the user's state, and for users without a writable one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import platformdirs
 
 
 def usual_folder() -> Path | None:
-    """Name the user's own folder; None where nobody can tell the user's home."""
+    """Return the user's own state folder; None where the user's home is unknown."""
     with suppress(RuntimeError, KeyError):  # a container's user may have no home
         return platformdirs.user_state_path("skperceptron")
     return None
 
 
 def temporary_folders() -> list[Path]:
-    """List the user's folders that stand in for the usual one, the first one first."""
+    """List the user's folders that replace the usual one, sorted by name."""
     with suppress(OSError):  # there is no folder for temporary files
         parent, prefix = tempfile.gettempdir(), _name()
         names = sorted(n for n in os.listdir(parent) if n.startswith(prefix))
@@ -28,19 +28,19 @@ def temporary_folders() -> list[Path]:
 
 
 def make_temporary_folder() -> Path:
-    """Find the folder that stands in for the usual one, or make it.
+    """Return the folder that replaces the usual one, and create it if need be.
 
     Raises
     ------
     OSError
-        When that cannot be written either.
+        When it cannot be written either.
     """
     path = Path(tempfile.gettempdir()) / _name()
     with suppress(OSError):
         path.mkdir(mode=0o700)
     if _is_own(path):
         return path
-    # Somebody else has put something there.
+    # Another user has taken that name.
     others = temporary_folders()
     return others[0] if others else Path(tempfile.mkdtemp(prefix=f"{_name()}-"))
 
@@ -50,7 +50,7 @@ def _name() -> str:
 
 
 def _is_own(path: Path) -> bool:
-    """Tell whether nobody but the user can write into a folder."""
+    """Return whether a path is a folder that only the user can use."""
     try:
         status = path.lstat()
     except OSError:

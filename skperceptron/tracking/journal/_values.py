@@ -1,6 +1,6 @@
-"""Rows and predictions in the types of JSON, with all that tells their types.
+"""Conversion of samples and predictions to the types of JSON and back.
 
-Reading them runs no code of whoever wrote them.
+Their own types are kept. Reading them runs no code of whoever wrote them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-# A value in the types of JSON. Where JSON has no type for it, it is an object with one
-# key, which names the form of its content.
+# A value in the types of JSON. A value of another type is an object with one key, which
+# names the form of its content.
 Plain = Any
 OTHER: Plain = {"other": None}
 
 
 class Other:
-    """Stands for a value of a type that has no form."""
+    """Placeholder for a value of a type that has no form."""
 
 
 def as_plain(value: Any) -> Plain:
-    """Write a value of Python, NumPy or pandas in the types of JSON.
+    """Convert a value of Python, NumPy or pandas to the types of JSON.
 
     Raises
     ------
@@ -43,12 +43,12 @@ def as_plain(value: Any) -> Plain:
 
 
 def from_plain(plain: Plain) -> Any:
-    """Make the value again that `as_plain` has written.
+    """Convert a value of `as_plain` back.
 
     Raises
     ------
     Exception
-        Any, when it is something that anybody may have made up.
+        Any exception, when the value is forged.
     """
     if isinstance(plain, list):
         return [from_plain(p) for p in plain]
@@ -60,25 +60,13 @@ def from_plain(plain: Plain) -> Any:
 
 
 def frame_as_plain(names: list[Any], columns: list[tuple[Any, list[Any]]]) -> Plain:
-    """Write a dataframe, given the names, dtypes and values of its columns.
-
-    Raises
-    ------
-    TypeError
-        As `as_plain`.
-    """
+    """Convert a dataframe, given the names, dtypes and values of its columns."""
     written = [[str(dtype), as_plain(values)] for dtype, values in columns]
     return {"DataFrame": [as_plain(names), written]}
 
 
 def series_as_plain(name: Any, dtype: Any, values: list[Any]) -> Plain:
-    """Write a series, given its name, dtype and values.
-
-    Raises
-    ------
-    TypeError
-        As `as_plain`.
-    """
+    """Convert a series, given its name, dtype and values."""
     return {"Series": [as_plain(name), str(dtype), as_plain(values)]}
 
 
@@ -103,7 +91,7 @@ def _read_array(content: Plain) -> np.ndarray:
     code, shape, flat = content
     dtype = np.dtype(code)
     array = np.empty(len(flat), "int64" if dtype.kind in "mM" else dtype)
-    for i, value in enumerate(from_plain(flat)):  # each of which may be a list
+    for i, value in enumerate(from_plain(flat)):  # one by one: values may be lists
         array[i] = value
     return array.view(dtype).reshape(shape)
 
@@ -143,7 +131,7 @@ def _read_frame(content: Plain) -> Any:
     return frame
 
 
-# How values of a type are written, and read.
+# The functions that write and read each form.
 _FORMS: dict[str, tuple[Callable[[Any], Plain], Callable[[Plain], Any]]] = {
     "other": (lambda v: None, lambda p: Other()),
     "tuple": (lambda v: as_plain(list(v)), lambda p: tuple(from_plain(p))),
