@@ -1,8 +1,8 @@
 """Every fit is an MLflow run.
 
-A recorder listens to a fit through scikit-learn's callback protocol and writes down
-what happens, in a journal on disk. Another process delivers the journal to MLflow.
-Nothing here knows how a network is trained.
+A recorder follows a fit through scikit-learn's callback protocol and writes it to a
+journal on disk. Another process delivers the journal to MLflow. Nothing here knows how
+a network is trained.
 """
 
 from importlib import import_module
@@ -25,8 +25,8 @@ __all__ = [
     "study_run_id",
     "track_study",
 ]
-# Optuna is imported only for those who have a study, and scikit-learn not by the
-# process that delivers.
+# Imported late, because Optuna is needed for studies only, and the delivering process
+# needs no scikit-learn.
 _IMPORTED_LATE = {
     "MLflowTracker": "_tracker",
     "inherit_parent_run": "_threads",

@@ -60,13 +60,13 @@ def _show() -> int:
 
 
 def _moment(milliseconds: int) -> str:
-    with suppress(OverflowError, ValueError, TypeError):  # it is no time
+    with suppress(OverflowError, ValueError, TypeError):  # not a valid time
         return time.strftime("%F %T", time.localtime(milliseconds / 1000))
     return "unknown time"
 
 
 def _plain(text: object) -> str:
-    """Leave out what a terminal might take for a command."""
+    """Replace characters that a terminal might take for a command."""
     return "".join(c if c.isprintable() else "?" for c in str(text))
 
 

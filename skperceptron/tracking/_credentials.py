@@ -1,7 +1,7 @@
-"""Addresses of stores without the users and passwords in them.
+"""Addresses of stores without the user names and passwords in them.
 
-What is written down or shown has none. This process keeps them in mind, and completes
-an address when it connects.
+Addresses that are written down or shown have none. This process remembers them, and
+completes an address when it connects.
 """
 
 from __future__ import annotations
@@ -12,42 +12,33 @@ from urllib.parse import parse_qsl, urlencode
 from skperceptron.tracking._local_stores import absolute_address
 
 _SECRETS = ("pass", "token", "secret", "key", "pwd", "user", "odbc_connect")
-# The stores whose addresses contain credentials, by the address without them.
+# Complete addresses of stores with credentials, by the addresses without them.
 _with_credentials: dict[str, str] = {}
-# User and password of an address; a worker process need not know that of a store.
+# User and password of any address in a text, even of a store unknown to this process.
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s'\"]+(?=@)")
-# The same where an address begins: of a server, and of a database as SQLAlchemy reads
-# it, where the password may contain anything but "@".
+# User and password after the scheme of an address: of a server, and of a database as
+# SQLAlchemy reads it, where the password may contain anything but "@".
 _OF_SERVER = re.compile(r"(?:[^/?#@]*@)+")
 _OF_DATABASE = re.compile(r"[^:/@]*(?::[^@]*)?@(?:[^/?@]*@)*")
 
 
 def is_same_store(uri: str, other: str) -> bool:
-    """Tell whether two addresses are those of one store."""
+    """Return whether two addresses are those of one store."""
     return portable_address(uri) == portable_address(other)
 
 
 def portable_address(uri: str | None) -> str | None:
-    """Name a store by an address that holds in any folder, without credentials.
+    """Return an address without credentials that holds in any working folder.
 
-    A reused worker process may stand in another folder.
+    A reused worker process may have another working folder.
     """
     return without_credentials(None if uri is None else absolute_address(uri))
 
 
 def without_credentials(uri: str | None) -> str | None:
-    """Take user, password and the like out of an address.
+    """Remove user, password and similar parts from an address.
 
-    Parameters
-    ----------
-    uri : str or None
-        Address of a store.
-
-    Returns
-    -------
-    str or None
-        The address to show and to write down. `with_credentials` knows the rest, in
-        this process.
+    In this process, `with_credentials` adds them again.
     """
     if uri is None or "://" not in uri:
         return uri
@@ -55,14 +46,14 @@ def without_credentials(uri: str | None) -> str | None:
     shown = [(k, v) for k, v in query if not any(s in k.lower() for s in _SECRETS)]
     if not user and shown == query:
         return uri
-    # Not put together by `urlunsplit`, which drops a slash of sqlite:////path.
+    # Not by `urlunsplit`, which drops a slash of sqlite:////path.
     bare = f"{scheme}://{path}" + (f"?{urlencode(shown)}" if shown else "")
     _with_credentials[bare] = uri
     return bare
 
 
 def _parts_of(uri: str) -> tuple[str, str, str, list[tuple[str, str]]]:
-    """Divide an address into scheme, user with password, host with path, and query."""
+    """Split an address into scheme, user with password, host with path, and query."""
     scheme, _, rest = uri.partition("://")
     is_server = scheme.lower() in ("http", "https")
     match = (_OF_SERVER if is_server else _OF_DATABASE).match(rest)
@@ -72,22 +63,22 @@ def _parts_of(uri: str) -> tuple[str, str, str, list[tuple[str, str]]]:
 
 
 def with_credentials(uri: str) -> str:
-    """Complete the address of a store with what this process knows of it."""
+    """Return the address of a store with the credentials that this process knows."""
     return _with_credentials.get(uri, uri)
 
 
 def all_known() -> dict[str, str]:
-    """List the addresses with credentials, by those without; for `learn`."""
+    """Return all addresses with credentials, by those without them, for `learn`."""
     return dict(_with_credentials)
 
 
 def learn(known: dict[str, str]) -> None:
-    """Take over what another process of the user knows."""
+    """Take over what `all_known` has returned in another process of the user."""
     _with_credentials.update(known)
 
 
 def hide_credentials(text: str) -> str:
-    """Take credentials out of a message: those of stores, and those in any address."""
+    """Remove from a message the credentials of known stores and those in addresses."""
     for bare, whole in _with_credentials.items():
         text = text.replace(whole, bare)
         for secret in _secrets_of(whole, bare):

@@ -1,4 +1,4 @@
-"""What waits in the journal, of this process and of others that are gone."""
+"""Delivery, on request, of the runs that wait in the journals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def flush(timeout: float | None = None) -> int:
     Raises
     ------
     TypeError, ValueError
-        When `timeout` is no number of seconds.
+        When `timeout` is not a number of seconds.
 
     See Also
     --------
@@ -63,7 +63,7 @@ def flush(timeout: float | None = None) -> int:
     for call in before_flush:
         call()
     seconds = None if deadline == math.inf else deadline - time.monotonic()
-    # Where nothing waits, no process has to import MLflow to find that out.
+    # If nothing waits, no process has to import MLflow.
     reasons = ask_or_do("flush", timeout=seconds) if waiting() else []
     for reason in reasons:
         _warn(reason)
@@ -79,8 +79,8 @@ def flush(timeout: float | None = None) -> int:
 
 
 def _deliver_here(verb: str, arguments: dict[str, Any]) -> Any:
-    """Do in this process what no process can be started for."""
-    # Only then is MLflow needed here.
+    """Answer a question to the delivering process here, if none can be started."""
+    # Imported late: only in this case does this process need MLflow.
     from skperceptron.tracking.delivery._limits import limited
     from skperceptron.tracking.delivery._service import Service
 
@@ -98,7 +98,7 @@ def _check_timeout(timeout: float | None) -> None:
         return
     if not isinstance(timeout, Real) or isinstance(timeout, bool):
         raise TypeError(f"timeout must be a number of seconds or None, got {timeout!r}")
-    # Compared, because an integer may be larger than any float.
+    # Not `math.isnan`: an integer may be larger than any float.
     if not (timeout > -math.inf):
         raise ValueError(f"timeout must be a number of seconds, got {timeout}")
 
@@ -109,13 +109,13 @@ def pending() -> int:
     Returns
     -------
     int
-        Those of all processes that share the journal.
+        The number of waiting runs of all processes that share the journal.
     """
     return len(waiting())
 
 
 def waiting() -> list[sqlite3.Row]:
-    """List the rows of the runs that are not delivered, of all journals."""
+    """List the rows of undelivered runs in all journals."""
     return [
         row for journal in usable_journals(_tell_unusable) for row in journal.waiting()
     ]

@@ -1,7 +1,8 @@
 """Stores in files and folders: from their addresses to paths, and back.
 
-In which of them a percent sign stands for itself is not the same everywhere. What
-MLflow and SQLAlchemy make of an address counts: everybody has to find the same file.
+Whether a percent sign in an address is quoting depends on the kind of store and on the
+version of SQLAlchemy. These functions follow MLflow and SQLAlchemy, so that all find
+the same file.
 """
 
 from __future__ import annotations
@@ -16,22 +17,14 @@ _RELATIVE_DATABASE = re.compile(
 )
 _RELATIVE_FOLDER = re.compile(r"file:(?!/)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
-# What MLflow takes for a server, though it looks like the name of a folder.
+# Addresses that MLflow takes for servers, though they look like names of folders.
 _NO_FOLDERS = ("", "databricks", "databricks-uc", "uc")
 
 
 def absolute_address(uri: str) -> str:
-    """Name a store so that it is the same one in any folder.
+    """Return an address of the same store that does not depend on the working folder.
 
-    Parameters
-    ----------
-    uri : str
-        Address of a store, as MLflow takes it.
-
-    Returns
-    -------
-    str
-        The same, if it depends on no folder.
+    The argument is an address as MLflow takes it.
     """
     if match := _RELATIVE_DATABASE.match(uri):
         folder = _quoted_for_database(str(Path.cwd()))
@@ -40,17 +33,17 @@ def absolute_address(uri: str) -> str:
         return f"file://{quote(str(Path.cwd()))}/{uri[match.end() :]}"
     if uri in _NO_FOLDERS or uri.startswith("/") or _SCHEME.match(uri):
         return uri
-    # MLflow takes a path for a quoted one as well.
+    # The path stays as it is: MLflow takes paths for quoted ones.
     return f"file://{quote(str(Path.cwd()))}/{uri}"
 
 
 def _quoted_for_database(path: str) -> str | None:
-    """Write a path into the address of a database; None where that cannot be done."""
-    if "%" not in path and "?" not in path:  # where SQLAlchemy need not be imported
+    """Quote a path for the address of a database; None where that is impossible."""
+    if "%" not in path and "?" not in path:  # without importing SQLAlchemy
         return path
     if _database_name("sqlite:///%25") == "%":
         return path.replace("%", "%25").replace("?", "%3F")
-    return None if "?" in path else path  # before SQLAlchemy 2.1, nothing is quoted
+    return None if "?" in path else path  # SQLAlchemy before 2.1 has no quoting
 
 
 def _database_name(uri: str) -> str | None:
@@ -61,18 +54,10 @@ def _database_name(uri: str) -> str | None:
 
 
 def database_of(uri: str) -> Path | None:
-    """Tell in which file of its own SQLite keeps a store.
+    """Return the SQLite file of the store at an address.
 
-    Parameters
-    ----------
-    uri : str
-        Address of a store.
-
-    Returns
-    -------
-    Path or None
-        None for any other store, and on Windows, which would neither rename nor remove
-        what MLflow has open.
+    It is None for any other store, and on Windows, where files that MLflow has open can
+    be neither renamed nor removed.
     """
     if not uri.startswith("sqlite") or os.name != "posix":
         return None
@@ -83,13 +68,10 @@ def database_of(uri: str) -> Path | None:
 
 
 def default_store_in(folder: Path) -> str:
-    """Tell the address that MLflow's default store has for whoever is in a folder.
+    """Return the address of MLflow's default store for processes in a folder.
 
-    Parameters
-    ----------
-    folder : Path
-        Not the one of this process: there MLflow can be asked.
+    For the folder of this process, MLflow itself can be asked.
     """
-    if any((folder / "mlruns").glob("[0-9]*/meta.yaml")):  # of early versions
+    if any((folder / "mlruns").glob("[0-9]*/meta.yaml")):  # of older versions of MLflow
         return (folder / "mlruns").as_uri()
     return f"sqlite:///{quote(str(folder / 'mlflow.db'))}"

@@ -1,4 +1,4 @@
-"""The run of an estimator's last fit: its id, and what a notebook shows of it."""
+"""The run of an estimator's last fit: its id, and its line in a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_run_id(estimator: Any) -> str | None:
         When it was never fitted.
     """
     if TICKET_ATTRIBUTE not in vars(estimator):
-        if estimator.__sklearn_is_fitted__():  # but loaded from somewhere
+        if estimator.__sklearn_is_fitted__():  # loaded from a file, for example
             return None
         raise AttributeError(
             f"This {type(estimator).__name__} has no run_id_: it was not fitted yet."
@@ -30,23 +30,15 @@ def find_run_id(estimator: Any) -> str | None:
     if ticket is None:
         return None
     if not ticket.is_known:
-        settle()  # for a fit of a call that has just ended
+        settle()  # the call that contains the fit may have just ended
     return ticket.run_id()
 
 
 def run_as_html(estimator: Any) -> str:
-    """Tell where the run of an estimator's last fit can be looked at.
+    """Return a line of HTML that leads to the run of an estimator's last fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-        One of our estimators.
-
-    Returns
-    -------
-    html : str
-        A link to the run's page, where the store is a server; the command that starts
-        one, where it is not. Empty where there is no run, or none yet.
+    It has a link to the run's page if the store is a server, or else the command that
+    starts a server. It is empty without a run, or before its delivery.
     """
     ticket: RunTicket | None = vars(estimator).get(TICKET_ATTRIBUTE)
     run_id = None if ticket is None else ticket.run_id()
@@ -57,7 +49,7 @@ def run_as_html(estimator: Any) -> str:
         uri, experiment_id = delivering_process().ask(
             "place_of", address=ticket.address, run_id=run_id
         )
-    except OSError:  # there is nobody to ask
+    except OSError:  # no process could look it up
         return _line(shown)
     if not uri.startswith(("http://", "https://")):
         command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"

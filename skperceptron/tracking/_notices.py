@@ -1,6 +1,7 @@
-"""What the user should know, found out where a warning would reach nobody.
+"""Messages for the user from places where a warning would reach nobody.
 
-A thread, or the process that delivers, notes it. Whatever the user calls tells it.
+A thread or the delivering process notes them. The next call that tracks or delivers
+something issues them as warnings.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ def note(message: str) -> None:
 
 
 def take_notices() -> Iterator[str]:
-    """Give out the messages, none of them twice."""
+    """Yield and remove all messages."""
     with suppress(IndexError):  # other threads may take some as well
         while True:
             yield _notices.popleft()
 
 
 def tell_notices() -> None:
-    """Warn of all that was noted."""
+    """Issue all messages as warnings."""
     for message in take_notices():
         warnings.warn(message, TrackingWarning, stacklevel=3)

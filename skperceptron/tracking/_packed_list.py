@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-# Lists of fewer numbers may stay as they are.
+# Shorter lists are not packed.
 _SHORT = 10
 
 
@@ -14,13 +14,13 @@ class PackedList(list):
     """A list of numbers, or of vectors of one length, in the form that skops stores.
 
     skops stores lists element by element, which takes 40 µs each, and curves are long.
-    This list has one element, the array of all. What skops makes of it is a plain list
-    again.
+    This list has one element, the array of all values. skops loads it as a plain list,
+    because the constructor returns one.
 
     Parameters
     ----------
     content : list of one ndarray
-        The elements, as skops gives them back.
+        The values, as skops passes them when it loads the list.
     """
 
     # Called by skops, which does not mind that this is no instance of the class.
@@ -31,18 +31,7 @@ class PackedList(list):
 
     @classmethod
     def pack(cls, values: list[Any]) -> list[Any]:
-        """Pack.
-
-        Parameters
-        ----------
-        values : list
-            Any list.
-
-        Returns
-        -------
-        list
-            The list itself where it cannot be packed, or need not.
-        """
+        """Pack a list, or return it as it is if it is short or of other values."""
         if len(values) < _SHORT:
             return values
         are_vectors = all(isinstance(v, np.ndarray) and v.ndim == 1 for v in values)

@@ -6,32 +6,24 @@ import re
 
 from skperceptron.tracking._credentials import hide_credentials
 
-# More of a message than this nobody reads.
+# Longer messages are cut.
 _MAX_CHARACTERS = 2000
-# What SQLAlchemy puts before a message, and after it: the statement and its parameters.
+# What SQLAlchemy adds before and after a message: the statement and its parameters.
 _PREFACES = ("(raised as a result of ", "(Background on this error at")
 _STATEMENT = re.compile(r"\s*(\[SQL: |\[parameters: |\(Background on this error at).*")
-# A page that a server, or a proxy in front of it, has answered with.
+# A page of HTML with which a server, or a proxy in front of it, has answered.
 _PAGE = re.compile(
     r"[.,:]?\s*Response (body|text): '?\s*<.*|\s*<(!doctype|html)\b.*", re.IGNORECASE
 )
-# Where an object of some library is, in memory.
+# The representation of an object, with its address in memory.
 _OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>:?\s*")
 _TRACEBACK = "Traceback (most recent call last)"
 
 
 def reason_of(error: BaseException) -> str:
-    """Say what went wrong, without statements, tracebacks, pages and credentials.
+    """Return the type of an error and the first meaningful line of its message.
 
-    Parameters
-    ----------
-    error : BaseException
-        What a store, or anything else, has raised.
-
-    Returns
-    -------
-    str
-        The type of the error and the first line of its message that means something.
+    SQL statements, tracebacks, pages of HTML and credentials are left out.
     """
     message = _first_line(hide_credentials(str(error))).rstrip(".")
     if len(message) > _MAX_CHARACTERS:

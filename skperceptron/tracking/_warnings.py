@@ -15,16 +15,10 @@ class TrackingWarning(UserWarning):
 
 @contextmanager
 def tolerate(problem: str) -> Iterator[None]:
-    """Turn any error in the block into a warning.
-
-    Parameters
-    ----------
-    problem : str
-        What could not be done, the beginning of a sentence.
-    """
+    """Turn any error in the block into a warning, which begins with `problem`."""
     try:
         yield
-    except Exception as error:  # whatever it is, the fit itself is fine
+    except Exception as error:  # whatever the error, the fit itself is fine
         warnings.warn(
             f"{problem}: {reason_of(error)}. The fit itself is not "
             "affected. Check that the store of mlflow.get_tracking_uri() can be "

@@ -1,27 +1,21 @@
-"""What MLflow makes of our models where it knows no scikit-learn: when it serves them.
+"""The loader of our models for MLflow's ``pyfunc`` flavor, with which it serves models.
 
-MLflow's own loader of scikit-learn models can do one thing only, predict labels or
-predict probabilities, whichever was chosen when the model was saved. This one does what
-each call asks for. Every logged model names this module: it must stay where it is.
+MLflow's own loader of scikit-learn models calls one method only, which is chosen when
+the model is saved. With this one, each call chooses between labels, probabilities and
+scores. Every logged model names this module: it must stay where it is.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# What a call may ask for, by this parameter.
+# The parameter by which a call chooses the method, and its values.
 METHOD_PARAM = "predict_method"
 METHODS = ("predict", "predict_proba", "decision_function")
 
 
 class ServedEstimator:
-    """A fitted estimator, or a pipeline that ends with one, as MLflow serves it.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What was logged.
-    """
+    """A fitted estimator, or a pipeline that ends with one, as MLflow serves it."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
@@ -31,7 +25,7 @@ class ServedEstimator:
         return self._estimator
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predict labels or numbers, or what else is asked for.
+        """Predict with the method that `params` chooses.
 
         Parameters
         ----------
@@ -46,8 +40,8 @@ class ServedEstimator:
         Returns
         -------
         ndarray
-            What the method returns. Columns of a classifier's scores follow its
-            ``classes_``.
+            The result of the method. Columns of a classifier's scores are in the order
+            of ``classes_``.
 
         Raises
         ------
@@ -67,12 +61,12 @@ class ServedEstimator:
 
 
 def methods_of(estimator: Any) -> list[str]:
-    """List what a fitted estimator can be asked for, of `METHODS`."""
+    """List those of `METHODS` that a fitted estimator has."""
     return [name for name in METHODS if hasattr(estimator, name)]
 
 
 def _load_pyfunc(path: str) -> ServedEstimator:
-    """Load the model of a folder; it is MLflow that calls this."""
+    """Load the model in a folder. MLflow calls this."""
     import mlflow.sklearn
 
     return ServedEstimator(mlflow.sklearn.load_model(path))

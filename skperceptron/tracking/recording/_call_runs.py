@@ -1,7 +1,7 @@
 """The runs of calls that make several fits, such as `cross_validate`.
 
-Such a call is known while a fit, or the clone for one, is made in it. Nobody tells when
-it ends, so a thread looks now and then while any goes on.
+Such a call is found when it makes a fit or a clone. scikit-learn does not announce its
+end, so a thread polls while any such call goes on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 
 @dataclass(eq=False)
 class _OpenCall:
-    """A call that goes on, as far as is known.
+    """A call that has not been found to have ended.
 
     Attributes
     ----------
@@ -59,10 +59,10 @@ class _OpenCall:
         Its run.
 
     is_search : bool
-        Whether it is a search, of whose run its refit may tell the end, too.
+        Whether it is a search, whose run its refit may end as well.
 
     failure : tuple of (str, str or None)
-        Status and error of what has gone wrong in it last.
+        Status and error of the last failure in it.
     """
 
     call: SklearnCall
@@ -72,34 +72,28 @@ class _OpenCall:
     failure: tuple[Status, str | None] = ("FAILED", None)
 
     def new_run(self) -> TrackedRun:
-        """Make what writes to its run."""
+        """Return a new object that writes to its run."""
         record = RunRecord(self.parent.name, self.parent.start_time)
         run = TrackedRun(record, self.destination, self.parent.key)
         run.is_spread = self.destination.is_spread
         return run
 
 
-# By what is executed; it keeps its variables, the scores among them, until somebody
-# looks.
+# By the frame of the call. A reference to a frame keeps its variables, among them the
+# scores, after the call has ended.
 _open: dict[FrameType, _OpenCall] = {}
 # Held while calls are added or end.
 _changing = threading.RLock()
 _watcher: threading.Thread | None = None
-# How many calls have ended that are just being delivered.
+# Number of ended calls that are just being delivered.
 _n_delivering = 0
 _delivered = threading.Condition()
 
 
 def run_of(call: SklearnCall, destination: Destination) -> ParentRun:
-    """Name the run of a call.
+    """Return the run of a call, and begin to watch the call if it is new.
 
-    Parameters
-    ----------
-    call : SklearnCall
-        The call.
-
-    destination : Destination
-        Where its run goes.
+    Its run goes to `destination`.
     """
     with _changing:
         known = _open.get(call.frame)
@@ -108,25 +102,25 @@ def run_of(call: SklearnCall, destination: Destination) -> ParentRun:
             known = _OpenCall(call, destination, _new_parent(call), is_search)
             _open[call.frame] = known
             _watch()
-            if destination.is_spread:  # other machines do not create it
+            if destination.is_spread:  # it must exist, as other machines do not make it
                 known.new_run().deliver(wait=False)
     return known.parent
 
 
 def is_open(key: str) -> bool:
-    """Tell whether the call whose run has a key goes on in this process."""
+    """Return whether the call whose run has a key goes on in this process."""
     return any(known.parent.key == key for known in list(_open.values()))
 
 
 def note_failure_below(key: str, status: Status, error: str | None) -> None:
-    """Note how a fit has ended that went wrong: the call may end by the same error."""
+    """Note the failure of a fit in a call, which may end by the same error."""
     for known in list(_open.values()):
         if known.parent.key == key:
             known.failure = (status, error)
 
 
 def settle() -> None:
-    """End the calls that are over, and wait until what they contain is delivered."""
+    """End the runs of calls that are over, and wait until they are delivered."""
     _deliver(_end_calls())
     with _delivered:
         _delivered.wait_for(lambda: _n_delivering == 0)
@@ -144,7 +138,7 @@ def _watch() -> None:
     global _watcher
     if _watcher is None:
         _watcher = threading.Thread(target=_look, name="skperceptron calls")
-        _watcher.daemon = True  # when the process ends, `_end_before` looks
+        _watcher.daemon = True  # at the end of the process, `_end_before` does its work
         _watcher.start()
 
 
@@ -152,7 +146,7 @@ def _look() -> None:
     global _watcher
     while True:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-        with suppress(TrackingWarning):  # which was made an error
+        with suppress(TrackingWarning):  # the user may turn it into an error
             _deliver(_end_calls())
         with _changing:
             if not _open:
@@ -161,7 +155,7 @@ def _look() -> None:
 
 
 def _end_calls() -> list[TrackedRun]:
-    """Write down the ends of calls that are over, and list their runs."""
+    """Write down the ends of calls that are over, and return their runs."""
     global _n_delivering
     ended: list[TrackedRun] = []
     with _changing:
@@ -222,12 +216,12 @@ def _note_failure(
 
 
 def _deliver(runs: list[TrackedRun]) -> None:
-    """See to the delivery of calls that have ended."""
+    """Deliver the runs of calls that have ended."""
     global _n_delivering
     for run in runs:
         try:
-            # Nobody waits in the middle of a study. And what goes wrong, the next fit
-            # says, or the end of the process.
+            # In a study, nobody waits for it. The next fit or the end of the process
+            # reports failures.
             store = run.destination.tracking_uri
             if not run.destination.parents:
                 with suppress(OSError):
@@ -242,7 +236,7 @@ def _deliver(runs: list[TrackedRun]) -> None:
 
 
 def _end_before() -> None:
-    """End the calls that are over; somebody else is about to deliver everything."""
+    """End the runs of calls that are over; the caller is about to deliver all runs."""
     global _n_delivering
     ended = _end_calls()
     with _delivered:
@@ -255,7 +249,7 @@ before_flush.append(_end_before)
 
 
 def _start_anew() -> None:
-    """In a forked child: calls and the thread are the parent's."""
+    """Drop the parent's calls and thread in a forked child."""
     global _changing, _watcher, _n_delivering, _delivered
     _changing, _delivered = threading.RLock(), threading.Condition()
     _watcher, _n_delivering = None, 0

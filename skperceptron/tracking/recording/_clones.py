@@ -1,14 +1,13 @@
-"""Clones of our estimators take along where their runs go.
+"""Clones of our estimators carry the destination of their runs.
 
-A fit in the user's own thread asks MLflow and the configuration at once. A search,
+A fit in the user's own thread reads it from MLflow and the configuration. A search,
 however, fits clones in worker processes and threads, which know neither the caller's
-tracking URI and experiment nor its active run and switches. scikit-learn makes these
-clones in the caller's thread (or from clones made there), so a clone remembers the
-destination and takes it along. Where the caller's thread makes only the first clones
-and joblib's threads make the rest, as in `cross_validate`, the first are the witnesses.
+tracking URI and experiment nor its active run and configuration. scikit-learn makes
+these clones in the caller's thread, or from clones made there, so a clone remembers the
+destination. In `cross_validate`, the caller's thread makes only the first clones, and
+joblib's threads make the others. These use the destination seen for the first.
 
-Fits that one call of scikit-learn's makes, such as `cross_validate`, have one run above
-them.
+All fits of one call of scikit-learn, such as `cross_validate`, have the same parent run.
 """
 
 from __future__ import annotations
@@ -29,29 +28,22 @@ from skperceptron.tracking.recording._sklearn_internals import (
     purpose_of_clone,
 )
 
-# What the thread saw that cloned an estimator last.
+# The destination that was seen when an estimator was last cloned, by that estimator.
 _seen_at_clone: weakref.WeakKeyDictionary[Any, Destination] = (
     weakref.WeakKeyDictionary()
 )
-# Where an estimator was fitted that somebody else has sent: it may be fitted again.
+# The destination with which an estimator was sent and fitted: it may be fitted again.
 _taken: weakref.WeakKeyDictionary[Any, Destination] = weakref.WeakKeyDictionary()
 
 
 def remember_destination(clone: Any, original: Any) -> None:
-    """Let a clone know where its run will go.
+    """Let a new clone remember where its run will go.
 
-    Parameters
-    ----------
-    clone : estimator
-        The clone just made.
-
-    original : estimator
-        What it is a clone of. When that was itself cloned elsewhere, its destination
-        counts.
+    An original that was itself cloned elsewhere passes on its own destination.
     """
-    with suppress(Exception):  # the fit will say what is wrong
-        # What a fold's estimator clones in its turn, such as an ensemble's members, is
-        # no fold itself.
+    with suppress(Exception):  # the fit will report the error
+        # Clones that a fold's estimator makes in its turn, such as the members of an
+        # ensemble, are not folds themselves.
         seen = _destination_for_clone_of(original)
         seen = replace(seen, purpose=purpose_of_clone())
         setattr(clone, DESTINATION_ATTRIBUTE, seen)
@@ -66,27 +58,20 @@ def _destination_for_clone_of(original: Any) -> Destination:
 
 
 def _is_fresh(witness: Destination) -> bool:
-    """Tell whether the call is not over of which something was seen, if any was."""
+    """Return whether the call in which a destination was seen, if any, goes on."""
     if witness.call_key is None:
         return True
     return is_open(witness.call_key)
 
 
 def prepare_to_send(state: dict[str, Any], estimator: Any) -> None:
-    """Get ready for an estimator to be fitted by another process.
+    """Prepare the pickled state of an estimator to be fitted by another process.
 
-    It is told where its runs will go, and this process begins to deliver what the other
-    one writes. Some ensembles make their clones there, and send the estimator itself.
-
-    Parameters
-    ----------
-    state : dict
-        What is sent.
-
-    estimator : estimator
-        Of what.
+    The destination of its runs is added to the state, and this process begins to
+    deliver what the other one writes. Some ensembles send the estimator itself, and
+    clone it only there.
     """
-    with suppress(Exception):  # the fit will say what is wrong
+    with suppress(Exception):  # the fit will report the error
         if DESTINATION_ATTRIBUTE not in state and find_waiting_call(estimator):
             state[DESTINATION_ATTRIBUTE] = seen_from_here(estimator)
         if DESTINATION_ATTRIBUTE in state:
@@ -96,16 +81,11 @@ def prepare_to_send(state: dict[str, Any], estimator: Any) -> None:
 def expect_runs_of_others(destination: Destination) -> None:
     """Begin to deliver what other processes write for this one.
 
-    To be called before they are told the destination.
-
-    Parameters
-    ----------
-    destination : Destination
-        Where the runs go. Nothing happens if another process has looked, or if nothing
-        is tracked.
+    This has to be called before they get the destination. Nothing happens if that is of
+    another process, or if tracking is off.
     """
     if destination.enabled and destination.is_of_this_process:
-        with suppress(OSError):  # they will find that out, too, and help themselves
+        with suppress(OSError):  # the others find that out, and use another journal
             journal = journal_in(destination.inbox.journal)
             journal.prepare()
             if destination.is_spread and destination.parents:
@@ -114,20 +94,10 @@ def expect_runs_of_others(destination: Destination) -> None:
 
 
 def take_destination(estimator: Any) -> Destination:
-    """Tell where the fit that begins now is to be logged.
+    """Return the destination of a fit that begins now.
 
-    The estimator forgets it, because it may be stored and fitted again in another
-    place, another day. In this process it is known: `permutation_test_score` fits one
-    clone several times.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator about to be fitted.
-
-    Returns
-    -------
-    Destination
+    The estimator forgets it, because it may be stored and later fitted elsewhere. This
+    module remembers it, because `permutation_test_score` fits one clone several times.
     """
     destination = _destination_of(estimator)
     remembered: Destination | None = vars(estimator).pop(DESTINATION_ATTRIBUTE, None)
@@ -147,28 +117,19 @@ def _destination_of(estimator: Any) -> Destination:
 
 
 def seen_from_here(estimator: Any) -> Destination:
-    """Tell where the runs of an estimator go, as this thread sees it.
+    """Return where the runs of an estimator go, as seen from this thread.
 
-    Parameters
-    ----------
-    estimator : estimator
-        What is to be fitted.
-
-    Returns
-    -------
-    Destination
-        Below the run of the call of scikit-learn's that makes the fit, if it is one of
-        several.
+    If a call of scikit-learn makes this fit and others, it is below the run of the call.
     """
     here = Destination.current()
     if not here.enabled:
         return here
     if here.parents and not here.is_spread:
-        return here  # a study's trial is the run of all that is fitted in it, ...
+        return here  # fits in a trial are right below its run
     call = find_call() or find_waiting_call(estimator)
-    # ... but that of a search, which other machines do not create.
+    # In a trial, only a search needs a run of its own: other machines do not create it.
     if call is None or (here.parents and call.search_task is None):
         return here
     parent = run_of(call, here)
-    # The thread that has made the call is the one to wait for.
+    # Joblib's threads work for the thread that has made the call.
     return replace(here.below(parent), call_key=parent.key, thread_id=call.thread_id)

@@ -1,4 +1,4 @@
-"""What is said of parameters, data and curves, in plain values."""
+"""Parameters, data and curves, in the plain values of a record."""
 
 from __future__ import annotations
 
@@ -11,23 +11,13 @@ from skperceptron._functions import text_of
 from skperceptron.tracking.journal._record import MAX_PARAM_LENGTH, Dataset, Metric
 from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 
-# At most this many samples make a digest, of which this many characters are kept, as
-# MLflow does.
+# A digest uses at most this many samples, and keeps this many characters, as in MLflow.
 _MAX_DIGESTED = 10_000
 _DIGEST_LENGTH = 8
 
 
 def thin(metrics: list[Metric], most: int) -> list[Metric]:
-    """Leave out points of long curves, in even distances.
-
-    Parameters
-    ----------
-    metrics : list of Metric
-        The curves.
-
-    most : int
-        Points to keep of each, at most; the first and the last among them.
-    """
+    """Keep at most `most` evenly spaced points of each curve, including both ends."""
     by_key: dict[str, list[Metric]] = {}
     for metric in metrics:
         by_key.setdefault(metric.key, []).append(metric)
@@ -44,14 +34,10 @@ def describe_data(X: Any, y: Any) -> Dataset:
     Parameters
     ----------
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        Samples. At most 10 000 of them, in even distances, make the digest.
+        Samples. The digest uses at most 10 000 of them, evenly spaced.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Labels or numbers.
-
-    Returns
-    -------
-    Dataset
     """
     if not hasattr(X, "shape"):
         X = np.asarray(X)
@@ -65,18 +51,9 @@ def describe_data(X: Any, y: Any) -> Dataset:
 
 
 def param_value(value: Any) -> str:
-    """Write a constructor parameter so that MLflow accepts and a reader understands it.
+    """Return a constructor parameter as a readable text that MLflow accepts.
 
-    Parameters
-    ----------
-    value : object
-        Value of the parameter.
-
-    Returns
-    -------
-    str
-        Functions by their qualified names, anything else as `str` shows it, cut to what
-        MLflow stores.
+    Functions are given by their qualified names.
     """
     text = text_of(value)
     if len(text) > MAX_PARAM_LENGTH:

@@ -1,6 +1,6 @@
 """Where a run goes, as seen from one thread at one moment.
 
-What is fitted in a study goes below its trial.
+Fits in a study go below the run of their trial.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skperceptron.tracking.recording._sklearn_internals import (
     works_for_joblib,
 )
 
-# The study, and its trials, in which whatever is fitted here is.
+# The study and the trials in which this thread is.
 destination_of_trial: ContextVar[Surroundings | None] = ContextVar(
     "skperceptron_destination_of_trial", default=None
 )
@@ -43,45 +43,45 @@ class Destination:
         Which fits keep their models.
 
     log_input_examples : bool
-        Whether a model holds rows of the training data.
+        Whether a model contains rows of the training data.
 
     tracking_uri : str or None
         The store, without credentials. None leaves the choice to MLflow.
 
     working_directory : str or None
-        The folder of the process that looked, on which that choice depends.
+        The folder of the process that made this, on which that choice depends.
 
     experiment_id, experiment_name : str or None
-        The experiment; both None for the default one. The id counts when both are
-        known.
+        The experiment; both None for the default one. The id takes precedence.
 
     parent_run_id : str or None
         The run that was active.
 
     environment_run_id : str or None
-        The run that the environment names, where none was active. Its experiment then
-        counts, if the store has it.
+        The run that the environment names, if none was active. If the store has it,
+        its experiment takes precedence.
 
     parents : tuple of ParentRun
-        The runs of a study and of its trial, if there are any; these then count.
+        The runs above, such as those of a study and its trial. They take precedence
+        over the parent runs named before.
 
     inbox : Inbox
-        From where the process that looked delivers.
+        The journal and the process that delivers from it: that which made this.
 
     thread_id : int
-        The thread for which this was found out.
+        The thread that made this.
 
     is_spread : bool
-        Whether other machines may take part in what is fitted.
+        Whether other machines may take part in the fits.
 
     call_key : str or None
-        The run of the call of scikit-learn's that makes this fit among others.
+        The key of the run of the scikit-learn call that makes this fit and others.
 
     log_onnx : bool
         Whether models are logged as ONNX, too.
 
     purpose : str or None
-        What the fit is for, if it is a fold or a refit. It is the name of its run.
+        "fold" or "refit" with its details if the fit is one. It is the name of its run.
     """
 
     enabled: bool
@@ -103,8 +103,8 @@ class Destination:
 
     @classmethod
     def current(cls) -> Destination:
-        """Ask the configuration and MLflow, without importing MLflow for it."""
-        # MLflow writes what `set_experiment` chose to the environment too.
+        """Read it from the configuration and MLflow, without importing MLflow."""
+        # MLflow writes the choice of `set_experiment` to the environment, too.
         experiment_id = os.environ.get("MLFLOW_EXPERIMENT_ID")
         parent_run_id = None
         if active := users_run():
@@ -126,7 +126,7 @@ class Destination:
             experiment_id=experiment_id,
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME"),
             parent_run_id=parent_run_id,
-            # MLflow removes it from there when a run begins, which then is that one.
+            # MLflow removes the variable when a run begins, which continues this run.
             environment_run_id=(
                 os.environ.get("MLFLOW_RUN_ID") or None
                 if parent_run_id is None
@@ -140,15 +140,15 @@ class Destination:
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this process, not another one, has looked."""
+        """Whether this process made it."""
         return self.inbox.owner == _owners.this_process()
 
     @property
     def speaks_for_this_thread(self) -> bool:
-        """Whether this thread works for the one that looked.
+        """Whether this thread works for the thread that made it.
 
-        That is so in a worker process, and in a thread of joblib's for which the other
-        thread waits. Any other thread sees for itself where its runs go.
+        This is so in a worker process, and in a thread of joblib for which the other
+        thread waits. Any other thread has a destination of its own.
         """
         if not self.is_of_this_process:
             return True
@@ -156,7 +156,7 @@ class Destination:
         return is_another and works_for_joblib() and waits_for_joblib(self.thread_id)
 
     def address(self) -> Address:
-        """Say where a run goes, for the journal."""
+        """Return the part that is written to the journal."""
         return {
             "tracking_uri": self.tracking_uri,
             "working_directory": self.working_directory,
@@ -169,49 +169,40 @@ class Destination:
     def directed_to(
         self, tracking_uri: str | None, experiment_name: str | None
     ) -> Destination:
-        """Point to another store or experiment, and track whatever the switch says.
+        """Return one with another store or experiment, and with tracking on.
 
-        Parameters
-        ----------
-        tracking_uri, experiment_name : str or None
-            None leaves them as they are.
+        None leaves store or experiment as they are.
         """
         changes: dict[str, Any] = {"enabled": True}
         uri = portable_address(tracking_uri)
         if uri not in (None, self.tracking_uri):
-            # Neither runs nor experiments of one store mean anything in another.
+            # Ids of runs and experiments are valid in one store only.
             changes |= {"tracking_uri": uri, "experiment_id": None}
             changes |= {"parent_run_id": None, "parents": (), "call_key": None}
             changes |= {"environment_run_id": None}
         if experiment_name is not None:
             changes |= {"experiment_id": None, "experiment_name": experiment_name}
             if "environment_run_id" not in changes and self.parent_run_id is None:
-                # Still the run above, whose experiment does not count any more.
+                # The run stays the parent, but does not determine the experiment.
                 changes |= {"parent_run_id": self.environment_run_id}
                 changes |= {"environment_run_id": None}
         return replace(self, **changes)
 
     def below(self, *parents: ParentRun) -> Destination:
-        """Point to the place below some runs."""
+        """Return the place below some runs, the outermost first."""
         return replace(self, parents=(*self.parents, *parents))
 
     def outside_call(self) -> Destination:
-        """Point to where the call of scikit-learn's itself is."""
+        """Return the place of the scikit-learn call itself."""
         parents = tuple(p for p in self.parents if p.key != self.call_key)
         return replace(self, parents=parents, call_key=None)
 
 
 @dataclass
 class OpenPlace:
-    """Where runs go as long as a study, or a trial, is not over.
+    """The place below the run of a study or trial, valid until that is over.
 
-    Attributes
-    ----------
-    destination : Destination
-        The place below its run.
-
-    is_over : bool
-        Whether it is. Any thread may find that out.
+    Any thread may set `is_over`.
     """
 
     destination: Destination
@@ -240,12 +231,9 @@ class Surroundings:
         return tuple(trial for trial in self.trials if not trial.is_over)
 
     def here(self) -> Destination | None:
-        """Tell where runs go: below a trial only if it can be no other one.
+        """Return where runs go: below the trial if just one is open, else the study.
 
-        Returns
-        -------
-        Destination or None
-            None when the study is over.
+        It is None when the study is over.
         """
         if self.study.is_over:
             return None
@@ -254,12 +242,12 @@ class Surroundings:
 
 
 def _switches() -> dict[str, Any]:
-    """Read what the user has switched, as attributes of a destination."""
+    """Return the user's configuration as attributes of a destination."""
     config = get_config()
     return {"enabled": config.pop("tracking"), **config}
 
 
 def _working_directory() -> str | None:
-    with suppress(OSError):  # somebody has removed it
+    with suppress(OSError):  # it was removed
         return os.getcwd()
     return None

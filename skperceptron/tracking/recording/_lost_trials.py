@@ -32,11 +32,11 @@ _UNCLEAR = (TrialState.RUNNING, TrialState.FAIL)
 
 
 def end_lost_trials(study: Study, below: Destination, *, deliver: bool) -> None:
-    """Let trials whose workers were killed end as failed, in Optuna and in MLflow.
+    """End trials whose workers were killed as failed, in Optuna and in MLflow.
 
-    Where a storage has heartbeats, Optuna finds out which they are. Where it has none,
-    they are those of dead processes of this machine, and those whose runs somebody has
-    ended by delivering what a dead process had left.
+    If the storage has heartbeats, Optuna finds these trials. Otherwise they are the
+    trials of dead processes of this machine, and those whose runs were ended when
+    somebody delivered what a dead process had left.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def end_lost_trials(study: Study, below: Destination, *, deliver: bool) -> None:
         The place below its run.
 
     deliver : bool
-        Whether to deliver what such workers have left on this machine, too. It says of
-        the study's run that it was killed, unless that has ended.
+        Whether to deliver what dead workers have left on this machine. This also ends
+        the run of the study as killed, unless it has ended.
     """
     with tolerate("What became of trials of other processes is not known"):
         run_id = _run_id_of(below.parents[-1].key)
-        if run_id is not None:  # else the store cannot be reached
+        if run_id is not None:  # otherwise the store cannot be reached
             _end_lost_trials(study, below, run_id, deliver=deliver)
 
 
@@ -86,9 +86,9 @@ def _run_id_of(key: str) -> str | None:
 
 
 def _left_by_the_dead(study_key: str) -> dict[str, Inbox]:
-    """Find runs of trials of which workers on this machine wrote that are gone."""
-    # A folder that hosts share may not show who lives on another one, whose trial must
-    # not be ended.
+    """Find the runs of trials that dead workers of this machine wrote."""
+    # In a folder that hosts share, processes of other hosts may look dead. Their trials
+    # must not be ended.
     return {
         row["key"]: Inbox(journal.folder, row["owner"])
         for journal in usable_journals()
@@ -99,7 +99,7 @@ def _left_by_the_dead(study_key: str) -> dict[str, Inbox]:
 
 
 def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str]:
-    """Find runs of trials of which MLflow does not know how Optuna calls the end."""
+    """Find the keys of trials' runs of a status that lack the final state of Optuna."""
     return {
         tags[KEY_TAG]
         for tags in delivering_process().ask(
@@ -110,16 +110,16 @@ def _untold(address: dict[str, str | None], run_id: str, status: str) -> set[str
 
 
 def _fail(study: Study, has_ended: set[str], below: Destination) -> None:
-    """Tell Optuna which trials have failed."""
+    """Mark trials as failed in Optuna."""
     if _has_heartbeats(study):
-        # Not sooner than Optuna does it: it may then begin the trial again.
+        # Left to Optuna, which may also retry the trials.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(study)
         return
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if key_of_trial(trial, below) in has_ended:
-            with suppress(UpdateFinishedTrialError):  # somebody else was faster
+            with suppress(UpdateFinishedTrialError):  # another process was faster
                 study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 

@@ -1,4 +1,4 @@
-"""With what, by whom and from where a run is logged."""
+"""Tags that say with which versions, by whom and from where a run is logged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skperceptron.tracking.journal._source import source_tags
 
 
 def origin_tags() -> dict[str, str]:
-    """Tell with what, from where and by whom a run is logged, without MLflow."""
+    """Return the tags of versions, user and program, without MLflow."""
     return {
         "skperceptron_version": __version__,
         "scikit_learn_version": sklearn.__version__,

@@ -20,21 +20,10 @@ if TYPE_CHECKING:
 
 
 def log_pareto_front(run: TrackedRun, study: Study, step: int) -> None:
-    """Log the trials that no other one beats in all objectives.
+    """Log the trials of a study that no other one beats in all objectives.
 
-    Their number and the best value of each objective are metrics; the trials are a
-    table and, of two objectives, a figure.
-
-    Parameters
-    ----------
-    run : TrackedRun
-        The run of the study.
-
-    study : Study
-        The study.
-
-    step : int
-        Step of the metrics.
+    Their number and the best value of each objective become metrics at `step`. The
+    trials become a table and, with two objectives, a figure.
     """
     front = sorted(study.best_trials, key=lambda trial: trial.number)
     names = value_names(study.metric_names, len(study.directions))

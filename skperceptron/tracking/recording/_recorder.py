@@ -55,10 +55,10 @@ class FitRecorder:
         The run to write to.
 
     task_path : TaskPath
-        Where the fit stands.
+        The place of the fit in the tree of tasks.
 
     owns_run : bool
-        Whether the run is that of the fit alone, not of something around it.
+        Whether the run is that of the fit alone, not of a computation around it.
     """
 
     def __init__(self, run: FitRun, task_path: TaskPath, *, owns_run: bool) -> None:
@@ -73,7 +73,7 @@ class FitRecorder:
         self._has_begun = self._has_ended = False
         end_kept(threading.get_ident())
         self._activation = None
-        if self.owns_run:  # for the user's own callbacks and objective
+        if self.owns_run:  # the user's callbacks and objective may log to it
             with tolerate("The run of a fit cannot be logged to"):
                 self._activation = Activation(self.run)
 
@@ -91,14 +91,14 @@ class FitRecorder:
         self._has_begun = True
         with tolerate("The training data cannot be told from other data"):
             self.run.remember_training_data(X)
-        # Chunks of `partial_fit` and folds of a search come by the thousand.
+        # There may be thousands of `partial_fit` calls or folds.
         is_single = self.owns_run and not self.run.incremental
         if is_single and self.task_path.role != "fold":
             with tolerate("The training data cannot be described"):
                 self.run.record.dataset = describe_data(X, y)
 
     def begin_curves(self, estimator: Any) -> None:
-        """Note where the curves begin that belong to this run."""
+        """Note the step at which the curves of this run begin."""
         if not self.run.has_progress:
             self.run.last_step = estimator._last_step - 1
 
@@ -117,7 +117,7 @@ class FitRecorder:
         y: Any = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Record the result, or that of a step which other callbacks follow."""
+        """Record the result of the fit, or the curves after one of its steps."""
         if context is self._root:
             self._record_result(estimator, X, y, (metadata or {}).get("sample_weight"))
         else:
@@ -128,10 +128,10 @@ class FitRecorder:
         self.run.status = "KILLED"
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
-        """End the run and see to its delivery, whatever became of the fit."""
+        """End the run and deliver it, however the fit has ended."""
         self._deactivate(estimator)
         if not self._has_begun and (self.run.incremental or not self.run.is_written):
-            return  # what was refused is no run, unless its objective has logged to it
+            return  # a refused fit has no run, unless the user's code has logged to it
         if self._has_begun:
             with tolerate("The curves of a fit could not be tracked"):
                 self._record_curves(estimator)
@@ -151,7 +151,7 @@ class FitRecorder:
             close_left_behind()
 
     def _deactivate(self, estimator: Any) -> None:
-        """Let the user's code not log to the run any more, but for scorers."""
+        """Stop the user's code from logging to the run; a scorer that follows still may."""
         if self._activation is None:
             return
         is_part = self._has_ended and self.run.destination.call_key is not None
@@ -162,7 +162,7 @@ class FitRecorder:
 
     def _record_curves(self, estimator: Any) -> None:
         run = self.run
-        if not hasattr(estimator, "_layers"):  # it has failed before the start
+        if not hasattr(estimator, "_layers"):  # it failed before the training
             return
         time_then, run.looked_at = run.looked_at, now()
         for name, points in estimator._curves(run.last_step).items():
@@ -188,7 +188,7 @@ class FitRecorder:
         self.run.summary["n_iter"] = estimator._last_step
         if self.run.incremental:
             return
-        # The scores of a fold in a search that is tracked are those that it computes.
+        # A tracked search logs the scores of its folds itself.
         if self.owns_run or not self.run.is_fold:
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, X)
@@ -199,7 +199,7 @@ class FitRecorder:
             self.run.keep_model(estimator, X)
 
     def _tell_call(self) -> None:
-        """Let the call around the fit know what went wrong, if anything."""
+        """Pass a failure of the fit on to the call around it."""
         call_key = self.run.destination.call_key
         if call_key is not None and self.run.status != "FINISHED":
             error = self.run.record.tags.get("error")
@@ -208,18 +208,18 @@ class FitRecorder:
     def _keeps_model(self, estimator: Any) -> bool:
         destination = self.run.destination
         log_models = destination.log_models
-        # What is fitted in a worker process is part of something larger, too.
+        # Fits in worker processes are parts of something larger, too.
         if self.task_path.role == "fold" or not destination.is_of_this_process:
             return log_models == "all"
-        # What is around the fit keeps the model of the whole.
+        # If the run is of something around the fit, that keeps the whole model.
         if not self.owns_run or log_models == "none":
             return False
         return log_models == "all" or not self._is_one_of_many(estimator)
 
     def _is_one_of_many(self, estimator: Any) -> bool:
-        """Tell whether some call makes the fit among others, and keeps another one."""
+        """Return whether a call makes this fit and others, and keeps another one."""
         call_key = self.run.destination.call_key
-        search = self.task_path.search  # of which it is the refit
+        search = self.task_path.search  # only a refit comes here with one
         is_refit = search is not None and search.key == call_key
         return call_key is not None and not is_refit and not is_last_fit(estimator)
 
@@ -227,7 +227,7 @@ class FitRecorder:
 def recorder_for(
     estimator: Any, context: CallbackContext, *, incremental: bool
 ) -> FitRecorder | None:
-    """Make the recorder for a fit that is about to begin.
+    """Return the recorder of a fit that is about to begin; None if tracking is off.
 
     Parameters
     ----------
@@ -238,13 +238,8 @@ def recorder_for(
         The root task of the fit.
 
     incremental : bool
-        Whether the fit is a call of `partial_fit`, which continues the run of the call
-        before.
-
-    Returns
-    -------
-    FitRecorder or None
-        None when tracking is off.
+        Whether the fit is a call of `partial_fit`, which continues the run of the
+        previous call.
     """
     destination = None
     with tolerate("A fit cannot be tracked"):
@@ -268,7 +263,7 @@ def recorder_for(
         else:
             run = _new_run(estimator, task_path, destination, incremental=incremental)
             if before is not None and (incremental or estimator.warm_start):
-                run.training_data = before.training_data  # it is trained further
+                run.training_data = before.training_data  # the training goes on
         _connect(estimator, run)
         return FitRecorder(run, task_path, owns_run=True)
     return None
@@ -283,13 +278,13 @@ def _end_previous(estimator: Any, previous: FitRun | None) -> None:
 def _recorder_of_part(
     estimator: Any, task_path: TaskPath, run: FitRun | None
 ) -> FitRecorder | None:
-    """Let a fit write to the run of something around it, the first that comes."""
+    """Let a fit write to the run of something around it, if it is the first to do so."""
     if run is None or run.has_progress:
         return None
     with tolerate("A fit cannot be tracked"):
         if run.is_fold:
-            # What all folds have in common is told of the candidate and the search: it
-            # would take half of the time of a run to store.
+            # Candidate and search have the parameters that all folds share. Storing
+            # these would take half of the time for a run.
             run.record.tags |= _estimator_tags(estimator)
         else:
             run.add(_describe(estimator))
@@ -304,16 +299,7 @@ def _connect(estimator: Any, run: FitRun) -> None:
 
 
 def remember_validation_data(estimator: Any, X: Any) -> None:
-    """Note that a score on these data is no test: early stopping has seen them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        One of our estimators.
-
-    X : array-like of shape (n_samples, n_features)
-        What it was validated on.
-    """
+    """Note that a score on these data is no test score: early stopping has seen them."""
     run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
     if run is not None:
         with tolerate("The validation data cannot be told from other data"):
@@ -321,19 +307,7 @@ def remember_validation_data(estimator: Any, X: Any) -> None:
 
 
 def record_test_score(estimator: Any, X: Any, score: float) -> None:
-    """Add the first score on data other than the training data to the run.
-
-    Parameters
-    ----------
-    estimator : estimator
-        One of our estimators.
-
-    X : array-like of shape (n_samples, n_features)
-        What it was scored on.
-
-    score : float
-        The score.
-    """
+    """Add a score on `X` to the run, if it is the first on other than training data."""
     run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
     if run is None or not run.wants_test_score or not get_config()["tracking"]:
         return
@@ -359,7 +333,7 @@ def _new_run(
         destination,
         task_path.new_key(),
         incremental=incremental,
-        # Nobody waits in the middle of a search or of a study.
+        # Within a search or study, nobody waits for it.
         waits=task_path.role == "single"
         and not incremental
         and not destination.parents,

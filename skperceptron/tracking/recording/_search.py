@@ -1,4 +1,4 @@
-"""What is logged of a search that has come to its end."""
+"""Logs the results of a finished search, and the runs of its candidates."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from skperceptron.plotting import SearchHeatmapDisplay
 
 Results = dict[str, Any]
-# On the run of a candidate: its row of the results.
+# Tag of the run of a candidate: its row in `cv_results_`.
 CANDIDATE_TAG = "candidate"
-# MLflow's own, by which a run that is there gets another name.
+# MLflow's own tag, which renames an existing run.
 _NAME_TAG = "mlflow.runName"
 
 
@@ -69,10 +69,10 @@ def log_search(
         Where the runs below that of the search go.
 
     root : str
-        What all tasks of the search have in common.
+        Id of the tree of tasks.
 
     begun : dict of ParentRun
-        The candidates whose begin is known, by key.
+        The candidates whose start time is known, by key.
 
     log_folds : bool
         Whether the folds have runs.
@@ -106,7 +106,7 @@ def log_search(
 def begin_candidates(
     search: Any, task: CallbackContext, below: Destination, root: str
 ) -> None:
-    """Begin the runs of the candidates that a task of a search evaluates elsewhere.
+    """Begin the runs of the candidates that other machines evaluate in a task.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def begin_candidates(
         Where the runs below that of the search go.
 
     root : str
-        What all tasks of the search have in common.
+        Id of the tree of tasks.
     """
     ids = ids_of(path_of(task))
     for task_id in ids_of_first_folds(search, task):
@@ -132,19 +132,7 @@ def begin_candidates(
 
 
 def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
-    """Name the run of the candidate that a fold belongs to.
-
-    Parameters
-    ----------
-    search : estimator
-        The search, being fitted.
-
-    root : str
-        What all tasks of the search have in common.
-
-    ids : tuple of int
-        The way to the task of the fold.
-    """
+    """Return the run of the candidate to which the fold at `ids` belongs."""
     index, row = candidate_and_row_of_fold(search, ids)
     iteration = ids[-2] if len(ids) > len(SEARCH_IDS) + 1 else None
     name = name_candidate(search, params_of_fold(), row, iteration)
@@ -152,7 +140,7 @@ def candidate_of_fold(search: Any, root: str, ids: TaskIds) -> ParentRun:
 
 
 def _candidate_run(root: str, ids: TaskIds, index: int, name: str) -> ParentRun:
-    """Make the run of a candidate, by its number among those of its task."""
+    """Return the run of a candidate; `index` is its number within its task."""
     key = key_of(root, ids, f"candidate {index}")
     return ParentRun(key, name, now(), is_managed=True)
 
@@ -167,16 +155,7 @@ def _names_of_candidates(search: Any) -> list[str]:
 
 
 def draw_search(run: FitRun, search: Any) -> None:
-    """Draw the two most influential hyperparameters of a search.
-
-    Parameters
-    ----------
-    run : FitRun
-        The run of the search, which keeps the figure.
-
-    search : estimator
-        The fitted search.
-    """
+    """Plot the two most influential hyperparameters of a search to its run."""
     results = search.cv_results_
     if len({str(params) for params in results["params"]}) < 2:
         return
@@ -190,8 +169,7 @@ def draw_search(run: FitRun, search: Any) -> None:
     if search.multimetric_ and not isinstance(search.refit, str):
         scoring = names[0].removeprefix(prefix)
     display = SearchHeatmapDisplay._of_search(search, scoring=scoring)
-    # Where the candidates were fitted: worker processes have nothing to do now, and
-    # matplotlib takes 30 MB.
+    # In a worker process, which is idle now: matplotlib takes 30 MB.
     (image,) = Parallel(n_jobs=search.n_jobs)([delayed(_draw)(display)])
     run.keep_file("cv_results.png", image)
 
@@ -203,13 +181,13 @@ def _draw(display: SearchHeatmapDisplay) -> bytes:
 
 
 def _log_best(run: FitRun, search: Any) -> None:
-    # In this order, the score first, MLflow's UI shows them.
+    # MLflow's UI shows them in this order, so the score comes first.
     names = ("best_score_", "refit_time_")
     run.summary = {
         **{n.rstrip("_"): getattr(search, n) for n in names if hasattr(search, n)},
         **run.summary,
     }
-    # As tags: of each metric MLflow's UI draws a chart.
+    # As tags, because MLflow's UI draws a chart of each metric.
     run.record.tags["n_candidates"] = str(len(search.cv_results_["params"]))
     run.record.tags["n_splits"] = str(search.n_splits_)
     if hasattr(search, "best_index_"):
@@ -241,14 +219,14 @@ def _log_candidate(
         run.status = "FAILED"
     run.end()
     if end_time is not None:
-        record.end_time = end_time  # with its last fold, not with the search
+        record.end_time = end_time  # that of its last fold, not of the search
     run.deliver(wait=False)
 
 
 def _scores_first(results: Results) -> list[str]:
-    """List what is logged of a candidate, in this order.
+    """List the columns that are logged of a candidate, the scores first.
 
-    Where MLflow's UI compares runs, it begins with the first metric that they share.
+    When MLflow's UI compares runs, it begins with the first metric that they share.
     """
     names = [name for name in results if not name.startswith(("split", "param"))]
     return sorted(names, key=lambda name: name.endswith("_time"))
@@ -265,7 +243,7 @@ def _record_of_fold(search: Any, row: int, split: int) -> RunRecord:
 
 
 def _has_failed(search: Any, row: int) -> bool:
-    """Tell whether no fold of a candidate could be fitted: none was scored."""
+    """Return whether no fold of a candidate could be fitted and scored."""
     results, error_score = search.cv_results_, search.error_score
     if error_score == "raise" or results["mean_score_time"][row] > 0:
         return False
@@ -276,7 +254,7 @@ def _has_failed(search: Any, row: int) -> bool:
 def _cell(value: Any) -> Any:
     if value is np.ma.masked:
         return ""
-    # The writer itself writes all digits of numbers, and nothing for None.
+    # The CSV writer itself writes all digits of numbers, and nothing for None.
     return value if value is None or isinstance(value, Real) else text_of(value)
 
 
@@ -285,7 +263,7 @@ def _as_csv(results: Results) -> bytes:
     writer = csv.writer(text)
     writer.writerow(results)
     for row in zip(*results.values(), strict=True):
-        # What a candidate does not set is masked.
+        # Parameters that a candidate does not set are masked.
         writer.writerow([_cell(value) for value in row])
-    # Names of scores may have what UTF-8 cannot tell, such as half a surrogate pair.
+    # Names of scores may contain characters that UTF-8 lacks, such as lone surrogates.
     return text.getvalue().encode(errors="backslashreplace")

@@ -1,6 +1,6 @@
-"""What tells the types of data, and nothing else of it: MLflow infers signatures.
+"""Made-up data of the same types as the user's, from which MLflow infers signatures.
 
-MLflow looks at the values of a column only where its dtype does not tell their types.
+MLflow looks at the values of a column only if its dtype does not determine their types.
 """
 
 from __future__ import annotations
@@ -19,24 +19,16 @@ from skperceptron.tracking.journal._values import (
     series_as_plain,
 )
 
-# Kinds of dtypes, of NumPy's and pandas', that tell the type and have a zero.
+# Kinds of dtypes of NumPy and pandas that determine the type and have a zero.
 _TELLING_KINDS = "biufM"
 
 
 def specimen(value: Any) -> Plain:
-    """Write something of the same types as rows or predictions, as `as_plain` does.
+    """Return data of the same types as rows or predictions, in the form of `as_plain`.
 
-    Parameters
-    ----------
-    value : ndarray, DataFrame, Series or object
-        The rows or predictions.
-
-    Returns
-    -------
-    Plain
-        An array without rows, or a frame with made-up ones. Predictions of other types
-        are written as they are. `OTHER` where they cannot be: MLflow does not know
-        their types either.
+    This is an array without rows, or a frame with made-up ones. Predictions of other
+    types are kept as they are. `OTHER` stands for those that cannot be written, whose
+    types MLflow does not know either.
     """
     pandas = sys.modules.get("pandas")
     try:
@@ -64,7 +56,7 @@ def _of_frame(frame: Any) -> Plain:
 def _of_column(column: Any) -> list[Any]:
     if column.dtype.kind in _TELLING_KINDS:
         return [None if column.isna().any() else 0]
-    # One of each type. What is in lists and dicts may differ.
+    # One value of each type, but all lists, dicts and arrays: their contents may differ.
     found: dict[Any, Any] = {}
     for i, value in enumerate(column.tolist()):
         is_open = isinstance(value, list | dict | np.ndarray)
@@ -75,12 +67,12 @@ def _of_column(column: Any) -> list[Any]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell whether a value is NaN or NaT. There are types for None and NA."""
+    """Return whether a value is NaN or NaT; None and NA have types of their own."""
     return isinstance(value, float | datetime.date) and value != value
 
 
 def _blank(value: Any) -> Any:
-    """Make up a value of the same type; what is missing stays missing."""
+    """Return a made-up value of the same type; missing values stay missing."""
     if isinstance(value, list):
         return [_blank(v) for v in value]
     if type(value) is dict:

@@ -1,6 +1,6 @@
-"""What the pages of searches and studies say in MLflow: what was tuned, and the best.
+"""Descriptions of searches and studies: what was tuned, and the best result.
 
-It is Markdown, which MLflow shows as the description of a run.
+They are Markdown, which MLflow shows on the page of a run.
 """
 
 from __future__ import annotations
@@ -14,24 +14,15 @@ from sklearn.pipeline import Pipeline
 from skperceptron._functions import text_of
 from skperceptron.tracking.journal._record import DESCRIPTION_END, DESCRIPTION_RUN_ID
 
-# More values of a hyperparameter than this are told by their range or number.
+# More values of a hyperparameter than this are described by their range or number.
 _MAX_VALUES = 6
-# MLflow takes 5000 characters.
+# Limits that keep a description within the 5000 characters that MLflow takes.
 _MAX_ROWS = 15
 _MAX_LENGTH = 60
 
 
 def summarize_search(search: Any, *, has_model: bool) -> str:
-    """Describe a search that has come to its end.
-
-    Parameters
-    ----------
-    search : estimator
-        The fitted search.
-
-    has_model : bool
-        Whether the model of its best candidate is logged.
-    """
+    """Describe a fitted search; `has_model` is whether its best model is logged."""
     tried = search.cv_results_["params"]
     tuned = type(parts_of(search.estimator)[-1]).__name__
     n_candidates, n_splits = len(tried), search.n_splits_
@@ -58,7 +49,7 @@ def summarize_study(
     tried: Sequence[Mapping[str, Any]],
     best: tuple[int, float, Mapping[str, Any]] | None,
 ) -> str:
-    """Describe a study as far as it has come.
+    """Describe the finished trials of a study.
 
     Parameters
     ----------
@@ -66,7 +57,7 @@ def summarize_study(
         "minimize" or "maximize" for each objective.
 
     tried : sequence of mapping
-        The parameters of each trial that is finished.
+        The parameters of each finished trial.
 
     best : tuple of int, float and mapping, or None
         Number, value and parameters of the best trial. None if there is none, or
@@ -84,7 +75,7 @@ def summarize_study(
 
 
 def parts_of(estimator: Any) -> list[Any]:
-    """List the steps of a pipeline; any other estimator has one part, itself."""
+    """List the steps of a pipeline, or the estimator itself if it is no pipeline."""
     if isinstance(estimator, Pipeline):
         return [
             step for _, step in estimator.steps if step not in (None, "passthrough")
@@ -93,7 +84,7 @@ def parts_of(estimator: Any) -> list[Any]:
 
 
 def _table(tried: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> str:
-    """Tell what each hyperparameter was, and which value was best."""
+    """Make a table of the tried and the best values of each hyperparameter."""
     names = list(dict.fromkeys(name for params in tried for name in params))
     lines = ["| hyperparameter | tried | best |", "| --- | --- | --- |"]
     for name in names[:_MAX_ROWS]:

@@ -1,4 +1,4 @@
-"""Where a fit stands in the tree of tasks of scikit-learn's callbacks."""
+"""The place of a fit in the tree of tasks of scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from skperceptron.tracking.journal._record import ParentRun
 from skperceptron.tracking.recording._sklearn_internals import REFIT_TASK, SEARCH_TASK
 
 TaskIds = tuple[int, ...]
-# Fits that were begun, by task: an ensemble may make several in one.
+# Number of fits that were begun, by task: an ensemble may make several in one task.
 _n_fits: Counter[str] = Counter()
 _MAX_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
 class TaskPath:
-    """Where a fit stands.
+    """The place of a fit in the tree of tasks.
 
     Attributes
     ----------
     root : str
-        What all tasks of the tree have in common, and no others.
+        Id of the tree of tasks.
 
     ids : tuple of int
-        The way from the root to the task of the fit.
+        The ids of the tasks from the root to that of the fit.
 
     role : {"single", "fold", "refit"}
-        Whether it is part of a search, and which.
+        Which part of a search it is; "single" outside of one.
 
     search : ParentRun or None
-        That search.
+        The run of that search.
     """
 
     root: str
@@ -44,9 +44,9 @@ class TaskPath:
     search: ParentRun | None
 
     def new_key(self) -> str:
-        """Make the identity of one more run of this task.
+        """Return the key of one more run of this task.
 
-        It is the same wherever and however often the task is run.
+        It does not depend on the process, so a repeated task gets the same keys.
         """
         task = key_of(self.root, self.ids)
         if len(_n_fits) > _MAX_COUNTED:
@@ -56,24 +56,12 @@ class TaskPath:
 
 
 def key_of(root: str, ids: TaskIds, what: str = "") -> str:
-    """Make the identity of a run.
-
-    Parameters
-    ----------
-    root : str
-        What all tasks of the tree have in common.
-
-    ids : tuple of int
-        The way from the root to the task.
-
-    what : str, default=""
-        Tells runs of the same task apart.
-    """
+    """Return the key of a run of a task; `what` distinguishes runs of the same task."""
     return hashlib.sha256(f"{root}/{ids}/{what}".encode()).hexdigest()[:32]
 
 
 def path_of(context: CallbackContext) -> list[CallbackContext]:
-    """List the tasks from the root down to one."""
+    """List the tasks from the root to a task."""
     path = [context]
     while path[-1].parent is not None:
         path.append(path[-1].parent)
@@ -81,18 +69,12 @@ def path_of(context: CallbackContext) -> list[CallbackContext]:
 
 
 def ids_of(path: list[CallbackContext]) -> TaskIds:
-    """Name the way to the last task of a path."""
+    """Return the ids of the tasks of a path."""
     return tuple(context.task_id for context in path)
 
 
 def find_task_path(context: CallbackContext) -> TaskPath:
-    """Tell where the fit of a task stands.
-
-    Parameters
-    ----------
-    context : CallbackContext
-        The root task of the fit.
-    """
+    """Return the place of the fit whose root task is given."""
     path = path_of(context)
     root = str(context.root_uuid)
     for depth, (above, task) in enumerate(pairwise(path), start=1):
@@ -111,21 +93,9 @@ def search_run(
     *,
     is_managed: bool = False,
 ) -> ParentRun:
-    """Name the run of a search.
+    """Return the run of the search at the end of a path.
 
-    Parameters
-    ----------
-    root : str
-        What all tasks of the tree have in common.
-
-    path : list of CallbackContext
-        From the root to the search.
-
-    context : CallbackContext
-        The task of the search.
-
-    is_managed : bool, default=False
-        Whether somebody will tell when it ends.
+    With `is_managed`, somebody will end it.
     """
     return ParentRun(
         key=key_of(root, ids_of(path), "search"),

@@ -1,4 +1,4 @@
-"""By what an estimator finds the run of its last fit again."""
+"""The ticket by which an estimator finds the run of its last fit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,7 @@ from skperceptron.tracking.journal._record import Address
 
 @dataclass(frozen=True)
 class RunTicket:
-    """By which an estimator finds its run again, in any process.
-
-    Attributes
-    ----------
-    key : str
-        Identity of the run.
-
-    address : dict
-        Where it went.
-    """
+    """Key and address of a run, by which an estimator finds it in any process."""
 
     key: str
     address: Address
@@ -32,16 +23,10 @@ class RunTicket:
         return self._known_id() is not None
 
     def run_id(self) -> str | None:
-        """Look the run up.
-
-        Returns
-        -------
-        str or None
-            None if it is not delivered yet, or the store cannot be asked.
-        """
+        """Look the run up; None if it is not delivered, or the store cannot be asked."""
         run_id = self._known_id()
         if run_id is None:
-            with suppress(OSError):  # there is nobody to ask
+            with suppress(OSError):  # no process could look it up
                 run_id = delivering_process().ask(
                     "look_up", address=self.address, key=self.key
                 )

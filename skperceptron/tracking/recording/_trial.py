@@ -27,34 +27,16 @@ _STATUS_OF: dict[TrialState, Status] = {
 
 
 def key_of_trial(trial: FrozenTrial, below: Destination) -> str:
-    """Make the identity of the run of a trial.
-
-    Parameters
-    ----------
-    trial : optuna.trial.FrozenTrial
-        The trial.
-
-    below : Destination
-        The place below its study.
-    """
+    """Return the key of the run of a trial; `below` is the place below its study."""
     return key_of(below.parents[-1].key, (trial.number,), "trial")
 
 
 def trial_run(
     trial: FrozenTrial, below: Destination, *, has_begun: bool = False
 ) -> TrackedRun:
-    """Make the run of a trial.
+    """Return the run of a trial, which another process may have begun.
 
-    Parameters
-    ----------
-    trial : optuna.trial.FrozenTrial
-        The trial.
-
-    below : Destination
-        The place below its study.
-
-    has_begun : bool, default=False
-        Whether another process has begun it.
+    `below` is the place below the run of its study.
     """
     record = RunRecord(f"trial {trial.number}")
     if trial.datetime_start is not None:
@@ -78,7 +60,7 @@ def end_trial_run(
     names: list[str] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Note how a trial has ended, and deliver its run.
+    """Write down how a trial has ended, and deliver its run.
 
     Parameters
     ----------
@@ -89,16 +71,17 @@ def end_trial_run(
         The trial.
 
     state : TrialState
-        What it ends as, which the trial may not know yet.
+        The final state, which may not be in `trial` yet.
 
     values : sequence of float or None
-        What it has come to.
+        The values of its objectives.
 
     names : list of str or None, default=None
         The names of the values, if the study has any.
 
     error : exception or None, default=None
-        Why it has failed, if that is known. An interrupt of the user has killed it.
+        Why it has failed, if that is known. After an interrupt by the user, the run
+        ends as killed.
     """
     record = run.record
     record.params = {k: param_value(v) for k, v in trial.params.items()}
@@ -111,7 +94,7 @@ def end_trial_run(
     for i, name in enumerate(value_names(names, len(values))[: len(values)]):
         record.add_metric(name, values[i])
     if names is not None and len(values) == 1:
-        record.add_metric("value", values[0])  # by which studies are compared
+        record.add_metric("value", values[0])  # the common metric of all studies
     run.status = _STATUS_OF.get(state, "FAILED")
     if error is not None:
         note_failure(run, error)
@@ -122,16 +105,7 @@ def end_trial_run(
 
 
 def value_names(names: list[str] | None, n_values: int) -> list[str]:
-    """Name the values of a trial.
-
-    Parameters
-    ----------
-    names : list of str or None
-        The names that the user has given them.
-
-    n_values : int
-        How many there are.
-    """
+    """Return the names of a trial's values, which the user may have given."""
     if names is not None:
         return names
     return ["value"] if n_values == 1 else [f"value_{i}" for i in range(n_values)]

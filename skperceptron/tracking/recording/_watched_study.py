@@ -1,4 +1,4 @@
-"""An Optuna study that tells when its trials begin and end."""
+"""Follows the trials of an Optuna study while they begin and end."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-# The blocks that each study is in, the innermost last.
+# The watches of the blocks in which each study is, the innermost last.
 _watches: weakref.WeakKeyDictionary[Study, list[Watch]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 @dataclass(kw_only=True)
 class _OpenTrial(OpenPlace):
-    """A trial that is not told yet.
+    """A trial whose result Optuna does not have yet.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class _OpenTrial(OpenPlace):
         Its run.
 
     stand_in : ActiveRun or None
-        What is MLflow's active run in its objective.
+        MLflow's active run in its objective.
 
     active_before : list of ActiveRun
-        What was active before it.
+        The runs that were active before it.
 
     earlier_error : BaseException or None
-        What was being dealt with when it began.
+        The exception that was being handled when it began.
     """
 
     run: TrackedRun
@@ -68,15 +68,9 @@ class _OpenTrial(OpenPlace):
 
 
 class Watch:
-    """Keeps a run for each trial of a study that begins in a block.
+    """Makes a run for each trial of a study that begins in a block.
 
-    Parameters
-    ----------
-    study : Study
-        The study.
-
-    below : Destination
-        The place below its run.
+    The runs go to `below`, the place below the run of the study.
     """
 
     def __init__(self, study: Study, below: Destination) -> None:
@@ -126,9 +120,9 @@ class Watch:
     def end(
         self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """End the run of a trial, in whatever thread."""
+        """End the run of a trial, in any thread."""
         begun = self._trials.pop(trial.number, None)
-        if begun is None:  # it has begun outside of the block
+        if begun is None:  # it began outside of the block
             return
         begun.is_over = True
         optimization = _optimization_that_tells()
@@ -148,7 +142,7 @@ class Watch:
         )
 
     def _surround(self, *begun: _OpenTrial) -> None:
-        """Let this thread be in its only open trial, or else in the study."""
+        """Put this thread into its only open trial, or else into the study."""
         surroundings = destination_of_trial.get()
         if surroundings is None or surroundings.study is not self._place:
             surroundings = Surroundings(self._place)
@@ -172,7 +166,7 @@ def _withdraw(trial: _OpenTrial) -> None:
 
 
 def _telling() -> FrameType | None:
-    """Find where Optuna is told the result of a trial, in this thread."""
+    """Find the frame in which Optuna gets the result of a trial, in this thread."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -183,7 +177,7 @@ def _telling() -> FrameType | None:
 
 
 def _optimization_that_tells() -> FrameType | None:
-    """Find the call of an objective that has just returned, unless the user tells."""
+    """Find the frame of an objective's caller, unless the user calls `Study.tell`."""
     telling = _telling()
     caller = None if telling is None else telling.f_back
     is_optimization = caller is not None and caller.f_code.co_name == "_run_trial"
@@ -193,10 +187,10 @@ def _optimization_that_tells() -> FrameType | None:
 def _error_of(
     begun: _OpenTrial, optimization: FrameType | None
 ) -> BaseException | None:
-    """Tell why a trial has failed, which Optuna does not tell samplers."""
+    """Return why a trial has failed, which Optuna does not pass to samplers."""
     if optimization is not None:
         error = optimization.f_locals.get("func_err")
-    else:  # told by the user, perhaps where an error is dealt with
+    else:  # `Study.tell`, perhaps called in an exception handler
         error = sys.exception()
         error = None if error is begun.earlier_error else error
     if isinstance(error, BaseException):
@@ -209,17 +203,10 @@ def _error_of(
 
 
 class _WatchedSampler(BaseSampler):
-    """A sampler that tells when trials begin and end, in their own threads.
+    """A sampler that calls a watch when trials begin and end, in their own threads.
 
-    To whoever looks, and in a copy or a pickle, it is the sampler itself.
-
-    Parameters
-    ----------
-    sampler : BaseSampler
-        The sampler that is wrapped.
-
-    watch : Watch
-        Whom to tell.
+    It has the class and attributes of the wrapped sampler. Copies and pickles of it are
+    the wrapped sampler.
     """
 
     def __init__(self, sampler: BaseSampler, watch: Watch) -> None:
@@ -273,7 +260,7 @@ class _WatchedSampler(BaseSampler):
 
 
 def own_sampler(study: Study) -> BaseSampler:
-    """Get the sampler of a study as the user has made it."""
+    """Return the sampler of a study as the user has made it."""
     sampler: BaseSampler = study.sampler
     return sampler._sampler if type(sampler) is _WatchedSampler else sampler
 
@@ -287,7 +274,7 @@ def _itself(sampler: BaseSampler) -> BaseSampler:
 
 
 def _watch(study: Study, watch: Watch | None) -> None:
-    """Let a study's sampler, whichever it is, tell a watch; None ends that."""
+    """Let any sampler of a study call a watch; None ends that."""
     sampler = own_sampler(study)
     kind: Any = type(study)
     if watch is None:
@@ -296,15 +283,15 @@ def _watch(study: Study, watch: Watch | None) -> None:
         return
     if not hasattr(kind, "watched_kind"):
         study.__class__ = _watched(kind)
-    study.sampler = sampler  # which is wrapped
+    study.sampler = sampler  # which `WatchedStudy` wraps
 
 
 @lru_cache
 def _watched(kind: Any) -> Any:
-    """Make a kind of study that notices when it is given another sampler.
+    """Return a class of studies that wrap each sampler that they are given.
 
-    A study is of this kind only inside of the block. Optuna's hooks are those of the
-    sampler, and this may be changed at any time.
+    A study is of this class only inside of the block. Only samplers have hooks for the
+    begin and end of trials, and the user may set another one at any time.
     """
 
     class WatchedStudy(kind):
