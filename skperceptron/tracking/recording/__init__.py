@@ -1,1 +1,1 @@
-"""What fits, searches and studies say of themselves."""
+"""Records fits, searches and studies in the journal."""

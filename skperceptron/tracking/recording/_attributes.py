@@ -1,8 +1,8 @@
-"""Names under which an estimator carries what tracking needs to know."""
+"""Names of the attributes that tracking sets on estimators."""
 
-# Where its next run goes, on a clone that was not fitted yet.
+# The destination of its next run, on a clone that was not fitted yet.
 DESTINATION_ATTRIBUTE = "_tracking_destination"
-# The run of its last fit. It does not survive pickling, ...
+# The run of its last fit, which is not pickled, ...
 RUN_ATTRIBUTE = "_tracked_run"
-# ... while this one does, by which the run is found again.
+# ... and the ticket of that run, which is.
 TICKET_ATTRIBUTE = "_run_ticket"

@@ -7,7 +7,7 @@ these clones in the caller's thread, or from clones made there, so a clone remem
 destination. In `cross_validate`, the caller's thread makes only the first clones, and
 joblib's threads make the others. These use the destination seen for the first.
 
-All fits of one call of scikit-learn, such as `cross_validate`, have the same parent run.
+All fits of one scikit-learn call, such as `cross_validate`, have the same parent run.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _destination_of(estimator: Any) -> Destination:
 def seen_from_here(estimator: Any) -> Destination:
     """Return where the runs of an estimator go, as seen from this thread.
 
-    If a call of scikit-learn makes this fit and others, it is below the run of the call.
+    If a scikit-learn call makes this fit and others, it is below the run of the call.
     """
     here = Destination.current()
     if not here.enabled:

@@ -81,7 +81,7 @@ class Destination:
         Whether models are logged as ONNX, too.
 
     purpose : str or None
-        "fold" or "refit" with its details if the fit is one. It is the name of its run.
+        Name of the run if the fit is a fold or a refit, such as "fold 0".
     """
 
     enabled: bool

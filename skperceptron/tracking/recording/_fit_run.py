@@ -1,4 +1,4 @@
-"""The MLflow run of an estimator, as long as the estimator can add to it."""
+"""Runs that this process writes to the journal: of fits, searches and studies."""
 
 from __future__ import annotations
 
@@ -45,20 +45,21 @@ from skperceptron.tracking.recording._ticket import RunTicket
 
 # A long fit writes what is new at most once in this time.
 SECONDS_BETWEEN_WRITES = 2.0
-# Of the curve of a fold, one of many, at most this many points are kept: each takes the
-# store as long as a hundredth of the run.
+# At most this many points of a fold's curve are kept, as there are many folds: storing
+# each takes a hundredth of the time for the run.
 POINTS_PER_FOLD = 10
-# What nobody waits for is delivered in one go with what follows within this time.
+# Runs for which nobody waits are delivered together with those that follow within this
+# time.
 SECONDS_UNTIL_DELIVERY = 0.2
 
-# Runs of `partial_fit` calls that are not ended yet, ...
+# Runs of `partial_fit` calls that have not ended, ...
 _unfinished: set[FitRun] = set()
-# ... and those of them whose estimators are gone.
+# ... and those of them whose estimators were garbage-collected.
 _left_behind: deque[FitRun] = deque()
 
 
 class TrackedRun:
-    """A run that is written down in the journal.
+    """A run that is written to the journal.
 
     Parameters
     ----------
@@ -66,19 +67,19 @@ class TrackedRun:
         What is known at the start.
 
     destination : Destination
-        Where the run goes; the runs above it included.
+        Where the run goes, including the runs above it.
 
     key : str
         Its identity.
 
     is_addition : bool, default=False
-        Whether it adds to a run that was ended by somebody else.
+        Whether it adds to a run that somebody else has ended.
 
     is_shared : bool, default=False
         Whether other processes may have begun it, or may be about to.
 
     status_if_killed : {"FINISHED", "FAILED", "KILLED"}, default="KILLED"
-        How it ends if this process ends before it.
+        Its status if this process ends before it.
 
     Attributes
     ----------
@@ -86,19 +87,19 @@ class TrackedRun:
         What is not written yet.
 
     summary : dict of float
-        Metrics of which only the latest value counts, not written yet.
+        Metrics of which only the latest value is logged, not written yet.
 
     status : {"FINISHED", "FAILED", "KILLED"}
-        How it will have ended.
+        The status with which it will end.
 
     is_spread : bool
         Whether other machines may have runs below it.
 
     is_written : bool
-        Whether anything of it is written down.
+        Whether anything of it was written.
 
     written_at : float
-        When something was written last, by the clock of `time.monotonic`.
+        Time of the last write, by `time.monotonic`.
     """
 
     def __init__(
@@ -127,19 +128,19 @@ class TrackedRun:
 
     @property
     def ticket(self) -> RunTicket:
-        """What finds the run again."""
+        """The ticket by which the run is found later."""
         return RunTicket(self.key, self.address)
 
     @property
     def inbox(self) -> Inbox:
-        """Where it is written, and who delivers it."""
+        """The journal in which it is written, and the process that delivers it."""
         if self._inbox is None:
             self._inbox = find_inbox(self.destination)
         return self._inbox
 
     @property
     def journal(self) -> Journal:
-        """Where it is written."""
+        """The journal in which it is written."""
         return journal_in(self.inbox.journal)
 
     def write(self) -> None:
@@ -168,7 +169,7 @@ class TrackedRun:
         self.written_at = time.monotonic()
 
     def end(self) -> None:
-        """Note that the run ends now; to be written."""
+        """Note that the run ends now. `deliver` writes it."""
         self.record.status, self.record.end_time = self.status, now()
 
     def reopen(self) -> None:
@@ -187,10 +188,10 @@ class TrackedRun:
             What was fitted.
 
         X : array-like
-            What it was fitted to.
+            Its training data.
 
         trusted_types : sequence of str, default=()
-            Types that it may contain beside the usual ones.
+            Qualified names of types that it may contain beside the usual ones.
         """
         with tolerate(f"The model of a run of {self.record.name} is not logged"):
             name = self.journal.new_files(self.key)
@@ -214,17 +215,15 @@ class TrackedRun:
         self.record.files.append(folder)
 
     def add(self, record: RunRecord) -> None:
-        """Add what is known of something that is part of the run."""
+        """Add parameters and tags of a part of the run, without replacing any."""
         self.record.params = {**record.params, **self.record.params}
         self.record.tags = {**record.tags, **self.record.tags}
 
     def deliver(self, *, wait: bool) -> None:
-        """Append what is new, and see to its delivery.
+        """Write what is new, and let it be delivered.
 
-        Parameters
-        ----------
-        wait : bool
-            Whether to wait for it, if this process delivers; the run must have ended.
+        With `wait`, it waits for the delivery of a run that has ended, if the run is
+        delivered for this process.
         """
         with tolerate(f"A run of {self.record.name} could not be written down"):
             self.write()
@@ -247,7 +246,7 @@ class TrackedRun:
                 )
 
     def _wait(self, *, for_id: bool = False) -> None:
-        """Wait until the run is delivered, or is there at least."""
+        """Wait until the run is delivered, or with `for_id` until its id is known."""
         delivering_process().watch(self.destination.tracking_uri, self.inbox.journal)
         problem = _ask(
             "wait_for",
@@ -262,11 +261,7 @@ class TrackedRun:
         tell_notices()
 
     def begin(self) -> str:
-        """See to it that the run is in MLflow, with what is known so far.
-
-        Returns
-        -------
-        run_id : str
+        """Wait until the run exists in MLflow, and return its id.
 
         Raises
         ------
@@ -284,21 +279,21 @@ class TrackedRun:
         return run_id
 
     def run_id(self) -> str | None:
-        """Tell which run of MLflow's it is, if it is there."""
+        """Return its MLflow id, if the journal knows it."""
         return self.journal.run_id_of(self.key)
 
     @property
     def is_delivered_here(self) -> bool:
-        """Whether it is this process that delivers it."""
+        """Whether it is delivered for this process, not for another one."""
         return self._inbox is None or self._inbox.owner == _owners.this_process()
 
     @property
     def _is_where_it_belongs(self) -> bool:
-        """Whether it is written for the process that looked where it goes."""
+        """Whether it is written for the process that has made its destination."""
         return self.inbox.owner == self.destination.inbox.owner
 
     def warn(self, problem: Problem) -> None:
-        """Tell the user that the store does not take the run."""
+        """Warn the user that the store does not take the run."""
         store = self.destination.tracking_uri or "MLflow's default store"
         text = problem["text"]
         if problem["is_about_files"]:
@@ -316,19 +311,10 @@ class TrackedRun:
 
 
 def find_inbox(destination: Destination) -> Inbox:
-    """Choose where to write: from there a process that lives must deliver.
+    """Return the inbox to write to, from which a live process delivers.
 
-    Parameters
-    ----------
-    destination : Destination
-        Where runs go, with the inbox of the process that found that out: of another
-        one, if this process works for it.
-
-    Returns
-    -------
-    Inbox
-        That of the process that looked, if it can be reached from here, else this
-        process' own.
+    This is the inbox of the destination, which may be that of another process for which
+    this one works. If that process is not alive here, it is an inbox of this process.
     """
     inbox = destination.inbox
     if not destination.is_of_this_process and _owners.is_alive(
@@ -372,33 +358,33 @@ class FitRun(TrackedRun):
         Whether `fit` waits for the delivery.
 
     is_fold : bool, default=False
-        Whether it is one of the many of a search, of which less is kept.
+        Whether it is one of the many folds of a search, of which less is kept.
 
     is_refit : bool, default=False
-        Whether it is the last fit of a search.
+        Whether it is the refit of a search.
 
     Attributes
     ----------
     begun_at : float
-        When it began, by the clock of `time.perf_counter`.
+        When it began, by `time.perf_counter`.
 
     fit_time : float
-        Seconds spent training so far.
+        Seconds of training so far.
 
     has_progress : bool
-        Whether curves were recorded, ...
+        Whether curves were recorded.
 
     last_step : int
-        ... up to which step, ...
+        The step up to which they were recorded.
 
     looked_at : int
-        ... and when. Milliseconds since 1970.
+        When they were recorded, in milliseconds since 1970.
 
     wants_test_score : bool
         Whether a score on other data is still to be recorded.
 
     training_data : Fingerprint
-        By which other data is told.
+        Distinguishes the training data from other data.
     """
 
     def __init__(
@@ -426,28 +412,14 @@ class FitRun(TrackedRun):
         self.training_data = Fingerprint()
 
     def remember_training_data(self, X: Any) -> None:
-        """Keep what is needed of the training data to know it again."""
+        """Add rows to the fingerprint of the training data."""
         if self.wants_test_score:
             self.training_data.add(X)
 
     def take_test_score(self, X: Any, name: str, score: float) -> bool:
-        """Note the first score on other data than the training data.
+        """Note a score if it is the first on data other than the training data.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            What was scored.
-
-        name : str
-            What the score is called.
-
-        score : float
-            The score.
-
-        Returns
-        -------
-        bool
-            Whether it is that score.
+        Returns whether it is.
         """
         if not self.wants_test_score or self.training_data.covers(X):
             return False
@@ -470,16 +442,15 @@ class FitRun(TrackedRun):
         run.deliver(wait=False)
 
     def write(self) -> None:
-        """Write what is new to the journal; of a fold's curve only some points."""
+        """Write what is new to the journal, of a fold's curve only some points."""
         if self.is_fold:
             self.record.metrics = thin(self.record.metrics, POINTS_PER_FOLD)
         super().write()
 
     def close_with(self, estimator: Any) -> None:
-        """See to it that the run ends when the estimator is gone."""
+        """Let the run end when the estimator is garbage-collected."""
         _unfinished.add(self)
-        # The garbage collector may come in the middle of a delivery, so this only
-        # takes a note.
+        # This may happen in the middle of a delivery, so it is only noted.
         weakref.finalize(estimator, _left_behind.append, self).atexit = False
 
     def close(self) -> None:
@@ -490,49 +461,43 @@ class FitRun(TrackedRun):
             self.deliver(wait=False)
 
 
-# Runs of something around a fit, by the task that they stand for: of a fold of a search
-# that somebody tracks, or of a whole pipeline. None where nothing is to be tracked.
+# The runs of tasks around fits, such as a fold of a tracked search or a whole pipeline.
+# None for a task whose fits are not tracked.
 _open_runs: dict[tuple[str, TaskIds], FitRun | None] = {}
 
 
 def open_run(root: str, ids: TaskIds, run: FitRun) -> None:
-    """Let the fits below a task know that it has a run."""
+    """Register the run of a task, for the fits below it."""
     _open_runs[root, ids] = run
 
 
 def silence(root: str, ids: TaskIds) -> None:
-    """Let the fits below a task know that they are not tracked."""
+    """Register that the fits below a task are not tracked."""
     _open_runs[root, ids] = None
 
 
 def get_run(root: str, ids: TaskIds) -> FitRun | None:
-    """Get the run of a task."""
+    """Return the run of a task."""
     return _open_runs.get((root, ids))
 
 
 def close_run(root: str, ids: TaskIds) -> FitRun | None:
-    """Get the run of a task that has ended."""
+    """Remove and return the run of a task that has ended."""
     return _open_runs.pop((root, ids), None)
 
 
 def runs_around(task_path: TaskPath) -> Iterator[FitRun | None]:
-    """Find what is said of the tasks around a fit, the nearest first."""
+    """Yield what is registered for the tasks around a fit, the nearest first."""
     for depth in range(len(task_path.ids), 0, -1):
         if (task_path.root, task_path.ids[:depth]) in _open_runs:
             yield _open_runs[task_path.root, task_path.ids[:depth]]
 
 
 def deliver_all(run: TrackedRun, patience: float | None = None) -> None:
-    """Wait until a run and all that were written before are delivered.
+    """Wait until a run, and all runs that were written before, are delivered.
 
-    Parameters
-    ----------
-    run : TrackedRun
-        The run.
-
-    patience : float or None, default=None
-        Seconds to wait for each answer of the store. None stands for as many as a fit
-        waits.
+    It waits at most `patience` seconds for each answer of the store. None stands for
+    the time that a fit waits.
     """
     run.deliver(wait=False)
     for call in before_flush:
@@ -553,7 +518,7 @@ def _wait_for_all(run: TrackedRun, patience: float | None = None) -> None:
 
 
 def _ask(verb: str, **arguments: Any) -> Any:
-    """Ask the process that delivers; None where there can be none."""
+    """Ask the delivering process; the answer is None if none can be started."""
     try:
         return delivering_process().ask(verb, **arguments)
     except NoProcessError as error:
@@ -573,27 +538,15 @@ def _tell_what_delivers(error: str) -> None:
 
 
 def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
-    """End the run of a search whose last fit, the refit, has ended.
-
-    Parameters
-    ----------
-    refit : TrackedRun
-        The run of the refit.
-
-    search : ParentRun
-        The search.
-
-    status : {"FINISHED", "FAILED", "KILLED"}
-        How it ends.
-    """
+    """End the run of a search after the run of its last fit, the refit."""
     deliver_all(refit)
-    if refit.is_delivered_here:  # else the process that does will notice the end
+    if refit.is_delivered_here:  # otherwise the process of the search ends it
         refit.journal.end(search.key, status, now())
         _wait_for_all(refit)
 
 
 def close_left_behind() -> None:
-    """End the runs whose estimators are gone."""
+    """End the runs whose estimators were garbage-collected."""
     while _left_behind:
         try:
             _left_behind.popleft().close()
@@ -611,7 +564,7 @@ before_flush.append(close_left_behind)
 
 
 def _forget_all() -> None:
-    """In a forked child: what is not ended there is the parent's to end."""
+    """Forget unfinished runs in a forked child: the parent ends them."""
     _unfinished.clear()
     _left_behind.clear()
 

@@ -1,6 +1,6 @@
-"""What a search knows of a fold that is about to end.
+"""Scores and error of a fold that is about to end.
 
-scikit-learn does not tell its callbacks.
+scikit-learn does not pass them to callbacks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from skperceptron.tracking.recording._sklearn_internals import find_fold
 
 
 class FoldResult(NamedTuple):
-    """What became of a fold.
+    """The result of a fold.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class FoldResult(NamedTuple):
         The error of its fit.
 
     scores : dict of float
-        By the names that `cv_results_` has for them, without the number of the split.
+        Its scores, by their names in `cv_results_` without the number of the split.
     """
 
     failure: str | None
@@ -30,13 +30,13 @@ class FoldResult(NamedTuple):
 
 
 def result_of_fold() -> FoldResult:
-    """Find out what became of the fold whose end a callback is being told."""
+    """Return the result of the fold whose end the present callback follows."""
     report, scores = find_fold() or (None, {})
     return FoldResult(None if report is None else _message_of(report), scores)
 
 
 def _message_of(report: str) -> str:
-    """Take the error out of a printed traceback."""
+    """Return the error of a printed traceback."""
     last_call = report.rpartition('  File "')[2].splitlines()
     message = dropwhile(lambda line: line.startswith(" "), last_call[1:])
     name, *rest = "\n".join(message).partition(":")

@@ -1,4 +1,4 @@
-"""What the runs of candidates are called: by what varies between them."""
+"""Names of the runs of candidates, made of what varies between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from skperceptron._functions import name_of, text_of
 
-# Longer names do not fit into the tables of MLflow's pages.
+# Longer names do not fit into the tables of MLflow's UI.
 _MAX_LENGTH = 60
 
 
@@ -26,10 +26,10 @@ def name_candidate(
         The search.
 
     params : mapping or None
-        What the candidate sets. None if that is not known.
+        Its parameters. None if they are not known.
 
     row : int
-        Which row of the results it is. It is its name if nothing varies.
+        Its row in the results, which names it if nothing varies.
 
     iteration : int or None
         The iteration of a halving search.
@@ -53,7 +53,7 @@ def told_apart(names: list[str]) -> list[str]:
 
 
 def _is_fixed(search: Any, name: str) -> bool:
-    """Tell whether a search tries only one value of a hyperparameter."""
+    """Return whether a search tries only one value of a hyperparameter."""
     space = getattr(search, "param_grid", getattr(search, "param_distributions", ()))
     parts = [space] if isinstance(space, Mapping) else list(space)
     values: list[Any] = [part.get(name) for part in parts]
@@ -62,7 +62,7 @@ def _is_fixed(search: Any, name: str) -> bool:
 
 
 def _said(name: str, value: Any) -> str:
-    """Write a value, with its name unless it speaks for itself."""
+    """Return a value as text, with its name unless the value is clear without it."""
     if isinstance(value, BaseEstimator):
         return type(value).__name__
     if callable(value):

@@ -151,7 +151,7 @@ class FitRecorder:
             close_left_behind()
 
     def _deactivate(self, estimator: Any) -> None:
-        """Stop the user's code from logging to the run; a scorer that follows still may."""
+        """Stop the user's code from logging to the run, except scorers that follow."""
         if self._activation is None:
             return
         is_part = self._has_ended and self.run.destination.call_key is not None
@@ -278,7 +278,7 @@ def _end_previous(estimator: Any, previous: FitRun | None) -> None:
 def _recorder_of_part(
     estimator: Any, task_path: TaskPath, run: FitRun | None
 ) -> FitRecorder | None:
-    """Let a fit write to the run of something around it, if it is the first to do so."""
+    """Let the first fit in something that has a run write to that run."""
     if run is None or run.has_progress:
         return None
     with tolerate("A fit cannot be tracked"):
@@ -299,7 +299,7 @@ def _connect(estimator: Any, run: FitRun) -> None:
 
 
 def remember_validation_data(estimator: Any, X: Any) -> None:
-    """Note that a score on these data is no test score: early stopping has seen them."""
+    """Note that early stopping uses these data: a score on them is no test score."""
     run: FitRun | None = vars(estimator).get(RUN_ATTRIBUTE)
     if run is not None:
         with tolerate("The validation data cannot be told from other data"):

@@ -56,7 +56,7 @@ def _of_frame(frame: Any) -> Plain:
 def _of_column(column: Any) -> list[Any]:
     if column.dtype.kind in _TELLING_KINDS:
         return [None if column.isna().any() else 0]
-    # One value of each type, but all lists, dicts and arrays: their contents may differ.
+    # One value of each type, but all lists, dicts and arrays: their items may differ.
     found: dict[Any, Any] = {}
     for i, value in enumerate(column.tolist()):
         is_open = isinstance(value, list | dict | np.ndarray)

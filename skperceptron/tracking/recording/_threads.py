@@ -1,4 +1,4 @@
-"""Hand the run above on to threads of the user's own."""
+"""Passes the parent run on to threads that the user starts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def inherit_parent_run(function: Callable[P, R]) -> Callable[P, R]:
     """
     context = copy_context()
     here = Destination.current()
-    if not here.parents:  # a study is in the context, and may end before the thread
+    if not here.parents:  # otherwise the context has a study, which may end earlier
         context.run(destination_of_trial.set, Surroundings(OpenPlace(here)))
 
     @wraps(function)

@@ -23,7 +23,7 @@ class RunTicket:
         return self._known_id() is not None
 
     def run_id(self) -> str | None:
-        """Look the run up; None if it is not delivered, or the store cannot be asked."""
+        """Return the MLflow id; None before delivery, or if the store is away."""
         run_id = self._known_id()
         if run_id is None:
             with suppress(OSError):  # no process could look it up

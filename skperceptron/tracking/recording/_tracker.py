@@ -137,9 +137,9 @@ class MLflowTracker:
     >>> search = search.set_callbacks(MLflowTracker(run_name="steps")).fit(X, y)
     """
 
-    # Our estimators find the run of a fold by themselves. A tracker that was handed
-    # down to each step of a pipeline would cause a warning wherever a step has no
-    # callbacks.
+    # Our estimators find the run of a fold by themselves. If scikit-learn passed the
+    # tracker on to the steps of a pipeline, it would warn of each step without callback
+    # support.
     max_propagation_depth = 0
 
     def __init__(
@@ -185,9 +185,9 @@ class MLflowTracker:
         self.log_folds = log_folds
         self.skops_trusted_types = list(skops_trusted_types or ())
         self.registered_model_name = registered_model_name
-        # Where the runs below each fit go that the tracker follows just now, ...
+        # The place below the run of each fit that the tracker is following, ...
         self._below: dict[str, Destination] = {}
-        # ... and which tasks of them this process is at.
+        # ... and the tasks of these fits that go on in this process.
         self._tasks: dict[tuple[str, TaskIds], _Task] = {}
         self._ticket: RunTicket | None = None
 
@@ -228,8 +228,7 @@ class MLflowTracker:
             if whole.run.incremental:
                 whole.go_on()
                 return
-            # Kept as it is given: at its end, a pipeline has only what its steps made
-            # of it.
+            # Kept as it was given: at its end, a pipeline has only transformed data.
             whole.X = X
             with tolerate("The training data cannot be described"):
                 whole.run.record.dataset = _describe_data(X, y)
@@ -254,7 +253,7 @@ class MLflowTracker:
                 self._log_result(whole, estimator, root)
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
-        """End the run and see to its delivery, whatever became of the fit."""
+        """End the run and deliver it, however the fit has ended."""
         root, ids = str(context.root_uuid), ids_of(path_of(context))
         below = self._below.pop(root, None)
         with tolerate(f"A {type(estimator).__name__} could not be tracked"):
@@ -279,8 +278,8 @@ class MLflowTracker:
             deliver_all(whole.run)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker process is told where the runs go; its tasks are its own. Other
-        # threads may begin a fit meanwhile, so what is told is a copy.
+        # A worker process gets the destinations, but has tasks of its own. They are
+        # copied, because other threads may begin a fit meanwhile.
         below = self._below.copy()
         for destination in below.values():
             expect_runs_of_others(destination)
@@ -313,7 +312,7 @@ class MLflowTracker:
         self._ticket = run.ticket
         open_run(root, ids, run)
         if is_search(estimator):
-            run.deliver(wait=False)  # shows that the search is on
+            run.deliver(wait=False)  # shows the user that the search has begun
 
     def _log_result(self, whole: _Task, estimator: Any, root: str) -> None:
         run = whole.run
@@ -322,7 +321,7 @@ class MLflowTracker:
             self._keep_model(whole, estimator)
             return
         if not whole.candidates:
-            # Worker processes know when the candidates began.
+            # The candidates have begun in worker processes, which wrote them down.
             whole.candidates = {
                 row["key"]: ParentRun(row["key"], row["name"], row["start_time"], True)
                 for row in run.journal.below(run.key)
@@ -352,7 +351,7 @@ class MLflowTracker:
         self, root: str, ids: TaskIds, name: str, *candidate: ParentRun
     ) -> None:
         below = self._below.get(root)
-        if below is None:  # the search was given up, and this thread does not know yet
+        if below is None:  # the search has ended early, and this thread still works
             silence(root, ids)
             return
         record = RunRecord(name, tags={} if candidate else origin_tags())
@@ -360,7 +359,7 @@ class MLflowTracker:
         is_fold = bool(candidate)
         place = below.below(*candidate)
         run = FitRun(record, place, key, is_fold=is_fold, is_refit=not is_fold)
-        # The scores of a fold are those that the search computes.
+        # The search computes the scores of a fold.
         run.wants_test_score = not run.is_fold
         is_kept = self.log_folds or not run.is_fold
         self._tasks[root, ids] = _Task(run, is_kept=is_kept)
@@ -383,17 +382,17 @@ class MLflowTracker:
             task.run.deliver(wait=False)
 
     def _close_refit(self, root: str, ids: TaskIds) -> None:
-        """End the run of a refit that has failed, of which no hook tells."""
+        """End the run of a refit that has failed, after which no hook is called."""
         for task in list(self._tasks):
             if task[0] == root and len(task[1]) == len(ids) + 1:
                 self._close_task(*task)
 
 
 class _Task:
-    """What the tracker is at: the whole fit, a fold, or the refit.
+    """A task that the tracker follows: the whole fit, a fold, or the refit.
 
-    While it goes on, fits are not tracked that are part of it and cannot know, such as
-    those of an ensemble.
+    While it goes on, automatic tracking is off in its thread, because some of the fits
+    in it, such as those of an ensemble, cannot find out that they are part of it.
 
     Parameters
     ----------
@@ -406,16 +405,16 @@ class _Task:
     Attributes
     ----------
     X : array-like
-        What is fitted to, as the user gave it.
+        The training data, as the user gave it.
 
     is_logged : bool
         Whether the result is logged.
 
     is_continued : bool
-        Whether it goes on with the run of an earlier call.
+        Whether it continues the run of an earlier call.
 
     candidates : dict of ParentRun
-        The candidates of a search with folds that this process has begun, by key.
+        The candidates of a search with folds that began in this process, by key.
     """
 
     def __init__(self, run: FitRun, *, is_kept: bool = True) -> None:
@@ -428,31 +427,25 @@ class _Task:
         run.has_progress = False
         self.candidates: dict[str, ParentRun] = {}
         self._activation = Activation(run) if is_kept else None
-        # Fits may be tried again where another error is dealt with.
+        # The fit may be a retry in the handler of an earlier error.
         self._earlier_error = sys.exception()
         self._silence = config_context(tracking=False)
         self._silence.__enter__()
 
     def stop_clock(self) -> None:
-        """Note how long the fit took: more than that of the estimator in it."""
+        """Note the time of the whole fit, which is more than that of the estimator."""
         self.run.summary["fit_time"] = time.perf_counter() - self.run.begun_at
 
     def go_on(self) -> None:
-        """Continue the run of the call of `partial_fit` before, if there is one."""
+        """Continue the run of the previous call of `partial_fit`, if there was one."""
         if self.is_continued:
             self.run.has_progress = True
-            # They are known.
+            # They were written by the previous call.
             self.run.record.params.clear()
             self.run.record.tags.clear()
 
     def end(self, failure: str | None = None) -> None:
-        """End the run, with what is just going wrong, if anything.
-
-        Parameters
-        ----------
-        failure : str or None, default=None
-            What went wrong before.
-        """
+        """End the run, as failed if an exception is being handled or after `failure`."""
         self._silence.__exit__(None, None, None)
         if self._activation is not None:
             self._activation.end()
@@ -470,14 +463,14 @@ class _Task:
 
 
 def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
-    """End the runs of the candidates of a search that was given up."""
+    """End the runs of the candidates of a search that has ended early."""
     if not whole.candidates and is_search(search):
-        # The folds were fitted by other processes, which the search has ended.
+        # The folds were fitted by other processes, which have ended.
         deliver_all(whole.run)
     rows = whole.run.journal.below(whole.run.key)
     done = {row["key"] for row in rows if row["done"]}
     begun = {row["key"]: (row["name"], row["start_time"]) for row in rows}
-    # Other threads may not have written of theirs yet.
+    # Other threads may not have written their candidates yet.
     begun |= {c.key: (c.name, c.start_time) for c in whole.candidates.values()}
     for key, (name, start_time) in begun.items():
         if key in done:
@@ -489,7 +482,7 @@ def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
 
 
 def _run_of_call_before(estimator: Any) -> FitRun | None:
-    """Reopen the run of the `partial_fit` calls so far, if there were any."""
+    """Reopen the run of the previous `partial_fit` calls, if there were any."""
     run: FitRun | None = vars(estimator).pop(RUN_ATTRIBUTE, None)
     if run is None or not run.incremental:
         return None
@@ -498,10 +491,10 @@ def _run_of_call_before(estimator: Any) -> FitRun | None:
 
 
 def _seen_from(estimator: Any) -> Destination:
-    """Ask where runs go.
+    """Return where the runs of an estimator go.
 
-    In a worker process, or a thread of joblib's, a clone of one of our estimators
-    knows more than MLflow.
+    In a worker process or a thread of joblib, a clone of one of our estimators knows
+    this, while MLflow does not.
     """
     for part in [estimator, *estimator.get_params().values()]:
         seen = getattr(part, "__dict__", {}).get(DESTINATION_ATTRIBUTE)
@@ -517,7 +510,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _describe_data(X: Any, y: Any) -> Dataset:
-    """Describe training data that need not be a table: texts, say."""
+    """Describe training data that need not be a table, such as texts."""
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     if len(X.shape) != 2:
@@ -527,8 +520,7 @@ def _describe_data(X: Any, y: Any) -> Dataset:
 
 def _describe(estimator: Any, name: str | None, tags: dict[str, str]) -> RunRecord:
     cls = type(estimator)
-    # The parts of a pipeline are parameters of the run; those of what is searched are
-    # the candidates'.
+    # Without the parameters of a search's estimator: those are of the candidates.
     params = estimator.get_params(deep=not is_search(estimator))
     return RunRecord(
         name=name or cls.__name__,

@@ -177,7 +177,7 @@ def _telling() -> FrameType | None:
 
 
 def _optimization_that_tells() -> FrameType | None:
-    """Find the frame of an objective's caller, unless the user calls `Study.tell`."""
+    """Find the frame that has called an objective, unless the user calls `tell`."""
     telling = _telling()
     caller = None if telling is None else telling.f_back
     is_optimization = caller is not None and caller.f_code.co_name == "_run_trial"
