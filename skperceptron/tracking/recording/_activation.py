@@ -1,4 +1,4 @@
-"""Makes runs of ours active in MLflow while the user's code is at work.
+"""Makes runs of fits active in MLflow while the user's code runs.
 
 That code is the objective of a climb, a callback, or a scorer.
 """
@@ -21,26 +21,20 @@ from skperceptron.tracking.recording._fit_run import TrackedRun
 
 
 class Activation:
-    """Makes a run the active one of this thread.
-
-    Parameters
-    ----------
-    run : TrackedRun
-        The run.
-    """
+    """Makes a run the active one of this thread."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._thread_id = threading.get_ident()
         self._runs: list[Any] = active_runs()
         self._before = list(self._runs)
         self._stand_in = None
-        if "mlflow" in sys.modules:  # else nobody logs to it
+        if "mlflow" in sys.modules:  # otherwise the user's code cannot log to it
             self._stand_in = stand_in_for(run)
         if self._stand_in is not None:
             self._runs.append(self._stand_in)
 
     def end(self) -> None:
-        """Let the run not be active any more, nor what was begun in it here."""
+        """Deactivate the run, and end runs that were started in it in this thread."""
         if self._stand_in is not None:
             self._stand_in.is_over = True
             self._runs[:] = [run for run in self._runs if run is not self._stand_in]
@@ -49,23 +43,15 @@ class Activation:
                 end_all_but(self._before)
 
 
-# What stays active in a thread after a fit, until its estimator is gone or the next fit
-# begins.
+# The run that stays active in each thread after a fit, until its estimator is
+# garbage-collected or the next fit begins.
 _kept: dict[int, Activation] = {}
 
 
 def keep_active(activation: Activation, estimator: Any) -> None:
-    """Let a run be active after its fit, for the scorers that look at the estimator.
+    """Keep a run active after its fit, for the scorers of the estimator.
 
-    Nobody tells when they have. But as a rule, nobody keeps the estimator then.
-
-    Parameters
-    ----------
-    activation : Activation
-        Of the run.
-
-    estimator : estimator
-        What was fitted.
+    No callback follows the scorers, but usually the estimator is dropped after them.
     """
     _kept[threading.get_ident()] = activation
     end = weakref.finalize(estimator, _end_kept, threading.get_ident(), activation)
@@ -73,7 +59,7 @@ def keep_active(activation: Activation, estimator: Any) -> None:
 
 
 def end_kept(thread_id: int) -> None:
-    """End what is active in a thread after a fit."""
+    """End the activation that is kept in a thread after a fit."""
     if (activation := _kept.get(thread_id)) is not None:
         _end_kept(thread_id, activation)
 
@@ -85,17 +71,9 @@ def _end_kept(thread_id: int, activation: Activation) -> None:
 
 
 def stand_in_for(run: TrackedRun) -> Any:
-    """Make what can be active in the place of a run.
+    """Return a stand-in for a run, which can be MLflow's active run.
 
-    Parameters
-    ----------
-    run : TrackedRun
-        The run.
-
-    Returns
-    -------
-    ActiveRun or None
-        None where MLflow logs to another store, or another process delivers the run.
+    It is None if MLflow logs to another store, or another process delivers the run.
     """
     is_here = run.destination.is_of_this_process and run.is_delivered_here
     if not (is_here and logs_to(run.address)):

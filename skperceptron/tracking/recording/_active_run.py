@@ -1,11 +1,11 @@
-"""A run of ours as the active run of MLflow, while the user's code is at work.
+"""A run of ours as the active run of MLflow, while the user's code runs.
 
 That code is the objective of a study or of a climb, a callback, or a scorer.
-`mlflow.log_metric` and its like write to the active run of their thread, and open one
-where there is none. `mlflow.start_run` and `mlflow.end_run` write to the store, which
-takes more time than all else there is to log of a trial, and most objectives log
-nothing themselves. So what is made active here only stands in for a run: it looks for
-it in MLflow when somebody asks which run it is. This is the one module that uses
+`mlflow.log_metric` and similar functions write to the active run of their thread, and
+start one if there is none. `mlflow.start_run` and `mlflow.end_run` write to the store,
+which takes more time than everything else that is logged of a trial, and most
+objectives log nothing themselves. So a stand-in is made active here. It gets its run
+from MLflow only when somebody asks for its id or data. This is the one module that uses
 MLflow's stack of active runs, which is not public.
 """
 
@@ -30,23 +30,20 @@ if TYPE_CHECKING:
 
 
 def users_tracking_uri() -> str | None:
-    """Tell which store the user has chosen, without importing MLflow for it.
+    """Return the address of the user's store, credentials included.
 
-    Returns
-    -------
-    str or None
-        With credentials. None leaves the choice to MLflow, which nobody has imported.
+    It does not import MLflow. None leaves the choice to MLflow when that is imported.
     """
     if "mlflow" not in sys.modules:
-        # MLflow writes there what `set_tracking_uri` chose, so that is all there is.
+        # `set_tracking_uri`, called in a parent process, sets it as well.
         return os.environ.get("MLFLOW_TRACKING_URI")
-    # Imported again to wait for another thread that is just importing it.
+    # Imported to wait for another thread that may be just importing it.
     uri: str = importlib.import_module("mlflow").get_tracking_uri()
     return uri
 
 
 def logs_to(address: Address) -> bool:
-    """Tell whether the store of an address is the one to which MLflow logs here."""
+    """Return whether the store of an address is the one to which MLflow logs here."""
     uri: str = importlib.import_module("mlflow").get_tracking_uri()
     if address["tracking_uri"] is not None:
         return is_same_store(address["tracking_uri"], uri)
@@ -57,10 +54,10 @@ def logs_to(address: Address) -> bool:
 
 
 def active_runs() -> list[ActiveRun]:
-    """Get the active runs of this thread, the innermost last, to look at or change."""
+    """Return MLflow's own list of this thread's active runs, the innermost last."""
     if "mlflow" not in sys.modules:
         return []
-    # Another thread may be just importing it, for which a submodule would not wait.
+    # Waits for another thread that may be just importing it; a submodule would not.
     importlib.import_module("mlflow")
     fluent = importlib.import_module("mlflow.tracking.fluent")
     runs: list[ActiveRun] = fluent._active_run_stack.get()
@@ -68,7 +65,7 @@ def active_runs() -> list[ActiveRun]:
 
 
 def users_run() -> ActiveRun | None:
-    """Get the active run of this thread if the user's code has begun it."""
+    """Return the active run of this thread if the user's code has started it."""
     runs: list[Any] = active_runs()
     while runs and is_stand_in(runs[-1]) and runs[-1].is_over:
         runs.pop()  # another thread has ended it
@@ -76,24 +73,18 @@ def users_run() -> ActiveRun | None:
 
 
 def activate(stand_in: ActiveRun) -> None:
-    """Make a run the active one of this thread."""
+    """Make a stand-in the active run of this thread."""
     active_runs().append(stand_in)
 
 
 def deactivate(stand_in: ActiveRun) -> None:
-    """Let a run not be active in this thread, whatever was begun in it."""
+    """Remove a stand-in from the active runs of this thread."""
     runs = active_runs()
     runs[:] = [run for run in runs if run is not stand_in]
 
 
 def end_all_but(before: list[ActiveRun]) -> None:
-    """End what the user's code has begun in this thread, and left active.
-
-    Parameters
-    ----------
-    before : list of ActiveRun
-        What may stay active.
-    """
+    """End the runs that the user's code has left active, except those in `before`."""
     runs = active_runs()
     while runs and not any(runs[-1] is run for run in before):
         if is_stand_in(runs[-1]):
@@ -103,23 +94,14 @@ def end_all_but(before: list[ActiveRun]) -> None:
 
 
 def is_stand_in(run: ActiveRun) -> bool:
-    """Tell a run of ours from one that the user's code has begun."""
+    """Return whether a run is one of ours, not one that the user's code has started."""
     return isinstance(run, _stand_in_class())
 
 
 def make_stand_in(address: Address, begin: Callable[[], str], name: str) -> ActiveRun:
-    """Make what can be active in the place of a run.
+    """Return a stand-in for the run of a name that goes to an address.
 
-    Parameters
-    ----------
-    address : dict
-        Where the run goes.
-
-    begin : callable
-        Sees to it that the run is in MLflow, and tells its id.
-
-    name : str
-        Its name.
+    `begin` is called to create the run in MLflow, and returns its id.
     """
     stand_in: ActiveRun = _stand_in_class()(address, begin, name)
     return stand_in
@@ -133,7 +115,7 @@ def _stand_in_class() -> Any:
     from mlflow.protos.service_pb2 import Run as RunMessage
 
     class StandIn(ActiveRun):
-        """Stands in for a run until somebody asks for what only MLflow knows."""
+        """Stands in for a run until somebody asks for its content in MLflow."""
 
         def __init__(
             self, address: Address, begin: Callable[[], str], name: str
@@ -147,7 +129,7 @@ def _stand_in_class() -> Any:
         def _find(self) -> Run:
             if self._found is None:
                 try:
-                    # MLflow itself would wait minutes for a server that is away.
+                    # MLflow itself would wait minutes for a server out of reach.
                     message = delivering_process().ask(
                         "read_run", address=self._address, run_id=self._begin()
                     )

@@ -1,4 +1,4 @@
-"""Figures that become artifacts: drawn without a window, beside other threads."""
+"""Figures that become artifacts. They are drawn without a window, in any thread."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Points per inch of what is kept.
+# Resolution in dots per inch.
 _DPI = 150
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a figure that no window shows.
-
-    Parameters
-    ----------
-    width, height : float
-        In inches.
-    """
+    """Return a figure without a window. Width and height are in inches."""
     from matplotlib.figure import Figure
 
     _wait_for_imports()
@@ -30,10 +24,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def _wait_for_imports() -> None:
-    """Let no other thread be in the middle of the import of IPython.
+    """Wait until no other thread is in the middle of importing IPython.
 
-    MLflow imports it where it is installed, and matplotlib asks it for its version as
-    soon as it can be found.
+    MLflow imports it if it is installed, and matplotlib reads its version as soon as it
+    is in `sys.modules`.
     """
     if "mlflow" in sys.modules or "IPython" in sys.modules:
         with suppress(ImportError):
@@ -41,7 +35,7 @@ def _wait_for_imports() -> None:
 
 
 def as_png(figure: Figure) -> bytes:
-    """Draw a figure into the bytes of a file."""
+    """Return a figure as the bytes of a PNG file."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=_DPI)
     return image.getvalue()

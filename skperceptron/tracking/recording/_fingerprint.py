@@ -1,14 +1,13 @@
-"""How training data is known again: as a whole, in part, in another order or form.
+"""Recognizes training data: as a whole, in part, in another order or form.
 
-Each row is reduced to a few numbers, sums of its columns with random weights. These are
-cheap for arrays, sparse matrices and memory maps alike. They tell a row from others,
-but not from the same row in another dtype, or after a transformer has rounded it
-differently.
+Each row is reduced to a few sums of its columns with random weights, which are cheap
+for arrays, sparse matrices and memory maps alike. The sums differ between rows, but not
+between dtypes of the same row, nor after a transformer has rounded it differently.
 
-That rows were trained on proves nothing where many are alike, as in one-hot columns:
-new data has them, too. So what is found is compared with what new data would have,
-which the training data tells: as often as a row of it has no equal there, a new row has
-none.
+If many rows are equal, as with one-hot columns, new data has rows of the training data
+as well. So the number of known rows is compared with that expected of new data. It is
+estimated from the training data: new rows are as often unknown as training rows are
+unique.
 """
 
 from __future__ import annotations
@@ -26,35 +25,35 @@ from scipy.special import bdtr, pdtr, pdtrc
 
 from skperceptron.tracking.recording._sklearn_internals import safe_indexing
 
-# At most this many rows are looked at; of more, they are drawn at random, ...
+# At most this many rows are kept, drawn at random from more, ...
 MAX_ROWS = 2**18
 # ... and at most this many calls of `partial_fit`, the latest ones.
 MAX_CHUNKS = 10_000
-# The columns are divided into blocks, each with a sum of its own. Compared are all
-# blocks, and pairs of neighbours: where a column was permuted, or some beside each
-# other, one of the pairs is as it was.
+# The columns are divided into blocks, each with a sum of its own. Rows are compared in
+# all blocks, and in pairs of blocks: if one column or some neighbours were permuted,
+# one of the pairs is unchanged.
 _N_BLOCKS = 4
 _ALL = (0, 1, 2, 3)
 _PAIRS = ((0, 1), (2, 3), (1, 2), (3, 0))
-# Sums have a standard deviation of about 1, and are rounded to multiples of this. What
-# float32 or a transformer changes is a hundredth of it.
+# Sums have a standard deviation of about 1, and are rounded to multiples of this.
+# float32 or a transformer changes them by a hundredth of it.
 _RESOLUTION = 1e-4
-# The scales of the columns are taken from at most this many rows. Columns of a much
-# smaller scale than others are not blown up, as rounding errors may be all that they
-# are; nor are those that vary little around a large number.
+# The scales of the columns are estimated from at most this many rows. Columns of a much
+# smaller scale than others are not scaled up fully, as they may be rounding errors, nor
+# are columns that vary little around a large number.
 _MAX_ROWS_FOR_SCALE = 1000
 _MIN_SCALE = 1e-3
 _MIN_VARIATION = 1e-2
 _ROUNDING = 1e-6
 _VALUES_AT_ONCE = 2**18
-# The probability, at most, with which new data is taken for training data. It is less
-# for pairs of blocks: there are several, and more rows are alike in them.
+# Maximum probability with which new data is taken for training data. It is smaller for
+# pairs of blocks, because there are several, and more rows are equal in them.
 _RISK = 0.05
 _RISK_OF_PAIR = 0.001
-# Rows in the order of the training data count only if new data would need at least this
-# many times its length to have them in that order by chance.
+# Rows in the order of the training data are known only if new data would need at least
+# this many times its length to have them in that order by chance.
 _N_LENGTHS = 2.0
-# Odd numbers that make one integer of several.
+# Odd factors that hash several integers to one.
 _FACTORS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93],
     dtype=np.uint64,
@@ -65,18 +64,18 @@ Blocks = tuple[int, ...]
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of one call, as far as they are kept.
+    """The sums of the rows of one call.
 
     Attributes
     ----------
     rounded : ndarray of int32 of shape (n_kept, 4)
-        Sums of each block of columns, in multiples of the resolution.
+        Sums of each block of columns for the kept rows, in multiples of the resolution.
 
     n_rows : int
-        How many there were.
+        Number of rows of the call, including those not kept.
 
     totals, magnitudes : ndarray of shape (4,)
-        Sums over the rows, and over their absolute values.
+        Totals of the sums, and of their absolute values, over the kept rows.
     """
 
     rounded: NDArray[np.int32]
@@ -86,11 +85,11 @@ class _Rows:
 
     @cached_property
     def digest(self) -> int:
-        """The same for the same rows in the same order."""
+        """A hash that is equal for the same rows in the same order."""
         return hash((self.n_rows, self.rounded.tobytes()))
 
     def codes(self, blocks: Blocks) -> NDArray[np.uint64]:
-        """Make one integer of each row."""
+        """Hash some blocks of each row to one integer."""
         columns = list(blocks)
         parts = self.rounded[:, columns].astype(np.uint64) * _FACTORS[columns]
         return parts.sum(axis=1, dtype=np.uint64)
@@ -118,26 +117,21 @@ class _Counts:
 
     @property
     def min_share_of_new(self) -> float:
-        """How many of new rows have no equal here, at least, as these rows tell."""
+        """A lower estimate of the share of new rows that have no equal here."""
         share = (self.counts == 1).sum() / self.n_rows
         error = np.sqrt(share * (1 - share) / self.n_rows)
         return float(max(share - 2 * error, 0))
 
     def of(self, codes: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Tell how often some rows were trained on."""
+        """Return how often some rows were trained on."""
         where = np.searchsorted(self.codes, codes).clip(max=len(self.codes) - 1)
         return np.where(self.codes[where] == codes, self.counts[where], 0)
 
 
 class Fingerprint:
-    """What is kept of training data, 16 bytes for each row.
+    """The fingerprint of training data, 16 bytes for each row.
 
-    All calls of `partial_fit` add to one.
-
-    Attributes
-    ----------
-    n_kept : int
-        Rows that are remembered.
+    All calls of `partial_fit` add to one. `n_kept` is the number of kept rows.
     """
 
     def __init__(self) -> None:
@@ -148,13 +142,7 @@ class Fingerprint:
         self._counted: dict[Blocks, _Counts] = {}
 
     def add(self, X: Any) -> None:
-        """Remember rows that are trained on.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
-        """
+        """Add training data, an array-like or sparse matrix."""
         X = _as_matrix(X)
         if self._weights is None:
             self._weights = _choose_weights(X)
@@ -173,13 +161,7 @@ class Fingerprint:
             self._n_left_out += len(oldest.rounded)
 
     def covers(self, X: Any) -> bool:
-        """Tell whether most of the rows were trained on, or permuted copies of them.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
-        """
+        """Return whether most of the rows, or permuted copies, were trained on."""
         X = _as_matrix(X)
         if self._weights is None or len(self._weights) != X.shape[1]:
             return False
@@ -195,7 +177,7 @@ class Fingerprint:
         )
 
     def _has_totals_of(self, rows: _Rows) -> bool:
-        """Tell whether the rows are all of the training data, each column permuted."""
+        """Return whether the rows are all training data, with any columns permuted."""
         if rows.n_rows != sum(call.n_rows for call in self._calls):
             return False
         totals = sum(call.totals for call in self._calls)
@@ -203,7 +185,7 @@ class Fingerprint:
         return bool((np.abs(rows.totals - totals) <= tolerance).all())
 
     def _has_most_of(self, rows: _Rows, blocks: Blocks, risk: float) -> bool:
-        """Tell whether far fewer rows are new, in some blocks, than of new data."""
+        """Return whether far fewer rows are unknown in some blocks than of new data."""
         known, codes = self._count(blocks), rows.codes(blocks)
         n_new = int((known.of(codes) == 0).sum())
         share, n_rows = known.min_share_of_new, len(codes)
@@ -213,7 +195,7 @@ class Fingerprint:
         return bool(bdtr(n_new, n_rows, share) <= risk)
 
     def _has_as_often(self, rows: _Rows) -> bool:
-        """Tell whether there are too few rows that occur more often than trained on."""
+        """Return whether too few rows occur more often than in training, for new data."""
         if self._n_left_out:
             return False
         known = self._count(_ALL)
@@ -224,22 +206,22 @@ class Fingerprint:
         return bool(n_more < expected / 2 and pdtr(n_more, expected) <= _RISK)
 
     def _has_as_slice(self, rows: _Rows) -> bool:
-        """Tell whether the rows follow each other in the training data."""
+        """Return whether the rows are a contiguous part of the training data."""
         codes, known = rows.codes(_ALL), self._count(_ALL)
         counts = known.of(codes)
         if not counts.all():
             return False
-        # That new rows do, beginning at any row.
+        # The probability that new rows are one, beginning at any row.
         log_probability = np.log(counts / known.n_rows).sum() + np.log(known.n_rows)
         is_chance = log_probability > np.log(_RISK)
         return not is_chance and codes.tobytes() in self._in_order().tobytes()
 
     def _has_in_order(self, rows: _Rows) -> bool:
-        """Tell whether the rows are some of the training data, in the same order."""
+        """Return whether the rows are a part of the training data in the same order."""
         codes = rows.codes(_ALL)
         counts = self._count(_ALL).of(codes)
-        # One waits for a row the longer the rarer it is: for new data, until long after
-        # the end of the training data.
+        # 1 / count is the expected distance to the next equal row, as a fraction of the
+        # training data. New data in this order needs the sum of the distances.
         if not counts.all() or (1 / counts).sum() < _N_LENGTHS:
             return False
         trained_on = iter(self._in_order().tolist())
@@ -255,7 +237,7 @@ class Fingerprint:
 
 
 def _count(calls: list[NDArray[np.uint64]]) -> _Counts:
-    """Count rows; of several calls, which may be epochs, the most in one of them."""
+    """Count each row: the maximum over the calls, since these may be epochs."""
     codes = np.concatenate(calls)
     numbers = np.repeat(np.arange(len(calls)), [len(call) for call in calls])
     order = np.lexsort((numbers, codes))
@@ -274,7 +256,7 @@ def _as_matrix(X: Any) -> Any:
 
 
 def _choose_weights(X: Any) -> NDArray[np.float64]:
-    """Draw random weights for the columns, which bring them to one scale."""
+    """Draw random weights for the columns, which also bring them to one scale."""
     n_features = X.shape[1]
     sample = _some_rows(X, _MAX_ROWS_FOR_SCALE)
     with np.errstate(all="ignore"):
@@ -333,6 +315,6 @@ def _some_rows(X: Any, most: int) -> Any:
     n_rows = X.shape[0]
     if n_rows <= most:
         return X
-    # The same of the same data, and independent of how it may have been rearranged.
+    # The same rows for the same data. They are random, to be independent of its order.
     rows = np.random.default_rng(0).choice(n_rows, most, replace=False, shuffle=False)
     return safe_indexing(X, np.sort(rows))

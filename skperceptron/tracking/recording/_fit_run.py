@@ -540,7 +540,7 @@ def _tell_what_delivers(error: str) -> None:
 def end_search(refit: TrackedRun, search: ParentRun, status: Status) -> None:
     """End the run of a search after the run of its last fit, the refit."""
     deliver_all(refit)
-    if refit.is_delivered_here:  # otherwise the process of the search ends it
+    if refit.is_delivered_here:  # otherwise the process that delivers it ends it
         refit.journal.end(search.key, status, now())
         _wait_for_all(refit)
 

@@ -1,4 +1,4 @@
-"""What is kept of a fitted estimator, without pickle, until it is a model in MLflow."""
+"""Keeps a fitted estimator, without pickle, until it becomes a model in MLflow."""
 
 from __future__ import annotations
 
@@ -30,24 +30,18 @@ from skperceptron.tracking.recording._specimens import specimen
 from skperceptron.tracking.recording._stripper import Stripper
 from skperceptron.tracking.recording._summaries import parts_of
 
-# Plain data that skops is too careful with: without the first of them there would be no
-# model of a pipeline with a SimpleImputer, without the second none of a voting one.
+# Plain data that skops does not trust. A SimpleImputer contains the first, a voting
+# estimator the second.
 HARMLESS_TYPES = ("numpy.dtype", "sklearn.utils._bunch.Bunch")
-# At most this many rows are the input example, fewer where they have very many
-# columns, ...
+# The input example has at most this many rows, and fewer with very many columns.
 _EXAMPLE_ROWS = 5
 _EXAMPLE_CELLS = 10_000
-# ... and this many tell the types of a dataframe's columns.
+# The types of a dataframe's columns are inferred from this many rows.
 _SIGNATURE_ROWS = 100
 
 
 class UntrustedTypesError(ValueError):
-    """A model has parts of types that skops stores only for those who trust them.
-
-    Parameters
-    ----------
-    types : list of str
-        Their qualified names.
+    """A model has parts of types that skops loads only if they are trusted.
 
     Attributes
     ----------
@@ -68,14 +62,14 @@ class UntrustedTypesError(ValueError):
         return type(self), (self.types,)
 
 
-# Up to Python 3.11.7 two threads cannot parse at once (python/cpython#106905), as NumPy
-# does when it reads arrays. Loading a model may run code of the user's that comes back
-# here in its own thread.
+# Up to Python 3.11.7, two threads cannot parse at once (python/cpython#106905), and
+# NumPy parses when it reads arrays. Reentrant, because loading a model may run code of
+# the user that logs another one.
 _loading = threading.RLock()
 
 
 def _renew_lock() -> None:
-    """In a forked child: the thread that had it is the parent's."""
+    """Make a new lock in a forked child, where the thread that held it is missing."""
     global _loading
     _loading = threading.RLock()
 
@@ -92,12 +86,12 @@ def keep_model(
     trusted_types: Iterable[str] = (),
     with_example: bool = True,
 ) -> None:
-    """Write what delivery makes a model of that predicts as an estimator does.
+    """Write a fitted estimator to a folder, from which delivery builds MLflow's model.
 
-    What is written is a stripped copy: it has no callbacks, and functions and scorers
-    that were maximised are only named. It can be trained further with ``partial_fit``
-    where its objective has a name. Functions that are activations are stored as what to
-    import, and trusted, since the estimator has called them.
+    What is written is a stripped copy: it has no callbacks, and only the names of
+    functions and scorers that were maximised. It can be trained further with
+    ``partial_fit`` if its objective has a name. Activation functions are stored by name
+    and trusted, since the estimator has called them.
 
     Parameters
     ----------
@@ -105,11 +99,11 @@ def keep_model(
         A fitted estimator of ours, or any other. It is not changed.
 
     X : array-like, dataframe or sparse matrix of shape (n_samples, n_features)
-        What it was trained on. A few rows become the input example; sparse ones are
-        made dense.
+        Its training data. A few rows become the input example; sparse ones are made
+        dense.
 
     folder : Path
-        Where to write: a folder that does not exist.
+        Folder to write to, which must not exist.
 
     trusted_types : iterable of str, default=()
         Qualified names of the types that may be stored, beyond our own and those that
@@ -121,7 +115,7 @@ def keep_model(
     Raises
     ------
     FileExistsError
-        When there is such a folder.
+        When the folder exists.
 
     UntrustedTypesError
         When the model has parts of other types. Nothing is written then.
@@ -158,7 +152,7 @@ def keep_model(
 
 
 def keep_onnx(estimator: Any, X: Any, folder: Path) -> None:
-    """Write, beside what `keep_model` has written, the same model as ONNX.
+    """Write the model that `keep_model` has written to a folder as ONNX, too.
 
     Parameters
     ----------
@@ -166,11 +160,11 @@ def keep_onnx(estimator: Any, X: Any, folder: Path) -> None:
         A fitted estimator of ours, or any other that skl2onnx knows.
 
     X : array-like, dataframe or sparse matrix of shape (n_samples, n_features)
-        What it was trained on. The ONNX model takes the same types; each column of a
+        Its training data. The ONNX model takes the same types; each column of a
         dataframe is an input of its own.
 
     folder : Path
-        Where the model is kept.
+        The folder.
 
     Raises
     ------
@@ -180,8 +174,8 @@ def keep_onnx(estimator: Any, X: Any, folder: Path) -> None:
     ValueError, RuntimeError
         When a part of the estimator has no counterpart in ONNX.
     """
-    # It registers our converters. By its name: it imports the estimators, which import
-    # this package.
+    # Registers our converters. Imported here, because it imports the estimators, which
+    # import this package.
     import_module(f"{OURS}.onnx")
     from skl2onnx import to_onnx
 
@@ -191,7 +185,7 @@ def keep_onnx(estimator: Any, X: Any, folder: Path) -> None:
 
 
 def _stored(model: Any, trusted: list[str]) -> bytes:
-    """Store a model, and see whether it can be loaded."""
+    """Store a model, and check that it can be loaded."""
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -203,7 +197,7 @@ def _stored(model: Any, trusted: list[str]) -> bytes:
         found = skops.io.get_untrusted_types(data=stored)
         untrusted = [name for name in found if name not in trusted]
         raise UntrustedTypesError(untrusted) from error
-    except Exception as error:  # whatever comes of the user's classes
+    except Exception as error:  # any error of the user's classes
         raise ValueError(
             f"The model cannot be stored without pickle: {error}. Define what is in it "
             "at the top level of a module"
@@ -223,10 +217,10 @@ def _versions(*, with_ours: bool) -> dict[str, str]:
 
 
 def _rows(X: Any) -> Any:
-    """Take some rows from the beginning, texts as an array."""
+    """Return the first rows; rows that are no table, such as texts, as an array."""
     if issparse(X):
         return X.tocsr()[:_SIGNATURE_ROWS]
-    if not hasattr(X, "__getitem__"):  # it can only be made an array
+    if not hasattr(X, "__getitem__"):  # it can only be converted to an array
         X = np.asarray(X)
     rows = safe_indexing(X, slice(_SIGNATURE_ROWS))
     is_table = len(getattr(rows, "shape", ())) > 1
@@ -234,7 +228,7 @@ def _rows(X: Any) -> Any:
 
 
 def _few(rows: Any) -> Any:
-    """Take those of the input example, in a form that MLflow knows."""
+    """Return the rows of the input example, in a form that MLflow knows."""
     n_columns = rows.shape[1] if len(rows.shape) > 1 else 1
     few = rows[: min(_EXAMPLE_ROWS, max(1, _EXAMPLE_CELLS // n_columns))]
     return few if hasattr(few, "iloc") else np.asarray(_dense(few))
@@ -245,7 +239,7 @@ def _dense(values: Any) -> Any:
 
 
 def _example(few: Any) -> Plain:
-    """Make an input example, or None where the values are of other types."""
+    """Return the input example; None if it has values of other types."""
     with suppress(TypeError):
         return as_plain(few)
     return None

@@ -1,9 +1,9 @@
-"""Whether what an Optuna study says of itself was written for it.
+"""Distinguishes Optuna studies from their copies.
 
-`optuna.copy_study` copies all that is written down in a study, and so do a pickle and
-`copy.deepcopy` of one in memory. A study is a copy if the one for which something was
-written is still there, somewhere else. If that is not there any more, or cannot be
-seen from here, the study has been moved, or has another name on this machine.
+`optuna.copy_study` also copies the attributes that are written to a study here, and so
+do a pickle and `copy.deepcopy` of a study in memory. A study is a copy if the one for
+which its attributes were written still exists elsewhere. If that does not exist or
+cannot be seen from here, the study was moved, or has another name on this machine.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from optuna import Study
 
 _MEMORY, _FILE = "memory", "file"
-# The names of what is in the memory of this process.
+# The names of the storages in the memory of this process.
 _in_memory: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
 def describe_study(study: Study) -> dict[str, Any]:
-    """Describe which study it is, for `is_for`."""
-    # Studies of one storage may be known by name, and a name may be used again.
+    """Return what identifies a study, for `is_for`."""
+    # With the id, as names may be used again.
     return {
         "study": [study._study_id, study.study_name],
         "place": _place_of(study._storage),
@@ -39,21 +39,7 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 
 def is_for(study: Study, description: dict[str, Any]) -> bool:
-    """Tell whether what a study contains was written for it.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-
-    description : dict
-        That of the study for which it was written.
-
-    Returns
-    -------
-    bool
-        False for a copy.
-    """
+    """Return whether a study is the described one, not a copy of it."""
     own = describe_study(study)
     if description["study"] != own["study"]:
         return False
@@ -68,7 +54,7 @@ def is_for(study: Study, description: dict[str, Any]) -> bool:
 
 
 def _place_of(storage: Any) -> list[str]:
-    """Say where a storage is: by what is the same on all machines, if possible."""
+    """Return the place of a storage, which is the same on all machines if possible."""
     backend = storage
     while not isinstance(backend, RDBStorage) and hasattr(backend, "_backend"):
         backend = backend._backend

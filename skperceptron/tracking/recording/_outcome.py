@@ -1,4 +1,4 @@
-"""How a run ends: as what it belongs to has ended."""
+"""The status and error with which a run ends."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MAX_TAG_LENGTH = 5000
 
 
 def status_after(error: BaseException | None) -> Status:
-    """Tell a fit that somebody wanted to end from one that went wrong."""
+    """Return KILLED after an interrupt or pruning, and FAILED after any other error."""
     wanted: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
-    if "optuna" in sys.modules:  # nobody else prunes
+    if "optuna" in sys.modules:  # otherwise nothing is pruned
         wanted += (sys.modules["optuna"].TrialPruned,)
     return "KILLED" if isinstance(error, wanted) else "FAILED"
 
 
 def note_failure(run: TrackedRun, error: BaseException | None) -> None:
-    """Let a run end as what it belongs to was ended, by an error if there is one."""
+    """Set the status of a run that has failed, and the tag of its error, if known."""
     run.status = status_after(error)
     if error is not None and run.status == "FAILED":
         run.record.tags["error"] = error_tag(error)
 
 
 def error_tag(error: BaseException) -> str:
-    """Write an error so that it fits into a tag, and may be seen by others."""
+    """Return an error as the text of a tag, without credentials."""
     return hide_credentials(f"{type(error).__name__}: {error}")[:MAX_TAG_LENGTH]

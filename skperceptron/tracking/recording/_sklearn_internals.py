@@ -1,16 +1,16 @@
-"""All that is known of scikit-learn, joblib and Optuna that they do not document.
+"""All uses of undocumented internals of scikit-learn, joblib and Optuna.
 
-- Which call is going on, and what became of it. `cross_validate` and its like,
-  selectors and ensembles tell nobody that the fits they make belong together, but the
-  stack shows it. Where a new version looks different, each fit stands alone.
+- Which call makes several fits, and how it has ended. `cross_validate` and similar
+  functions, selectors and ensembles do not announce that their fits belong together,
+  but the stack shows it. If a new version looks different, each fit gets a run alone.
 - In which order a search fits its folds, and what it knows of them. For which fold
-  `cross_validate` and its like clone an estimator, and that `OptunaSearchCV` clones one
-  for its refit.
-- How the picture of an estimator is put together.
+  `cross_validate` and similar functions clone an estimator, and that `OptunaSearchCV`
+  clones one for its refit.
+- How the HTML of an estimator is put together.
 - Where estimators and tasks keep their callbacks, and how copies of a callback in
   other processes send it messages.
 
-A new release of one can break this module only.
+New releases of these packages can break this module only.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ SEARCH_TASK = "search"
 FOLD_TASK = "candidate-split-evaluation"
 _ITERATION_TASK = "halving-iteration"
 REFIT_TASK = "refit-with-best-params"
-# The way to the task below which a search evaluates its candidates.
+# The ids of the tasks from the root to that in which a search evaluates candidates.
 SEARCH_IDS = (0, 0)
-# Variables of the function that fits a fold, with the kind of the scores in each, ...
+# Variables of the function that fits a fold, with the kind of scores in each.
 _SCORES = {"test_scores": "test", "train_scores": "train"}
-# ... and the one in which, under this key, the error of the fit is, as it was printed.
+# Its variable, and the key in that, with the printed traceback of the fit's error.
 _RESULT, _ERROR = "result", "fit_error"
 
 _VALIDATION = _validation.__name__
-# Where folds are handed to joblib, one clone for each.
+# The modules that pass folds to joblib, with a clone for each.
 _MAKERS_OF_FOLDS = (_VALIDATION, _search.__name__)
 _FIT_AND_SCORE = "_fit_and_score"
-# What scores a clone on the test part of a split.
+# The functions that score a clone on the test part of a split.
 _SCORERS_OF_SPLITS = {
     (_VALIDATION, _FIT_AND_SCORE),
     (_VALIDATION, "_incremental_fit_estimator"),
@@ -84,7 +84,7 @@ _FUNCTIONS = (
     "learning_curve",
     "validation_curve",
 )
-# Of these, the last fit is that of `estimator_`, with which they predict.
+# Classes whose last fit is that of `estimator_`, with which they predict.
 _SELECTORS_AND_TUNERS = {
     "RFE",
     "RFECV",
@@ -93,41 +93,42 @@ _SELECTORS_AND_TUNERS = {
 }
 _ONE_FIT = "FixedThresholdClassifier"
 _KINDS = ("train", "test")
-# Under which an estimator has the root task of the fit that goes on, whom to tell when
-# it ends, and its callbacks.
+# Attributes of an estimator: the root task of the present fit, the callbacks that are
+# called at its end, and all callbacks.
 _TASK = "_callback_fit_ctx"
 _TO_TEARDOWN = "_skl_callbacks_to_teardown"
 _CALLBACKS = "_skl_callbacks"
 ATTRIBUTES_OF_FIT = (_TASK, _TO_TEARDOWN)
-# Beginnings of all attributes that are about callbacks and routing.
+# Prefixes of all attributes for callbacks and metadata routing.
 ATTRIBUTES_NOT_LEARNED = (
     _CALLBACKS,
     "_parent_callback_ctx",
     _TASK,
     "_metadata_request",
 )
-# Engines of joblib's that other machines have no part in. Those such as Ray's are
-# derived from these.
+# Backends of joblib that use one machine only. Derived classes do not count, as those
+# for clusters, such as Ray's, are derived from them.
 _OF_ONE_MACHINE = (
     LokyBackend,
     MultiprocessingBackend,
     SequentialBackend,
     ThreadingBackend,
 )
-# Packages that call fits again and again, ...
+# Packages that call many fits, ...
 _CALLERS = ("sklearn", "joblib", "optuna", "optuna_integration", "concurrent", "dask")
-# ... and the parts of them that are around every fit, or only pass it on.
+# ... and their modules that are around every fit, or only pass it on.
 _AROUND_A_FIT = ("sklearn.base", "sklearn.callback", "sklearn.pipeline")
-# A generator that another thread is just leaving hides what has called it.
+# A generator that another thread is just leaving hides its callers for a moment, so the
+# stack is read this many times.
 _LOOKS = 3
 _SECONDS_BETWEEN_LOOKS = 0.001
 
 # The metrics of a call: points of step and value.
 Points = list[tuple[int, float]]
-# Calls of the process that this one was forked from.
+# Calls of the process from which this one was forked.
 _inherited: set[FrameType] = set()
-# For each engine at work, the newest fold that it was handed: the rows that it is
-# scored on, and its number.
+# For each `Parallel` at work, the last fold that was passed to it: the rows on which it
+# is scored, and its number.
 _newest_folds: weakref.WeakKeyDictionary[Parallel, tuple[Any, int]] = (
     weakref.WeakKeyDictionary()
 )
@@ -140,19 +141,19 @@ class SklearnCall:
     Attributes
     ----------
     frame : FrameType
-        What is executed.
+        Its stack frame.
 
     thread_id : int
-        The thread that has made it.
+        The thread in which it runs.
 
     name : str
-        The function, or the class whose `fit` it is.
+        Name of the function, or of the class whose `fit` it is.
 
     estimator : estimator or None
-        Whose `fit` it is.
+        The estimator whose `fit` it is.
 
     earlier_error : BaseException or None
-        What was being handled around it.
+        The exception that was being handled when it was called.
     """
 
     frame: FrameType
@@ -163,7 +164,7 @@ class SklearnCall:
 
     @property
     def search_task(self) -> CallbackContext | None:
-        """The task of a search, which the fits right below it know, too."""
+        """The task of the call if it is a search. The fits in it know the same task."""
         task: CallbackContext | None = None
         if is_search(self.estimator):
             task = getattr(self.estimator, _TASK, None)
@@ -172,16 +173,15 @@ class SklearnCall:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call.
+    """How a call has ended.
 
     Attributes
     ----------
     has_returned : bool
-        Whether it has, rather than raised.
+        Whether it has returned, not raised an exception.
 
     error : BaseException or None
-        What it has raised, if that can still be found.
-
+        The exception, if it can still be found.
     """
 
     has_returned: bool
@@ -189,17 +189,17 @@ class Outcome:
 
 
 class ShowsMoreMixin:
-    """For estimators that show more than scikit-learn does in their pictures.
+    """Mixin for estimators whose HTML shows more than scikit-learn's.
 
-    Also where they are parts of others, as in the picture of a pipeline or a search.
+    It also shows more where the estimator is part of a pipeline or a search.
     """
 
     def _more_as_html(self) -> str:
-        """Tell in HTML what is shown below the attributes of a fitted estimator."""
+        """Return the HTML below the attributes of a fitted estimator."""
         raise NotImplementedError
 
     def _doc_address(self) -> str:
-        """Tell the page of the estimator; an empty text if there is none."""
+        """Return the address of the estimator's documentation; empty without one."""
         raise NotImplementedError
 
     def _get_doc_link(self) -> str:
@@ -213,20 +213,15 @@ class ShowsMoreMixin:
 
 
 def find_call() -> SklearnCall | None:
-    """Find the outermost call that this thread is in."""
+    """Find the outermost call of several fits in which this thread is."""
     return _outermost_call(sys._getframe(), threading.get_ident())
 
 
 def find_waiting_call(part: Any) -> SklearnCall | None:
-    """Find the call of another thread for which one of joblib's works.
+    """Find the call of another thread for which this thread of joblib works.
 
-    Some ensembles clone their estimator in the other threads only, or send it as it is
-    to other processes.
-
-    Parameters
-    ----------
-    part : estimator
-        What it works with.
+    The estimator `part` must be a parameter of it. Some ensembles clone it in joblib's
+    threads only, or send it to other processes without cloning it.
     """
     if not works_for_joblib():
         return None
@@ -241,14 +236,14 @@ def find_waiting_call(part: Any) -> SklearnCall | None:
 
 
 def waits_for_joblib(thread_id: int) -> bool:
-    """Tell whether a thread is in one of joblib's functions."""
+    """Return whether a thread is in a function of joblib."""
     return _is_joblib_in(sys._current_frames().get(thread_id))
 
 
 def works_for_joblib() -> bool:
-    """Tell whether this thread is at work that joblib has given it."""
-    # Not its own frame: its own variable would keep that alive, and all that
-    # the callers know, until the garbage is collected.
+    """Return whether this thread executes a task of joblib."""
+    # Without this function's own frame: its variable would refer to itself, and keep
+    # the variables of all callers alive until the next garbage collection.
     for frame in reversed(list(_callers(sys._getframe(1)))):
         if _is_call(frame):
             return False
@@ -260,8 +255,8 @@ def works_for_joblib() -> bool:
 def purpose_of_clone() -> str | None:
     """Name the fit for which a clone is being made: a fold, or Optuna's refit.
 
-    Searches number their folds. For `cross_validate` and its like they are counted
-    here; `learning_curve` and `validation_curve` fit several times on each.
+    Searches number their folds. Those of `cross_validate` and similar functions are
+    counted here. `learning_curve` and `validation_curve` make several fits for each.
     """
     maker = None
     for frame in _callers(sys._getframe()):
@@ -282,7 +277,7 @@ def purpose_of_clone() -> str | None:
 
 
 def is_last_fit(estimator: Any) -> bool:
-    """Tell whether the fit that goes on is that which a selector or tuner keeps."""
+    """Return whether a selector or tuner keeps the estimator of the present fit."""
     call = find_call()
     if call is None:
         return False
@@ -299,7 +294,7 @@ def is_last_fit(estimator: Any) -> bool:
 
 
 def is_scored_next() -> bool:
-    """Tell whether the fit that goes on is part of a function that scores it then."""
+    """Return whether the present fit is in a function that scores its result."""
     return any(
         frame.f_code.co_name == _FIT_AND_SCORE
         and frame.f_globals.get("__name__") == _VALIDATION
@@ -308,7 +303,7 @@ def is_scored_next() -> bool:
 
 
 def is_scored_on_split() -> bool:
-    """Tell whether the score that is being computed is one of a cross-validation."""
+    """Return whether the score being computed is one of a cross-validation."""
     return any(
         (frame.f_globals.get("__name__"), frame.f_code.co_name) in _SCORERS_OF_SPLITS
         for frame in _callers(sys._getframe())
@@ -316,15 +311,10 @@ def is_scored_on_split() -> bool:
 
 
 def is_called_by_user(estimator: Any) -> bool:
-    """Tell whether the user has called the present fit, alone or as part of a pipeline.
+    """Return whether the user has called the present fit of an estimator.
 
-    Otherwise a search, an ensemble, a study or the like has, and would go on with the
-    next fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is being fitted.
+    The user may have called it through a pipeline. Otherwise a search, an ensemble, a
+    study or the like has, and would go on with the next fit.
     """
     for frame in _callers(sys._getframe()):
         module = frame.f_globals.get("__name__", "")
@@ -338,10 +328,9 @@ def is_called_by_user(estimator: Any) -> bool:
 
 
 def are_errors_caught() -> bool:
-    """Tell whether a cross-validation around the fit that goes on catches its errors.
+    """Return whether a cross-validation around the present fit catches its errors.
 
-    The classifier is not told. A callback could only find out afterwards, when the next
-    fold begins, and of the last fold never.
+    A callback could only find out later, when the next fold begins.
     """
     return any(
         frame.f_locals.get("error_score", "raise") != "raise"
@@ -351,35 +340,31 @@ def are_errors_caught() -> bool:
 
 
 def is_work_spread() -> bool:
-    """Tell whether joblib is told to use an engine that is none of its own."""
+    """Return whether joblib uses a backend that may use other machines."""
     backend, _ = get_active_backend()
     return type(backend) not in _OF_ONE_MACHINE
 
 
-# What a search does
+# Searches
 
 
 def is_search(estimator: Any) -> bool:
-    """Tell searches from other estimators."""
+    """Return whether an estimator is a search."""
     return hasattr(estimator, "_run_search")
 
 
 def tells_of_folds(search: Any) -> bool:
-    """Tell whether a search tells callbacks of its folds.
-
-    Classes of searches that know no callbacks do not.
-    """
+    """Return whether a search calls callbacks for its folds, as not all classes do."""
     return "callback_ctx" in signature(search._run_search).parameters
 
 
 def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
-    """Tell for each row of the results of a search where its folds were.
+    """List for each row of `cv_results_` the task that contained its folds.
 
     Returns
     -------
     list of (tuple of int, int)
-        The way to the task below which they were, and which candidate of that task it
-        is.
+        The ids from the root to the task, and the candidate's index in the task.
     """
     n_candidates = getattr(search, "n_candidates_", None)
     if n_candidates is None:
@@ -393,15 +378,9 @@ def tasks_of_rows(search: Any) -> list[tuple[tuple[int, ...], int]]:
 
 
 def ids_of_first_folds(search: Any, task: CallbackContext) -> range:
-    """Name the tasks of the first folds of the candidates that a task evaluates.
+    """Return the ids of the first fold of each candidate that a task evaluates.
 
-    Parameters
-    ----------
-    search : estimator
-        The search, being fitted.
-
-    task : CallbackContext
-        One of its tasks, which need not evaluate any.
+    The range is empty for a task of the search that evaluates none.
     """
     is_search = task.task_name == SEARCH_TASK and not hasattr(search, "n_candidates_")
     if not (is_search or task.task_name == _ITERATION_TASK):
@@ -410,15 +389,9 @@ def ids_of_first_folds(search: Any, task: CallbackContext) -> range:
 
 
 def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, int]:
-    """Tell which candidate a fold belongs to: of its task, and of the whole search.
+    """Return the index of a fold's candidate in its task, and its row in the results.
 
-    Parameters
-    ----------
-    search : estimator
-        The search, being fitted.
-
-    ids : tuple of int
-        The way to the task of the fold.
+    `ids` are those from the root to the task of the fold.
     """
     index = ids[-1] // search.n_splits_
     is_halving = len(ids) > len(SEARCH_IDS) + 1
@@ -427,19 +400,19 @@ def candidate_and_row_of_fold(search: Any, ids: tuple[int, ...]) -> tuple[int, i
 
 
 def split_of_fold(search: Any, ids: tuple[int, ...]) -> int:
-    """Tell on which split a fold is fitted, by the way to its task."""
+    """Return the number of a fold's split, from the ids of its tasks."""
     split: int = ids[-1] % search.n_splits_
     return split
 
 
 def id_of_fold(search: Any, index: int, split: int) -> int:
-    """Name the task of a fold, among those of one iteration of a search."""
+    """Return the id of a fold's task among those of one iteration of a search."""
     task_id: int = index * search.n_splits_ + split
     return task_id
 
 
 def params_of_fold() -> dict[str, Any] | None:
-    """Find what the candidate sets whose fold begins, if that can be found."""
+    """Find the parameters of the candidate whose fold begins, if possible."""
     for frame in _callers(sys._getframe()):
         if frame.f_code.co_name == _FIT_AND_SCORE:
             params: dict[str, Any] | None = frame.f_locals.get("parameters")
@@ -448,15 +421,15 @@ def params_of_fold() -> dict[str, Any] | None:
 
 
 def find_fold() -> tuple[str | None, dict[str, float]] | None:
-    """Find what the search knows of the fold whose end a callback is being told.
+    """Find error and scores of the fold whose end the present callback follows.
 
     Returns
     -------
     report : str or None
-        The error of its fit, as it was printed.
+        The printed traceback of the fit's error.
 
     scores : dict of float
-        By the names that `cv_results_` has for them, without the number of the split.
+        Its scores, by their names in `cv_results_` without the number of the split.
     """
     for frame in _callers(sys._getframe()):
         if frame.f_code.co_name == _FIT_AND_SCORE:
@@ -466,7 +439,7 @@ def find_fold() -> tuple[str | None, dict[str, float]] | None:
 
 
 def are_scores_known() -> bool:
-    """Tell whether this version of scikit-learn lets scores be found that early."""
+    """Return whether `find_fold` finds scores in this version of scikit-learn."""
     caller = getattr(_validation, _FIT_AND_SCORE, None)
     return caller is not None and set(_SCORES) <= set(caller.__code__.co_varnames)
 
@@ -496,18 +469,9 @@ def make_root_task(
 
 
 def add_to_fit(estimator: Any, context: CallbackContext, callback: Any) -> None:
-    """Let a callback follow one fit: set on the estimator, it would be in clones, too.
+    """Let a callback follow one fit. It is called at the end before all others.
 
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted.
-
-    context : CallbackContext
-        The root task of the fit.
-
-    callback : callback
-        It is told of the end before all others.
+    If it were set on the estimator, clones would have it as well.
     """
     context._callbacks = [*context._callbacks, callback]
     getattr(estimator, _TO_TEARDOWN).insert(0, callback)
@@ -526,15 +490,15 @@ def callbacks_of(estimator: Any) -> list[Any]:
 
 
 def task_of_fit(attributes: Mapping[str, Any]) -> CallbackContext | None:
-    """Get the root task of the fit that goes on, from the estimator's attributes."""
+    """Return the root task of the present fit from the estimator's attributes."""
     return attributes.get(_TASK)
 
 
-# What became of a call
+# The end of a call
 
 
 def outcome_of(call: SklearnCall) -> Outcome | None:
-    """Tell what became of a call; None while it goes on."""
+    """Return how a call has ended; None while it goes on."""
     if _is_going_on(call.frame, call.thread_id):
         return None
     if not _has_returned(call.frame):
@@ -543,7 +507,7 @@ def outcome_of(call: SklearnCall) -> Outcome | None:
 
 
 def error_inside(call: SklearnCall) -> BaseException | None:
-    """Find what is being handled in a call that goes on, such as an interrupt."""
+    """Return the exception that is being handled in a call, such as an interrupt."""
     error = _error_in(call.thread_id)
     return None if error is call.earlier_error else error
 
@@ -639,13 +603,13 @@ def _is_going_on(frame: FrameType, thread_id: int) -> bool:
 
 
 def _has_returned(frame: FrameType) -> bool:
-    """Tell whether the last thing that was executed is a return."""
+    """Return whether the last instruction that was executed is a return."""
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
     return instruction.startswith("RETURN_")
 
 
 def _error_through(frame: FrameType, thread_id: int) -> BaseException | None:
-    """Find what a frame was left with, if it is being handled or was shown."""
+    """Find the exception with which a frame was left, if it is handled or was shown."""
     for error in (_error_in(thread_id), getattr(sys, "last_value", None)):
         if error is not None and any(
             passed is frame for passed, _ in traceback.walk_tb(error.__traceback__)
@@ -661,7 +625,7 @@ def _error_in(thread_id: int) -> BaseException | None:
     return error
 
 
-# What it has told its caller
+# The scores of a call
 
 
 def _of_folds(results: Mapping[str, Any]) -> dict[str, Points]:
@@ -693,7 +657,7 @@ def _of_learning_curve(result: Any) -> dict[str, Points]:
 
 
 def _of_curve(scores: Mapping[str, Any], steps: Any) -> dict[str, Points]:
-    """Summarize the scores of each row."""
+    """Summarize the scores of each row, at one step of a curve."""
     found: dict[str, Points] = {}
     for name, rows in scores.items():
         if rows is not None:
@@ -716,7 +680,7 @@ def _points(values: Any, steps: Any) -> Points:
 
 
 def _of_estimator(estimator: Any, known: Mapping[str, Any]) -> dict[str, Points]:
-    """Take what selectors and tuners keep of their scores."""
+    """Collect the scores that selectors and tuners keep."""
     fitted = vars(estimator)
     found = {
         name: [(0, float(fitted[f"{name}_"]))]
@@ -737,7 +701,7 @@ def _of_estimator(estimator: Any, known: Mapping[str, Any]) -> dict[str, Points]
 
 
 def _inherit() -> None:
-    """In a forked child: what is on the stack is the parent's."""
+    """Note in a forked child that the calls on the stack are the parent's."""
     _inherited.update(filter(_is_call, _callers(sys._getframe())))
 
 

@@ -1,4 +1,4 @@
-"""Copies of estimators without what must not be stored, or cannot be."""
+"""Copies of estimators without parts that must not or cannot be stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skperceptron.tracking.recording._attributes import (
 from skperceptron.tracking.recording._descriptions import param_value
 from skperceptron.tracking.recording._sklearn_internals import ATTRIBUTES_NOT_LEARNED
 
-# Attributes that begin like this are about fits: callbacks, routing, runs.
+# Prefixes of attributes that are left out: callbacks, metadata routing, runs.
 _LEFT_OUT = (
     *ATTRIBUTES_NOT_LEARNED,
     RUN_ATTRIBUTE,
@@ -35,13 +35,13 @@ class Stripper:
     Attributes
     ----------
     own_types : set of str
-        Qualified names of the classes of this package that were met.
+        Qualified names of the classes of this package that were found.
 
     activations : set of str
-        Qualified names of the users' functions that are activations.
+        Qualified names of the user's functions that are activations.
 
     has_ours : bool
-        Whether an estimator of this package, or of a class derived from one, was met.
+        Whether an estimator of this package, or of a derived class, was found.
     """
 
     def __init__(self) -> None:
@@ -51,18 +51,10 @@ class Stripper:
         self._stripped: dict[int, Any] = {}
 
     def strip(self, value: Any) -> Any:
-        """Strip a value and all that is in it.
+        """Strip an estimator or a part of one, with everything in it.
 
-        Parameters
-        ----------
-        value : object
-            An estimator or a part of one.
-
-        Returns
-        -------
-        object
-            The value itself where there is nothing to strip; else a copy that shares
-            what is not stripped.
+        Returns the value itself if there is nothing to strip, or else a copy that
+        shares the parts that are not stripped.
         """
         if isinstance(value, list | tuple | dict):
             strip = self._strip_container
@@ -70,8 +62,8 @@ class Stripper:
             strip = self._strip_object
         else:
             return value
-        # A part that is met twice stays one. Entered before it is known, because it may
-        # contain itself.
+        # A part that occurs twice is copied once. It is entered before it is stripped,
+        # because it may contain itself.
         if id(value) not in self._stripped:
             self._stripped[id(value)] = value
             self._stripped[id(value)] = strip(value)
@@ -106,7 +98,7 @@ class Stripper:
         return stripped
 
     def _simplify(self, key: str, value: Any) -> Any:
-        """Turn an attribute of a class of ours into what skops takes, and quickly."""
+        """Convert an attribute of our classes to a form that skops stores, and fast."""
         if key in ("objective", "scoring") and callable(value):
             return param_value(value)
         if key == "activation" and callable(value):
@@ -115,8 +107,8 @@ class Stripper:
             parts = [self._import_of(v) if callable(v) else v for v in value]
             return type(value)(parts)
         if key == "class_weight" and isinstance(value, dict):
-            # skops makes True of False; 0 and 1 are the same keys as False and True.
-            # It stores no fractions, and training takes the nearest float as well.
+            # skops loads False as True, but 0 and 1 are equal keys. It cannot store
+            # fractions, for which training takes the nearest float as well.
             return {
                 int(k) if isinstance(k, bool | np.bool_) else k: (
                     float(v) if isinstance(v, Fraction) else v
@@ -129,9 +121,10 @@ class Stripper:
         return value
 
     def _import_of(self, activation: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Put a function in the place of one that skops stores as what to import.
+        """Return a plain function with the module and name of an activation.
 
-        skops does so with plain functions, but not with what numba compiles.
+        skops stores it by its name, which it cannot do with functions that numba
+        compiles.
         """
         path = import_path(activation)
         if path is None:
@@ -154,11 +147,11 @@ class Stripper:
 
 
 def _is_open(value: Any) -> bool:
-    """Tell whether a value may hold estimators in its attributes."""
+    """Return whether a value may have estimators in its attributes."""
     if not hasattr(value, "__dict__"):
         return False
     cls = type(value)
-    # scikit-learn's meta-estimators keep some estimators in helpers of theirs.
+    # scikit-learn's meta-estimators keep some estimators in helper objects.
     return hasattr(cls, "get_params") or _package(cls) in ("sklearn", OURS)
 
 

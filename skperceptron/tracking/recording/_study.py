@@ -40,11 +40,13 @@ from skperceptron.tracking.recording._watched_study import Watch, own_sampler
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# Many workers that begin at once are slow, and must not begin the run twice.
+# Seconds to wait for the store: many workers that begin at once are slow, and must not
+# begin the run twice.
 _PATIENCE = 30.0
-# While somebody reports how a study stands, others may finish it; at most this often.
+# A report of a study is repeated at most this many times if others finish trials
+# meanwhile.
 _MAX_REPORTS = 10
-# On a run of a study of which earlier trials are elsewhere: the first run's key.
+# Tag of the run of a study whose earlier trials are elsewhere: the first run's key.
 _CONTINUES_TAG = "skperceptron.continues"
 
 # The runs of the studies that this process has tracked.
@@ -76,8 +78,8 @@ def track_study(
 
     In an objective, the run of the trial is MLflow's active run, unless MLflow logs to
     another store: `mlflow.log_metric` and the like log to it, and `mlflow.start_run`
-    needs ``nested=True``. Between `ask` and `tell`, this holds if the thread has asked
-    for no other trial that it has not told yet.
+    needs ``nested=True``. Between `ask` and `tell`, this holds while the thread has no
+    other open trial.
 
     A copy of a study has its own run. So do trials that go to another experiment or
     store than earlier ones; the tag ``skperceptron.continues`` of their study's run is
@@ -214,7 +216,7 @@ def _study_run(
         **origin_tags(),
         **{str(k): str(v) for k, v in tags.items()},
     }
-    # Another process of the study may end it, and forget it, while this one goes on.
+    # Another process may end it and remove it from the journal while this one goes on.
     parent = ParentRun(key, record.name, start_time, is_managed=True, may_exist=True)
     return TrackedRun(record, destination, key, is_shared=True), parent
 
@@ -234,7 +236,7 @@ def _begin(
 
 
 def _finish(run: TrackedRun, study: Study, below: Destination) -> None:
-    """Log the result of a study, as far as it has come."""
+    """Log the present result of a study."""
     if is_shared(study):
         deliver_all(run)
         end_lost_trials(study, below, deliver=True)
@@ -243,9 +245,9 @@ def _finish(run: TrackedRun, study: Study, below: Destination) -> None:
         _log_result(run, study, trials)
         deliver_all(run)
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        # A process that is still at work will report when it is done. If there is none,
-        # and trials have ended since this one looked, it reports again: its result may
-        # have overwritten a later one.
+        # If another process still runs a trial, it will report when it is done. If none
+        # does, but trials have ended meanwhile, this one reports again, as its report
+        # may have overwritten a later one.
         if TrialState.RUNNING in states or states == [t.state for t in trials]:
             return
 
@@ -254,10 +256,9 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
     error = sys.exception()
     if error is not None:
         note_failure(run, error)
-    # MLflow shows the value of the largest step: the latest one, in whatever order
-    # values are delivered.
+    # MLflow shows the value of the largest step, whatever the order of delivery.
     step = sum(trial.state.is_finished() for trial in trials)
-    # Whatever there is to say of the study, its run ends.
+    # Whatever cannot be logged, the run ends.
     with tolerate("The attributes of a study could not be tracked"):
         _log_attributes(run, study)
     with tolerate("The best trials of a study could not be tracked"):
@@ -267,7 +268,7 @@ def _log_result(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> Non
             log_pareto_front(run, study, step)
     with tolerate("A study cannot be described"):
         run.record.tags.setdefault(DESCRIPTION_TAG, _describe(study, trials))
-    # After the best value: in this order MLflow's UI shows them.
+    # MLflow's UI shows metrics in this order, so these follow the best value.
     for state in TrialState:
         n_trials = sum(trial.state == state for trial in trials)
         run.record.add_metric(f"n_trials_{state.name.lower()}", n_trials, step)
@@ -298,12 +299,12 @@ def _log_best(
     except ValueError:  # none is complete, or none of these is feasible
         return
     (value,) = best.values
-    # Searches have a best_score, too, and are compared with studies by it.
+    # Searches have a best_score, too, by which they can be compared with studies.
     for name in dict.fromkeys(("score", *(study.metric_names or ()))):
         run.record.add_metric(f"best_{name}", value, step)
     run.record.add_metric("best_trial", best.number, step)
-    # As tags, because the parameters of a run cannot change, while the best trial
-    # does, whenever somebody goes on with the study.
+    # As tags, because the parameters of a run cannot change, but the best trial can
+    # when the study is continued.
     for name, value in best.params.items():
         run.record.tags[f"best_{name}"] = param_value(value)
     with tolerate("The figures of a study cannot be drawn"):
@@ -311,9 +312,9 @@ def _log_best(
 
 
 def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
-    """Draw how the value has developed, and what it depends on."""
+    """Plot the history of the value, and the importances of the hyperparameters."""
     with warnings.catch_warnings():
-        # Of trials too few or too alike to tell what matters; the figure shows it.
+        # Optuna warns of trials that are too few or too similar, which figures show.
         warnings.simplefilter("ignore")
         _draw_figures(run, study, trials)
 

@@ -24,25 +24,25 @@ from skperceptron.tracking.recording._originals import describe_study, is_for
 if TYPE_CHECKING:
     from optuna import Study
 
-# Attributes of the study: the run that it has, ...
+# User attributes of the study: its run, ...
 _RUN = "skperceptron.run"
-# ... and, before it has one, who is to begin which. Where its runs go to several
-# experiments or stores, the names of all but the first go on with a sign of theirs.
+# ... and, before it has one, the run that a process has proposed and will begin. For a
+# second experiment or store, a hash of the place is added to these names.
 _PROPOSAL = "skperceptron.proposal"
 _SIGN_LENGTH = 8
-# An empty study is there while a process proposes, whose name ends like this. Names in
-# databases have 512 characters at most.
+# The lock for proposals is an empty study whose name ends like this. Databases store
+# names of at most 512 characters.
 _LOCK = " (about to be tracked)"
 _MAX_NAME_LENGTH = 480
-# While another process begins the run, this one looks again after this many seconds.
+# Interval, in seconds, at which a process checks whether another has begun the run.
 _SECONDS_BETWEEN_LOOKS = 0.2
-# A process that has not begun the run by then is taken for dead.
+# A process that has not begun the run after this many seconds is taken for dead.
 _SECONDS_TO_BEGIN = 60.0
 
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """By which all processes know the run of a study.
+    """The run of a study, as all its processes know it.
 
     Attributes
     ----------
@@ -53,13 +53,13 @@ class StudyIdentity:
         Milliseconds since 1970.
 
     is_new : bool
-        Whether it is this process that begins it, and is to `announce` it.
+        Whether this process has to begin and `announce` it.
 
     continues : str or None
         The key of the study's first run, if this is another one.
 
     details : dict
-        What else is written down: for which study it is, and where it goes.
+        What else is written down: its study, and where it goes.
     """
 
     key: str
@@ -69,32 +69,32 @@ class StudyIdentity:
     details: dict[str, Any]
 
     def announce(self, study: Study) -> None:
-        """Tell the others, who wait for it, that the run is there."""
+        """Announce to waiting processes that the run exists."""
         name = _RUN if self.continues is None else _of_place(_RUN, self.details["goes"])
         details = {**self.details, "start_time": self.start_time}
         study.set_user_attr(name, json.dumps([self.key, details]))
 
 
 def is_shared(study: Study) -> bool:
-    """Tell whether other processes may work on a study."""
+    """Return whether other processes may work on a study."""
     return not isinstance(study._storage, InMemoryStorage)
 
 
 def is_of_agreement(attribute: str) -> bool:
-    """Tell attributes of a study that are written here from those of the user."""
+    """Return whether an attribute of a study is written here, not by the user."""
     return attribute.startswith((_RUN, _PROPOSAL))
 
 
 def agree_on_run(
     study: Study, address: dict[str, str | None] | None = None
 ) -> StudyIdentity:
-    """Find the run of a study, or who begins it.
+    """Find the run of a study, or propose one that this process begins.
 
-    The first process proposes which run it is, and begins it; the others wait for that.
-    If it does not, another one begins the same run.
+    The first process proposes a run and begins it; the others wait for that. If it does
+    not begin it, another process begins the same run.
 
-    A study has a run in each experiment to which its trials go. What is written for
-    another study, of which this one is a copy, does not count.
+    A study has a run in each experiment to which its trials go. Attributes that were
+    written for another study, of which this one is a copy, are ignored.
 
     Parameters
     ----------
@@ -103,10 +103,6 @@ def agree_on_run(
 
     address : dict or None, default=None
         Where the runs go. None takes MLflow's choice.
-
-    Returns
-    -------
-    StudyIdentity
     """
     if address is None:
         address = Destination.current().address()
@@ -125,7 +121,7 @@ def agree_on_run(
             identity = StudyIdentity(
                 key, found["start_time"], False, continues, details
             )
-            if found["place"] != details["place"]:  # it has been moved
+            if found["place"] != details["place"]:  # the study was moved
                 identity.announce(study)
             return identity
         proposal = attributes.get(proposal_name)
@@ -142,22 +138,10 @@ def agree_on_run(
 
 @contextmanager
 def _lock(study: Study, *, breaks: bool) -> Iterator[bool]:
-    """Keep other processes, on all machines, out of the block.
+    """Lock a study against processes on all machines, and yield whether that was done.
 
-    The only thing that storages refuse is a second study of one name.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-
-    breaks : bool
-        Whether to remove a lock that is there: who had it was killed.
-
-    Yields
-    ------
-    bool
-        False if another process is in it.
+    The lock is a study of another name: storages refuse nothing but a second study of
+    the same name. With `breaks`, an existing lock is removed, whose owner was killed.
     """
     storage, name = study._storage, study.study_name[:_MAX_NAME_LENGTH] + _LOCK
     try:
@@ -165,20 +149,20 @@ def _lock(study: Study, *, breaks: bool) -> Iterator[bool]:
             study_id = storage.create_new_study(study.directions, name)
     except DuplicatedStudyError:
         if breaks:
-            with suppress(KeyError):  # somebody else has removed it
+            with suppress(KeyError):  # another process has removed it
                 storage.delete_study(storage.get_study_id_from_name(name))
         yield False
         return
     try:
         yield True
     finally:
-        with suppress(KeyError):  # somebody has removed it
+        with suppress(KeyError):  # another process has removed it
             storage.delete_study(study_id)
 
 
 @contextmanager
 def _unmentioned(name: str) -> Iterator[None]:
-    """Let Optuna not tell the user of a study in the block."""
+    """Keep a study out of Optuna's log messages during the block."""
     modules = [module for module in sys.modules if module.startswith("optuna.storages")]
     loggers = [logging.getLogger(module) for module in modules]
 
@@ -197,18 +181,18 @@ def _unmentioned(name: str) -> Iterator[None]:
 def _propose(
     study: Study, name: str, before: list[Any] | None, details: dict[str, Any]
 ) -> tuple[str, int]:
-    """Propose to begin the run; the same one as somebody who has not managed to."""
+    """Propose to begin the run: that of an earlier proposal, if there is one."""
     key, start_time = uuid.uuid4().hex, now()
     if before is not None:
         key, start_time = before[0], before[1]["start_time"]
-    # The last item makes each proposal a new one.
+    # The last item distinguishes proposals of the same run.
     proposal = [key, {**details, "start_time": start_time}, uuid.uuid4().hex]
     study.set_user_attr(name, json.dumps(proposal))
     return key, start_time
 
 
 def _valid(study: Study) -> dict[str, list[Any]]:
-    """Read what is written for a study, not for one of which it is a copy."""
+    """Read the attributes that were written for a study, not for an original of it."""
     written = {
         name: json.loads(value)
         for name, value in study.user_attrs.items()
@@ -222,7 +206,7 @@ def _of_place(name: str, sign: str) -> str:
 
 
 def _sign_of(address: dict[str, str | None]) -> str:
-    """Make a short name of where runs go."""
+    """Return a hash of the store and experiment to which runs go."""
     store = address["tracking_uri"] or address["working_directory"]
     experiment = address["experiment_id"] or address["experiment_name"]
     text = json.dumps([store, experiment])
@@ -230,11 +214,11 @@ def _sign_of(address: dict[str, str | None]) -> str:
 
 
 def _goes_there(first: list[Any], sign: str, address: dict[str, str | None]) -> bool:
-    """Tell whether the first run of a study is where runs go now."""
+    """Return whether runs go to the experiment of the study's first run."""
     if first[1]["goes"] == sign:
         return True
-    # Another process may know the same place by another name.
-    with suppress(OSError):  # there is nobody to ask
+    # Another process may know the same experiment by another name.
+    with suppress(OSError):  # no process could look it up
         process = delivering_process()
         return process.ask("look_up", address=address, key=first[0]) is not None
     return False

@@ -117,7 +117,7 @@ class MLflowTracker:
         When a parameter has the wrong type.
 
     ValueError
-        When `log_models` is none of its values.
+        When `log_models` is not one of its values.
 
     See Also
     --------
@@ -445,7 +445,7 @@ class _Task:
             self.run.record.tags.clear()
 
     def end(self, failure: str | None = None) -> None:
-        """End the run, as failed if an exception is being handled or after `failure`."""
+        """End the run: as failed after `failure`, or while an exception is raised."""
         self._silence.__exit__(None, None, None)
         if self._activation is not None:
             self._activation.end()
@@ -465,7 +465,7 @@ class _Task:
 def _end_candidates(whole: _Task, search: Any, below: Destination) -> None:
     """End the runs of the candidates of a search that has ended early."""
     if not whole.candidates and is_search(search):
-        # The folds were fitted by other processes, which have ended.
+        # The folds were fitted by other processes, which joblib has ended by now.
         deliver_all(whole.run)
     rows = whole.run.journal.below(whole.run.key)
     done = {row["key"] for row in rows if row["done"]}
