@@ -2,9 +2,9 @@
 
 Only the process that owns a run creates it. Another machine that fits something below
 that run stores its own run without a parent, with the key of the parent in the tag
-`PARENT_TAG`. Then it searches for the parent, and ties its run to it. When the parent
-has ended, its owner searches for all runs with that tag, and ties them, too. Both store
-first and search afterwards: whatever the order, at least one sees the other.
+`PARENT_TAG`. Then it looks for the parent, and ties its run to it. When the parent has
+ended, its owner looks for all runs with that tag, and ties them, too. Both store first
+and look afterwards: whatever the order, at least one sees the other.
 
 If a machine is lost, its task is fitted again elsewhere, and may have several runs.
 They stay until the parent has ended. Then the process that ties them keeps one and
@@ -63,7 +63,7 @@ def tie(address: Address, key: str, run_id: str, parent: str) -> str:
     if not found:
         return run_id
     above = _that_counts(found).info
-    if above.end_time is None:  # its owner will search for repeated runs
+    if above.end_time is None:  # its owner will look for repeated runs
         client_of(address).set_tag(run_id, PARENT_RUN_TAG, above.run_id)
         return run_id
     return _keep_one(address, key, runs_of_key(address, key), above.run_id)

@@ -65,8 +65,8 @@ class _Sessions:
 
     Each method of the store opens a session of its own. With this session maker, a
     thread can make its calls share one session; other threads are not affected. It also
-    looks up an experiment only once in a transaction, which MLflow does for each new
-    run, in a fifth of the time for the run.
+    caches experiments during a transaction: MLflow looks up the experiment of each new
+    run, which takes a fifth of the time for the run.
 
     Parameters
     ----------

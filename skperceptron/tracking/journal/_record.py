@@ -38,7 +38,7 @@ TEST_SCORE = "test_score"
 KEY_TAG = "skperceptron.key"
 # The tag that MLflow's UI shows as the description of a run or a model.
 DESCRIPTION_TAG = "mlflow.note.content"
-# Last line of our descriptions, by which they are told from the user's.
+# Last line of our descriptions, which the user's do not have.
 DESCRIPTION_END = "*Written by skperceptron. It does not replace what you write here.*"
 # Placeholder for the id of the run in a description.
 DESCRIPTION_RUN_ID = "<run_id>"

@@ -210,7 +210,7 @@ def end_run(
 
 
 def end_unmanaged(db: sqlite3.Connection, condition: str, value: str) -> None:
-    """End the runs of searches that nobody else ends, of those that meet a condition.
+    """End those searches that nobody else ends and whose rows meet a condition.
 
     They end with the last sign of their fits.
     """

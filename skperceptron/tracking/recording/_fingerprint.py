@@ -195,7 +195,7 @@ class Fingerprint:
         return bool(bdtr(n_new, n_rows, share) <= risk)
 
     def _has_as_often(self, rows: _Rows) -> bool:
-        """Return whether too few rows occur more often than in training, for new data."""
+        """Return whether rows exceed their training counts too rarely for new data."""
         if self._n_left_out:
             return False
         known = self._count(_ALL)
