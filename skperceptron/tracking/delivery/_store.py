@@ -53,7 +53,7 @@ def _preparation() -> Iterator[None]:
 
 
 def is_getting_ready(thread: threading.Thread | None) -> bool:
-    """Return whether a thread is importing MLflow, or creating a store.
+    """Return whether a thread imports MLflow, or creates a store or waits for its lock.
 
     That takes seconds, and longer on a busy machine.
     """
