@@ -38,7 +38,7 @@ _TOOLS = ("pip", "setuptools", "wheel")
 
 @contextmanager
 def built_model(folder: Path) -> Iterator[Path]:
-    """Build MLflow\'s model beside the kept one, for the duration of the block.
+    """Build MLflow's model beside the kept one, for the duration of the block.
 
     Raises
     ------
