@@ -26,16 +26,16 @@ def summarize_search(search: Any, *, has_model: bool) -> str:
     tried = search.cv_results_["params"]
     tuned = type(parts_of(search.estimator)[-1]).__name__
     n_candidates, n_splits = len(tried), search.n_splits_
-    parts = [
-        f"`{type(search).__name__}` of `{tuned}`: {n_candidates} "
-        f"candidates, {n_splits} splits each.",
-        _table(tried, getattr(search, "best_params_", {})),
-    ]
+    # MLflow shows the first few lines; a click shows the others.
+    first = (
+        f"`{type(search).__name__}` of `{tuned}`: {n_candidates} candidates, "
+        f"{n_splits} splits each."
+    )
     if hasattr(search, "best_score_"):
-        parts.append(
-            f"The best candidate has a mean score of {search.best_score_:.4g} on the "
-            "test parts of the splits."
+        first += (
+            f" The best has a mean score of {search.best_score_:.4g} on the test parts."
         )
+    parts = [first, _table(tried, getattr(search, "best_params_", {}))]
     if has_model:
         parts.append(
             "Its model, fitted to all of the data:\n\n```python\nmlflow.sklearn."
@@ -65,13 +65,10 @@ def summarize_study(
     """
     number, value, params = best or (None, None, {})
     aims = ", ".join(directions)
-    parts = [
-        f"Optuna study ({aims}): {len(tried)} finished trials.",
-        _table(tried, params),
-    ]
+    first = f"Optuna study ({aims}): {len(tried)} finished trials."
     if best is not None:
-        parts.append(f"The best one, trial {number}, reached {value:.4g}.")
-    return "\n\n".join([*parts, DESCRIPTION_END])
+        first += f" The best one, trial {number}, reached {value:.4g}."
+    return "\n\n".join([first, _table(tried, params), DESCRIPTION_END])
 
 
 def parts_of(estimator: Any) -> list[Any]:
