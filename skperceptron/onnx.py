@@ -125,6 +125,12 @@ def _softplus(g: _Graph, z: str) -> str:
     return g.add("Add", g.add("Max", z, g.constant(0)), log)
 
 
+def _silu(g: _Graph, z: str) -> str:
+    # Not z times its sigmoid: some releases of onnxruntime make one operator of the
+    # two, and then have no implementation of it.
+    return g.add("Div", z, g.add("Add", g.add("Exp", g.add("Neg", z)), g.constant(1)))
+
+
 def _step(g: _Graph, z: str) -> str:
     return g.cast(g.add("GreaterOrEqual", z, g.constant(0)), _TYPES[g.dtype])
 
@@ -137,7 +143,7 @@ _ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
     "leaky_relu": _leaky_relu,
     "elu": _elu,
     "softplus": _softplus,
-    "silu": lambda g, z: g.add("Mul", z, g.add("Sigmoid", z)),
+    "silu": _silu,
     "gelu": _gelu,
     "step": _step,
     "sign": lambda g, z: g.add("Sign", z),

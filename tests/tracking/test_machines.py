@@ -526,6 +526,8 @@ class Elsewhere(ParallelBackendBase):
         result.add_done_callback(callback)
         return result
 
+    apply_async = submit  # as joblib called it before 1.5
+
     def retrieve_result_callback(self, out):
         return out.result()
 

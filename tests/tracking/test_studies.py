@@ -136,7 +136,7 @@ def test_figures_have_the_name_of_the_run(runs, monkeypatch):
         return b""
 
     monkeypatch.setattr(_study, "as_png", note)
-    tracked_study(run_name="step sizes")
+    tracked_study(run_name="step sizes", n_trials=6)
     assert titles == ["step sizes", "step sizes"]
 
 
@@ -503,12 +503,6 @@ def test_study_in_a_trial_of_another_one(runs):
 # Studies without a best trial
 
 
-def infeasible(trial):
-    value = trial.suggest_float("x", 0, 1)
-    trial.set_constraint("c", 1.0)
-    return value
-
-
 def pruned(trial):
     raise optuna.TrialPruned
 
@@ -523,12 +517,24 @@ def not_a_number(trial):
 
 @pytest.mark.parametrize(
     ("function", "n_trials"),
-    [(infeasible, 2), (pruned, 1), (failing, 1), (not_a_number, 1), (not_a_number, 0)],
+    [(pruned, 1), (failing, 1), (not_a_number, 1), (not_a_number, 0)],
 )
 def test_study_without_a_best_trial_ends(function, n_trials, runs):
+    tracked_study(function, n_trials=n_trials, catch=ValueError)
+    ends_without_a_best_trial(n_trials, runs)
+
+
+def test_study_without_a_feasible_trial_ends(runs):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        tracked_study(function, n_trials=n_trials, catch=ValueError)
+        # An experiment in Optuna 4, and in Optuna 5 there is another way.
+        warnings.simplefilter("ignore")
+        infeasible = optuna.samplers.TPESampler(constraints_func=lambda trial: (1.0,))
+    study = optuna.create_study(sampler=infeasible)
+    tracked_study(lambda trial: trial.suggest_float("x", 0, 1), 2, study)
+    ends_without_a_best_trial(2, runs)
+
+
+def ends_without_a_best_trial(n_trials, runs):
     above, trials, _ = tree_of(runs())
     assert above.status == "FINISHED"
     assert above.latest("n_trials_running") == 0

@@ -322,7 +322,9 @@ def _keep_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> N
 def _draw_figures(run: TrackedRun, study: Study, trials: list[FrozenTrial]) -> None:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     run.keep_file("history.png", _draw_history(study, complete, run.record.name))
-    if len(complete) > 1 and len(study.best_trial.params) > 1:
+    # Where all values are equal, no parameter matters more than another.
+    differs = len({trial.value for trial in complete}) > 1
+    if differs and len(study.best_trial.params) > 1:
         run.keep_file("importances.png", _draw_importances(study, run.record.name))
 
 
