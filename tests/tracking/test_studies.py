@@ -115,9 +115,13 @@ def test_trial_holds_parameters_and_value(runs):
         assert run.tags["optuna_trial_state"] == "COMPLETE"
 
 
+def plane(trial):
+    return trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1)
+
+
 def test_study_holds_the_best_trial_and_figures(runs, monkeypatch):
     monkeypatch.setattr(_study, "as_png", as_png)
-    study = tracked_study(n_trials=6)
+    study = tracked_study(plane, n_trials=6)
     above, _, _ = tree_of(runs())
     assert above.latest("best_score") == study.best_value
     assert above.latest("best_trial") == study.best_trial.number
@@ -128,6 +132,14 @@ def test_study_holds_the_best_trial_and_figures(runs, monkeypatch):
     assert {item.path for item in artifacts} == {"history.png", "importances.png"}
 
 
+def test_importances_need_values_that_differ(runs, monkeypatch):
+    monkeypatch.setattr(_study, "as_png", as_png)
+    tracked_study(lambda trial: 0 * plane(trial), n_trials=6)
+    above, _, _ = tree_of(runs())
+    artifacts = mlflow.MlflowClient().list_artifacts(above.run_id)
+    assert [item.path for item in artifacts] == ["history.png"]
+
+
 def test_figures_have_the_name_of_the_run(runs, monkeypatch):
     titles = []
 
@@ -136,7 +148,7 @@ def test_figures_have_the_name_of_the_run(runs, monkeypatch):
         return b""
 
     monkeypatch.setattr(_study, "as_png", note)
-    tracked_study(run_name="step sizes", n_trials=6)
+    tracked_study(plane, n_trials=6, run_name="step sizes")
     assert titles == ["step sizes", "step sizes"]
 
 
