@@ -108,7 +108,7 @@ def compile_kernels(console: Console) -> None:
     with skperceptron.config_context(tracking=False):
         for load in DATA.values():
             X, y = load(return_X_y=True)
-            HillClimbPerceptron(max_iter=1).fit(X, y)
+            HillClimbPerceptron(max_iter=100).fit(X, y)
             BackpropMLP(max_iter=1).fit(X, y)
 
 
