@@ -8,6 +8,10 @@ if it is killed: undelivered runs wait in the journal, and it is started again.
 from __future__ import annotations
 
 import atexit
+
+# MLflow uses its thread pools. Where it is only imported when this process ends, it
+# would be too late for that module, which then cannot ask to be called at the end.
+import concurrent.futures.thread  # noqa: F401
 import itertools
 import json
 import os
